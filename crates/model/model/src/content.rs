@@ -1,0 +1,57 @@
+//! What the content store holds: blobs by digest, and images that name them.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{ContentName, Digest},
+    site::Architecture,
+};
+
+/// One named entry of the content store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ContentEntry {
+    /// Name by which site files and services refer to it.
+    pub name: ContentName,
+    /// SHA-256 of the blob.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+    /// When it was added, RFC 3339.
+    pub added_at: jiff::Timestamp,
+}
+
+/// A node operating system that can be network-booted: the entry `NAME/image.json` of the content store.
+///
+/// The blobs it names must be in the store before the manifest is accepted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ImageManifest {
+    /// The image's name, as in the site file's `image`.
+    pub name: ContentName,
+    /// What it runs on.
+    pub architecture: Architecture,
+    /// The kernel.
+    pub kernel: Blob,
+    /// The initramfs, loaded with the kernel.
+    pub initramfs: Blob,
+    /// Kernel arguments that this image always needs.
+    #[serde(default)]
+    pub kernel_arguments: Vec<String>,
+    /// Packages it was made of, as `name version`, sorted.
+    #[serde(default)]
+    pub packages: Vec<String>,
+}
+
+/// A blob that a manifest names.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Blob {
+    /// File name, for people and for URLs.
+    pub file: String,
+    /// SHA-256.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}

@@ -1,0 +1,181 @@
+//! The flight recorder's vocabulary: what was seen of a machine, when, and in which phase that puts it.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{HostName, SessionId};
+
+/// One thing that happened. The JSON shape is a stable contract: fields and kinds are only ever added.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Event {
+    /// Its number within the site; grows without gaps in one run of the daemon and never repeats.
+    pub seq: u64,
+    /// When it was seen by the bastion, RFC 3339.
+    pub at: jiff::Timestamp,
+    /// The node it is about, or the name of an extra host; `None` for an unknown machine or the site itself.
+    pub node: Option<HostName>,
+    /// The boot session it belongs to.
+    pub session: Option<SessionId>,
+    /// What happened.
+    pub kind: EventKind,
+    /// Facts about it, by kind; see the events page of the documentation.
+    pub detail: serde_json::Map<String, serde_json::Value>,
+}
+
+macro_rules! event_kinds {
+    ($($(#[doc = $doc:literal])* $variant:ident => $name:literal,)*) => {
+        /// What kind of thing happened.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+        pub enum EventKind {
+            $($(#[doc = $doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl EventKind {
+            /// All kinds, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The stable word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+
+            /// What it means, for the documentation.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*),)* }
+            }
+
+            /// The kind that a word names.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($name => Some(Self::$variant),)* _ => None }
+            }
+        }
+    };
+}
+
+event_kinds! {
+    /// A machine broadcast a DHCPDISCOVER. Detail: `mac`, `architecture`, `vendorClass`, `userClass`, `uuid`, `hostname`.
+    DhcpDiscover => "dhcp-discover",
+    /// The bastion offered an address. Detail: `mac`, `address`, `bootFile`.
+    DhcpOffer => "dhcp-offer",
+    /// A machine asked for an address. Detail: `mac`, `address`, `state`.
+    DhcpRequest => "dhcp-request",
+    /// The bastion acknowledged a lease, after it was on disk. Detail: `mac`, `address`, `bootFile`, `leaseSeconds`.
+    DhcpAck => "dhcp-ack",
+    /// The bastion refused an address. Detail: `mac`, `address`, `reason`.
+    DhcpNak => "dhcp-nak",
+    /// A machine found its address in use. Detail: `mac`, `address`.
+    DhcpDecline => "dhcp-decline",
+    /// A machine gave its address back. Detail: `mac`, `address`.
+    DhcpRelease => "dhcp-release",
+    /// A machine asked for options only. Detail: `mac`, `address`.
+    DhcpInform => "dhcp-inform",
+    /// Another DHCP server was seen on the LAN. Detail: `server`, `mac`, `seenBy`.
+    RogueDhcpServer => "rogue-dhcp-server",
+    /// An address that the bastion was about to lease is in use by someone else. Detail: `address`, `mac`.
+    AddressConflict => "address-conflict",
+    /// A machine that is not in the site file asked for something. Detail: all it said about itself.
+    MachineDiscovered => "machine-discovered",
+    /// A boot loader was sent in full. Detail: `name`, `bytes`, `milliseconds`, `protocol`.
+    LoaderFetched => "loader-fetched",
+    /// A boot script was sent. Detail: `action` (`install`, `local-disk`, `nothing`), `reason`.
+    BootScriptServed => "boot-script-served",
+    /// A kernel was sent in full. Detail: `name`, `digest`, `bytes`, `milliseconds`.
+    KernelFetched => "kernel-fetched",
+    /// An initramfs was sent in full. Detail: `name`, `digest`, `bytes`, `milliseconds`.
+    InitramfsFetched => "initramfs-fetched",
+    /// Some other content was sent in full. Detail: `name`, `digest`, `bytes`, `milliseconds`.
+    ContentFetched => "content-fetched",
+    /// A transfer ended before its end. Detail: `name`, `bytes`, `of`, `reason`.
+    TransferFailed => "transfer-failed",
+    /// A node got its Ignition config. Detail: `bytes`, `digest`.
+    IgnitionServed => "ignition-served",
+    /// Someone asked for an Ignition config and got nothing. Detail: `address`, `reason`.
+    IgnitionRefused => "ignition-refused",
+    /// A node reported about itself. Detail: `report` and what the node said.
+    NodeReport => "node-report",
+    /// A node entered a phase. Detail: `from`, `to`, `evidence`.
+    PhaseChanged => "phase-changed",
+    /// A node was armed: its next network boot installs it. Detail: `by`.
+    NodeArmed => "node-armed",
+    /// A node was disarmed: it boots its own disk. Detail: `by`, `reason`.
+    NodeDisarmed => "node-disarmed",
+    /// A service is ready. Detail: `service`, `listens`.
+    ServiceReady => "service-ready",
+    /// A service is not ready. Detail: `service`, `reason`.
+    ServiceFailed => "service-failed",
+    /// A network interface went away. Detail: `interface`.
+    InterfaceLost => "interface-lost",
+    /// A network interface came back. Detail: `interface`.
+    InterfaceBack => "interface-back",
+    /// An apply was begun. Detail: `generation`, `by`, `steps`.
+    ApplyStarted => "apply-started",
+    /// A step of an apply was done. Detail: `generation`, `step`, `of`, `title`.
+    ApplyStepDone => "apply-step-done",
+    /// An apply was resumed after a crash. Detail: `generation`, `step`, `of`.
+    ApplyResumed => "apply-resumed",
+    /// A generation was accepted. Detail: `generation`, `by`.
+    GenerationAccepted => "generation-accepted",
+    /// Content was added to the store. Detail: `name`, `digest`, `size`.
+    ContentAdded => "content-added",
+    /// Content in the store is not what its digest says. Detail: `name`, `digest`, `found`.
+    ContentDamaged => "content-damaged",
+    /// The daemon started. Detail: `version`, `generation`.
+    DaemonStarted => "daemon-started",
+    /// The daemon is about to end. Detail: `reason`.
+    DaemonStopping => "daemon-stopping",
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Where a machine is in its life (DESIGN: a node's life).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// In the site file, not seen yet.
+    Expected,
+    /// Its firmware or loader spoke DHCP, fetched a loader or a script.
+    Netbooting,
+    /// It got its Ignition config.
+    Provisioning,
+    /// It reported that its disk holds the operating system.
+    Installed,
+    /// Its disk was unlocked.
+    Unlocked,
+    /// It joined the Kubernetes cluster.
+    Joined,
+    /// Kubernetes says it is ready.
+    Ready,
+    /// It was told to boot its own disk, and has not been heard of since.
+    LocalBoot,
+    /// Something went wrong; the reason is beside it.
+    Failed,
+}
+
+impl Phase {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expected => "expected",
+            Self::Netbooting => "netbooting",
+            Self::Provisioning => "provisioning",
+            Self::Installed => "installed",
+            Self::Unlocked => "unlocked",
+            Self::Joined => "joined",
+            Self::Ready => "ready",
+            Self::LocalBoot => "local-boot",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}

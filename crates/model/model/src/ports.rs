@@ -1,0 +1,12 @@
+//! The port numbers on which a bastion listens.
+
+/// DHCP server (RFC 2131 section 4.1), UDP.
+pub const DHCP_SERVER: u16 = 67;
+/// DHCP client (RFC 2131 section 4.1), UDP.
+pub const DHCP_CLIENT: u16 = 68;
+/// DNS (RFC 1035 section 4.2), UDP and TCP.
+pub const DNS: u16 = 53;
+/// TFTP (RFC 1350), UDP.
+pub const TFTP: u16 = 69;
+/// Network boot over HTTP: boot scripts, loaders, content, Ignition configs and node reports, TCP.
+pub const NETBOOT_HTTP: u16 = 8080;

@@ -1,0 +1,495 @@
+//! The checked site: what the operator wants, with every default filled in and every address given.
+//!
+//! A [`Site`] is only made by the check of a site file, so whoever holds one need not check again: names
+//! and MACs are unique, addresses are in their subnet, ranges do not overlap. What no service acts on yet
+//! is kept as the file says it, in [`Site::later`].
+
+use std::{collections::BTreeMap, net::Ipv4Addr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    ids::{ContentName, DomainName, HostName, MacAddr},
+    net::{Range, Subnet},
+};
+
+/// A whole site.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Site {
+    /// The cluster's name; names are `<host>.<name>.<domain>`.
+    pub name: HostName,
+    /// The parent domain.
+    pub domain: DomainName,
+    /// Labels for the fleet.
+    pub labels: BTreeMap<String, String>,
+    /// Public keys that may log in on nodes, in `authorized_keys` format.
+    pub ssh_authorized_keys: Vec<String>,
+    /// The network towards the rest of the world.
+    pub uplink: Uplink,
+    /// The network of the nodes.
+    pub lan: Lan,
+    /// Name service beyond the names that follow from the site itself.
+    pub dns: Dns,
+    /// Time service.
+    pub time: Time,
+    /// The Kubernetes cluster.
+    pub cluster: Cluster,
+    /// The bare-metal machines of the cluster, by name.
+    pub nodes: BTreeMap<HostName, Node>,
+    /// Whether install content is reachable only while a node is armed, or always.
+    pub content: ContentPolicy,
+    /// Which services of the bastion run.
+    pub services: Services,
+    /// The parts of the site file that no service acts on yet, as JSON, by key below `spec`.
+    pub later: BTreeMap<String, serde_json::Value>,
+}
+
+impl Site {
+    /// `<name>.<domain>`: the zone for which the bastion's DNS has authority.
+    pub fn zone(&self) -> DomainName {
+        self.domain.child(&self.name)
+    }
+
+    /// The node that owns `mac`: its boot interface or a member of its bond.
+    pub fn node_by_mac(&self, mac: MacAddr) -> Option<&Node> {
+        self.nodes.values().find(|node| node.macs().any(|own| own == mac))
+    }
+}
+
+/// The bastion's side towards the outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Uplink {
+    /// Which interface it is.
+    pub interface: InterfaceRef,
+    /// How it gets its address.
+    pub addressing: UplinkAddressing,
+    /// How nodes and the outside reach each other.
+    pub gateway_mode: GatewayMode,
+    /// Who may come in at all.
+    pub trusted_networks: Vec<Subnet>,
+}
+
+/// An interface, by its name or by its address (a name that moves is found by its MAC).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum InterfaceRef {
+    /// By name, such as `enp1s0`.
+    Name(String),
+    /// By Ethernet address.
+    Mac(MacAddr),
+}
+
+/// How the uplink gets its address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum UplinkAddressing {
+    /// By DHCP.
+    Dhcp,
+    /// Someone else manages it.
+    Host,
+    /// As given.
+    Static {
+        /// The bastion's address on the uplink.
+        address: Ipv4Addr,
+        /// The network it is in.
+        subnet: Subnet,
+        /// The next hop.
+        gateway: Option<Ipv4Addr>,
+    },
+}
+
+/// How nodes and the outside reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum GatewayMode {
+    /// Only what is published is reachable from outside; nodes reach out by masquerade.
+    Pat,
+    /// The enterprise routes to the LAN through the bastion.
+    Nat,
+}
+
+/// The network of the nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lan {
+    /// The bastion's interfaces on it.
+    pub interfaces: Vec<String>,
+    /// Its network.
+    pub subnet: Subnet,
+    /// Its MTU in bytes; announced by DHCP if it is not 1500.
+    pub mtu: u16,
+    /// Addresses leased to machines that are not in the site file.
+    pub dynamic_range: Range,
+    /// MACs that get no answer from DHCP.
+    pub ignored_macs: Vec<MacAddr>,
+    /// Addresses of the bastion and of the virtual IPs.
+    pub addresses: LanAddresses,
+    /// Neighbors that are no nodes, by name.
+    pub hosts: BTreeMap<HostName, ExtraHost>,
+}
+
+/// The addresses on the LAN that belong to the site itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LanAddresses {
+    /// The bastion: gateway, DNS, NTP, boot server.
+    pub bastion: Ipv4Addr,
+    /// Virtual IP of the Kubernetes API (`api`, `api-int`).
+    pub api: Ipv4Addr,
+    /// Virtual IP of the ingress (`*.apps`); may be that of the API.
+    pub ingress: Ipv4Addr,
+    /// The bootstrap machine.
+    pub bootstrap: Ipv4Addr,
+}
+
+/// A neighbor on the LAN that is no node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExtraHost {
+    /// Its name.
+    pub name: HostName,
+    /// Its MAC, for a DHCP reservation; without it the host has only names.
+    pub mac: Option<MacAddr>,
+    /// Its address.
+    pub address: Ipv4Addr,
+}
+
+/// Name service beyond the names that follow from the site itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Dns {
+    /// Resolvers that answer for the rest of the world; none means that other names do not resolve.
+    pub forwarders: Vec<Ipv4Addr>,
+    /// Further records of the site's own zone.
+    pub records: Vec<DnsRecord>,
+}
+
+/// One further record of the site's own zone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DnsRecord {
+    /// Name relative to the zone.
+    pub name: HostName,
+    /// What it says.
+    pub data: DnsData,
+}
+
+/// The data of a further record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DnsData {
+    /// An address.
+    A(Ipv4Addr),
+    /// An alias, absolute.
+    Cname(DomainName),
+    /// Text.
+    Txt(String),
+}
+
+/// Time service.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Time {
+    /// Upstream servers, names or addresses.
+    pub sources: Vec<String>,
+    /// Stratum to claim when no source answers.
+    pub orphan_stratum: u8,
+}
+
+/// The Kubernetes cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Cluster {
+    /// Which distribution is installed.
+    pub distribution: Distribution,
+    /// Its version, as the distribution writes it.
+    pub version: Option<String>,
+    /// Addresses of pods.
+    pub pod_network: Subnet,
+    /// Addresses of services.
+    pub service_network: Subnet,
+    /// The network plug-in.
+    pub network_plugin: String,
+}
+
+/// Which Kubernetes is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Distribution {
+    /// Upstream Kubernetes by kubeadm.
+    Kubeadm,
+    /// OpenShift.
+    Openshift,
+    /// Only the machines.
+    None,
+}
+
+/// One bare-metal machine of the cluster.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Node {
+    /// Its name.
+    pub name: HostName,
+    /// What it does; at least one.
+    pub roles: Vec<Role>,
+    /// MAC of the interface that network-boots.
+    pub boot_mac: MacAddr,
+    /// How it is on the LAN once it runs.
+    pub network: NodeNetwork,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Processor architecture.
+    pub architecture: Architecture,
+    /// The operating system image, a name in the content store.
+    pub image: ContentName,
+    /// Where it is installed.
+    pub install_disk: DiskRef,
+    /// Further disks.
+    pub data_disks: Vec<DataDisk>,
+    /// Its board management controller.
+    pub bmc: Option<Bmc>,
+    /// How its disks are encrypted and unlocked.
+    pub encryption: Encryption,
+    /// Kubernetes labels.
+    pub labels: BTreeMap<String, String>,
+    /// Kubernetes taints, as `key=value:Effect`.
+    pub taints: Vec<String>,
+    /// Further kernel arguments.
+    pub kernel_arguments: Vec<String>,
+}
+
+impl Node {
+    /// All MACs by which the node may speak on the LAN: the boot interface, then the bond's members.
+    pub fn macs(&self) -> impl Iterator<Item = MacAddr> {
+        let members = self
+            .network
+            .bond
+            .iter()
+            .flat_map(|bond| bond.macs.iter().copied());
+        std::iter::once(self.boot_mac).chain(members.filter(|mac| *mac != self.boot_mac))
+    }
+}
+
+/// What a node does in the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Runs the Kubernetes control plane.
+    ControlPlane,
+    /// Runs workloads.
+    Worker,
+    /// Runs management workloads: storage, monitoring.
+    MetaWorker,
+    /// Entry point: load balancer, firewall.
+    Frontend,
+    /// A member of etcd and nothing else.
+    Arbiter,
+}
+
+impl Role {
+    /// The word in the site file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ControlPlane => "control-plane",
+            Self::Worker => "worker",
+            Self::MetaWorker => "meta-worker",
+            Self::Frontend => "frontend",
+            Self::Arbiter => "arbiter",
+        }
+    }
+}
+
+/// How a node is on the LAN once it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NodeNetwork {
+    /// Whether the operating system asks DHCP or is told its address.
+    pub addressing: NodeAddressing,
+    /// Interfaces joined to one.
+    pub bond: Option<Bond>,
+}
+
+/// Whether a node's operating system asks DHCP or is told its address (which is the same).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum NodeAddressing {
+    /// It asks, and gets its reservation.
+    Dhcp,
+    /// The address stands in its Ignition config.
+    Static,
+}
+
+/// Interfaces joined to one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bond {
+    /// Linux bonding mode.
+    pub mode: BondMode,
+    /// Its members, at least two; the boot interface is one of them.
+    pub macs: Vec<MacAddr>,
+}
+
+/// Linux bonding modes, by their kernel names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum BondMode {
+    /// Round robin.
+    #[serde(rename = "balance-rr")]
+    BalanceRr,
+    /// One active member.
+    #[serde(rename = "active-backup")]
+    ActiveBackup,
+    /// By hash.
+    #[serde(rename = "balance-xor")]
+    BalanceXor,
+    /// Everything on all.
+    #[serde(rename = "broadcast")]
+    Broadcast,
+    /// Link aggregation (LACP).
+    #[serde(rename = "802.3ad")]
+    Ieee8023ad,
+}
+
+impl BondMode {
+    /// The kernel's name of the mode.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BalanceRr => "balance-rr",
+            Self::ActiveBackup => "active-backup",
+            Self::BalanceXor => "balance-xor",
+            Self::Broadcast => "broadcast",
+            Self::Ieee8023ad => "802.3ad",
+        }
+    }
+}
+
+/// Processor architectures, as `uname -m` names them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Architecture {
+    /// 64-bit x86.
+    #[serde(rename = "x86_64")]
+    X86_64,
+    /// 64-bit Arm.
+    #[serde(rename = "aarch64")]
+    Aarch64,
+}
+
+impl Architecture {
+    /// The word in the site file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+}
+
+/// How a disk is found on a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DiskRef {
+    /// By a path below `/dev`.
+    Path(String),
+    /// By what it is; all hints given must match exactly one disk.
+    Hints(DiskHints),
+}
+
+/// What a disk must be to be chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DiskHints {
+    /// At least this many bytes.
+    pub min_size_bytes: Option<u64>,
+    /// Spinning or not.
+    pub rotational: Option<bool>,
+    /// Serial number.
+    pub serial_number: Option<String>,
+    /// Model.
+    pub model: Option<String>,
+    /// World Wide Name.
+    pub wwn: Option<String>,
+}
+
+/// A further disk of a node.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DataDisk {
+    /// Which disk.
+    pub disk: DiskRef,
+    /// What for.
+    pub usage: DiskUsage,
+}
+
+/// What a further disk is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DiskUsage {
+    /// The kubelet's and the container runtime's data.
+    Kubelet,
+    /// The cluster's storage provider.
+    Storage,
+    /// Mounted at this absolute path.
+    Mount(String),
+}
+
+/// A board management controller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bmc {
+    /// Protocol and scheme, such as `redfish+https`.
+    pub scheme: String,
+    /// Its address on the LAN.
+    pub address: Ipv4Addr,
+    /// Its MAC, for a DHCP reservation.
+    pub mac: Option<MacAddr>,
+    /// Name of the secret with its credentials.
+    pub credentials_ref: Option<String>,
+}
+
+/// How a node's disks are encrypted and unlocked: at least `threshold` of `of` must help.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Encryption {
+    /// How many must help; 0 means not encrypted.
+    pub threshold: u8,
+    /// Who can help.
+    pub of: Vec<UnlockBy>,
+}
+
+/// Who can help to unlock a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnlockBy {
+    /// The bastion's Tang service.
+    Tang,
+    /// The machine's TPM 2.0.
+    Tpm2,
+    /// Other nodes.
+    Peers,
+}
+
+/// Whether install content is reachable only while a node is armed, or always.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContentPolicy {
+    /// Only while a node is to be installed.
+    WhileArmed,
+    /// Always.
+    Always,
+}
+
+/// Which services of the bastion run. All of them, unless the site file switches one off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Services {
+    /// Addresses and boot options.
+    pub dhcp: bool,
+    /// Names.
+    pub dns: bool,
+    /// Loaders, kernels and images, by TFTP and HTTP, and the boot scripts.
+    pub netboot: bool,
+    /// Ignition configs.
+    pub ignition: bool,
+}
