@@ -1,1 +1,39 @@
-fn main() {}
+//! Chores of the repository that are more than a line of shell: `cargo run -p xtask -- --help`.
+
+mod fuzz;
+mod layers;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the repository.
+#[derive(Debug, Parser)]
+struct Args {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Check that no layer knows what it should not, and that the list of edges is up to date.
+    Layers {
+        /// Write the list of edges anew instead of comparing it.
+        #[arg(long)]
+        update: bool,
+    },
+    /// Run every fuzz target for a short time; a crash fails, and leaves its input behind.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 5)]
+        seconds: u32,
+        /// Only targets whose name contains this.
+        #[arg(default_value = "")]
+        only: String,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().chore {
+        Chore::Layers { update } => layers::run(update),
+        Chore::Fuzz { seconds, only } => fuzz::run(seconds, &only),
+    }
+}

@@ -483,6 +483,10 @@ pub enum ContentPolicy {
 /// Which services of the bastion run. All of them, unless the site file switches one off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one switch for each service, as in the site file"
+)]
 pub struct Services {
     /// Addresses and boot options.
     pub dhcp: bool,

@@ -1,0 +1,31 @@
+# The front door. Each target installs what it needs by Debian package name (scripts/setup).
+# In CI the builds are kept outside of the checkout, so that the next run finds them.
+export CARGO_TARGET_DIR ?= $(if $(CI),$(HOME)/.cache/faros/target,$(CURDIR)/target)
+
+help:           ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+build:          ## farosd and farosctl, optimized
+	@scripts/setup build
+	cargo build --release -p farosd -p farosctl
+
+demo:           ## a whole site on this machine: machines network-boot from one site file
+	@scripts/setup demo
+	cargo build --release -p farosd -p farosctl -p faros-lab
+	$(CARGO_TARGET_DIR)/release/faros-lab demo $(DEMO_ARGS)
+
+check:          ## fast: format, lints, layers, unit tests
+	@scripts/setup check
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	cargo test --workspace --lib --bins
+
+test:           ## everything that CI runs
+	@scripts/setup test
+	scripts/test
+
+bench:          ## side by side with the peers
+	@scripts/setup bench
+	cargo run --release -p faros-bench
+
+.PHONY: help build demo check test bench
