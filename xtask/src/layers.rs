@@ -149,8 +149,8 @@ fn edges(metadata: &Metadata) -> anyhow::Result<BTreeSet<Edge>> {
 
 fn listing(edges: &BTreeSet<Edge>) -> String {
     let ours = edges.iter().filter(|edge| edge.to.contains('/'));
-    ours.map(|Edge { from, to }| format!("{from} -> {to}\n"))
-        .collect()
+    let lines: Vec<String> = ours.map(|Edge { from, to }| format!("{from} -> {to}")).collect();
+    lines.join("\n") + "\n"
 }
 
 /// Checks the layers; with `update`, writes the list of edges instead of comparing it.
