@@ -1,0 +1,154 @@
+//! Machines that are not in the site file: remembered with all they said, and bounded in every way, because a
+//! stranger may invent a new MAC for every packet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
+use faros_model::{api::Discovered, ids::MacAddr};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Map, Value};
+
+/// So many are remembered; whoever was silent for longest goes first.
+const MAX_MACHINES: usize = 256;
+
+/// So many events about strangers are recorded in one [`WINDOW`], so that a flood does not wash the nodes'
+/// history away.
+const MAX_EVENTS: u32 = 600;
+const WINDOW: SignedDuration = SignedDuration::from_mins(1);
+
+/// A machine that says nothing new is written down again after this time.
+const SEEN_STEP: SignedDuration = SignedDuration::from_mins(1);
+
+/// What a machine says about itself, among the details of a sighting.
+const SAID: [&str; 7] = [
+    "architecture",
+    "vendorClass",
+    "userClass",
+    "uuid",
+    "hostname",
+    "clientId",
+    "bootFile",
+];
+
+#[derive(Debug, Default)]
+pub(crate) struct Strangers {
+    machines: BTreeMap<MacAddr, Discovered>,
+    changed: BTreeSet<MacAddr>,
+    gone: BTreeSet<MacAddr>,
+    window: Option<Timestamp>,
+    used: u32,
+    muted: u64,
+}
+
+/// What is new about a stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    /// It was never seen before, or not for so long that it was forgotten.
+    First,
+    /// It was seen before.
+    Again,
+}
+
+impl Strangers {
+    pub(crate) fn remember(machines: Vec<Discovered>) -> Self {
+        Self {
+            machines: machines
+                .into_iter()
+                .map(|machine| (machine.mac, machine))
+                .collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Writes down what a stranger said.
+    pub(crate) fn saw(
+        &mut self,
+        at: Timestamp,
+        mac: MacAddr,
+        address: Option<Ipv4Addr>,
+        detail: &Map<String, Value>,
+    ) -> News {
+        let news = if self.machines.contains_key(&mac) {
+            News::Again
+        } else {
+            self.make_room();
+            News::First
+        };
+        let machine = self.machines.entry(mac).or_insert_with(|| Discovered {
+            mac,
+            first_seen: at,
+            last_seen: at,
+            address: None,
+            said: Map::new(),
+        });
+        let said = detail
+            .iter()
+            .filter(|(key, value)| SAID.contains(&key.as_str()) && !value.is_null());
+        let before = (machine.address, machine.said.clone());
+        machine.said.extend(said.map(|(k, v)| (k.clone(), v.clone())));
+        machine.address = address.or(machine.address);
+        let told_news = before != (machine.address, machine.said.clone());
+        if news == News::First || told_news || at.duration_since(machine.last_seen) >= SEEN_STEP {
+            machine.last_seen = at;
+            self.changed.insert(mac);
+            self.gone.remove(&mac);
+        }
+        news
+    }
+
+    /// Whether one more event about a stranger may be recorded.
+    pub(crate) fn may_record(&mut self, at: Timestamp) -> bool {
+        let open = |start: &Timestamp| at.duration_since(*start) < WINDOW && at >= *start;
+        if !self.window.as_ref().is_some_and(open) {
+            self.window = Some(at);
+            self.used = 0;
+        }
+        self.used = self.used.saturating_add(1);
+        let may = self.used <= MAX_EVENTS;
+        self.muted += u64::from(!may);
+        may
+    }
+
+    pub(crate) const fn muted(&self) -> u64 {
+        self.muted
+    }
+
+    /// Forgets those for whom `known` is true: they stand in the site file now.
+    pub(crate) fn forget(&mut self, known: impl Fn(MacAddr) -> bool) {
+        let adopted: Vec<MacAddr> = self.machines.keys().copied().filter(|mac| known(*mac)).collect();
+        for mac in adopted {
+            self.drop(mac);
+        }
+    }
+
+    /// All of them, by MAC.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Discovered> {
+        self.machines.values()
+    }
+
+    /// Who changed and who went, since this was last asked.
+    pub(crate) fn take_changes(&mut self) -> (Vec<Discovered>, Vec<MacAddr>) {
+        let changed = std::mem::take(&mut self.changed);
+        let changed = changed.iter().filter_map(|mac| self.machines.get(mac).cloned());
+        let changed = changed.collect();
+        (changed, std::mem::take(&mut self.gone).into_iter().collect())
+    }
+
+    fn make_room(&mut self) {
+        while self.machines.len() >= MAX_MACHINES {
+            let silent = self.machines.values().min_by_key(|machine| machine.last_seen);
+            let Some(mac) = silent.map(|machine| machine.mac) else {
+                return;
+            };
+            self.drop(mac);
+        }
+    }
+
+    fn drop(&mut self, mac: MacAddr) {
+        self.machines.remove(&mac);
+        self.changed.remove(&mac);
+        self.gone.insert(mac);
+    }
+}

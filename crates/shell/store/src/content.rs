@@ -1,0 +1,200 @@
+//! The content store: kernels, images and loaders, by name and by digest.
+//!
+//! A blob is a file named by its SHA-256, complete and on disk before anything refers to it; the index that gives
+//! it a name is in the database. Bytes are checked when they come in, and once more in each run of the daemon
+//! before they are first served, because disks rot and people edit files.
+
+mod blobs;
+mod import;
+
+use std::{fs::File, io::Read};
+
+use faros_model::{
+    api::ContentVerified,
+    content::{ContentEntry, ImageManifest},
+    ids::{ContentName, Digest},
+};
+use rusqlite::{OptionalExtension, Row, params};
+
+pub(crate) use self::blobs::Blobs;
+pub use self::import::{AddContent, Import};
+use crate::{
+    Store,
+    error::StoreError,
+    sql::{At, Bytes, Num, Text},
+};
+
+/// An image manifest may have so many bytes.
+const MAX_MANIFEST: u64 = 1024 * 1024;
+
+/// A blob, checked and ready to be sent.
+#[derive(Debug)]
+pub struct Opened {
+    /// The file, at its start.
+    pub file: File,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Why content cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenContent {
+    /// Nothing has this name.
+    #[error("there is no content called {0}")]
+    NoName(ContentName),
+    /// No blob has this digest.
+    #[error("there is no content with digest {0}")]
+    Missing(Digest),
+    /// The blob is not what was added.
+    #[error("the content with digest {digest} is damaged: what is there has digest {found}")]
+    Damaged {
+        /// What it should be.
+        digest: Digest,
+        /// What it is.
+        found: Digest,
+    },
+    /// The blob cannot be read.
+    #[error("cannot read the content with digest {digest}")]
+    Read {
+        /// Which blob.
+        digest: Digest,
+        /// What failed.
+        source: std::io::Error,
+    },
+    /// It is no image manifest.
+    #[error("{name} is not an image manifest")]
+    Manifest {
+        /// Which entry.
+        name: ContentName,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// The index cannot be read.
+    #[error("cannot look up content")]
+    Index(#[from] StoreError),
+}
+
+impl OpenContent {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoName(_) => Some("see `farosctl content list`; add it with `farosctl content add`"),
+            Self::Missing(_) | Self::Damaged { .. } => {
+                Some("add it again with `farosctl content add`; the disk may be failing")
+            }
+            Self::Read { .. } | Self::Manifest { .. } | Self::Index(_) => None,
+        }
+    }
+}
+
+impl Store {
+    /// All named content, by name. Blocks.
+    pub fn contents(&self) -> Result<Vec<ContentEntry>, StoreError> {
+        let db = self.reader();
+        let mut rows = db.prepare_cached("SELECT name, digest, size, added_at FROM content ORDER BY name")?;
+        let entries = rows.query_map([], entry)?;
+        Ok(entries.collect::<rusqlite::Result<_>>()?)
+    }
+
+    /// The entry called `name`. Blocks.
+    pub fn content(&self, name: &ContentName) -> Result<Option<ContentEntry>, StoreError> {
+        let db = self.reader();
+        let mut rows =
+            db.prepare_cached("SELECT name, digest, size, added_at FROM content WHERE name = ?1")?;
+        Ok(rows.query_row([Text(name)], entry).optional()?)
+    }
+
+    /// Opens a blob by its digest. The first time in this run its bytes are checked, which waits for as long as
+    /// reading them takes; the runtime's threads stay free.
+    pub async fn open_blob(&self, digest: Digest) -> Result<Opened, OpenContent> {
+        self.0.blobs.open(digest).await
+    }
+
+    /// Opens what is called `name`, checked like [`open_blob`](Self::open_blob) does it.
+    pub async fn open_content(&self, name: &ContentName) -> Result<Opened, OpenContent> {
+        let entry = self.content(name)?;
+        let entry = entry.ok_or_else(|| OpenContent::NoName(name.clone()))?;
+        self.open_blob(entry.digest).await
+    }
+
+    /// The image called `name`: the manifest that was added as `NAME/image.json`.
+    pub async fn image(&self, name: &ContentName) -> Result<Option<ImageManifest>, OpenContent> {
+        let Ok(manifest) = format!("{name}/image.json").parse::<ContentName>() else {
+            return Ok(None);
+        };
+        if self.content(&manifest)?.is_none() {
+            return Ok(None);
+        }
+        let opened = self.open_content(&manifest).await?;
+        let mut bytes = vec![];
+        opened
+            .file
+            .take(MAX_MANIFEST)
+            .read_to_end(&mut bytes)
+            .map_err(|source| OpenContent::Read {
+                digest: opened.digest,
+                source,
+            })?;
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| OpenContent::Manifest {
+                name: manifest,
+                source,
+            })
+    }
+
+    /// Reads every byte of all named content, and says of each entry what was found, as it is found.
+    pub async fn verify_contents(
+        &self,
+        mut progress: impl FnMut(&ContentVerified) + Send + 'static,
+    ) -> Result<Vec<ContentVerified>, StoreError> {
+        let mut verified = vec![];
+        for entry in self.contents()? {
+            let state = match self.0.blobs.verify(entry.digest).await {
+                Ok(()) => "ok",
+                Err(OpenContent::Missing(_)) => "missing",
+                Err(_) => "damaged",
+            };
+            let row = ContentVerified {
+                name: entry.name,
+                digest: entry.digest,
+                state: state.to_owned(),
+            };
+            progress(&row);
+            verified.push(row);
+        }
+        Ok(verified)
+    }
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<ContentEntry> {
+    Ok(ContentEntry {
+        name: row.get::<_, Text<ContentName>>(0)?.0,
+        digest: row.get::<_, Bytes<32>>(1)?.into(),
+        size: row.get::<_, Num>(2)?.0,
+        added_at: row.get::<_, At>(3)?.0,
+    })
+}
+
+/// Gives a blob a name; whether it had that name already.
+fn index(db: &rusqlite::Connection, entry: &ContentEntry) -> Result<(ContentEntry, bool), StoreError> {
+    let mut rows = db.prepare_cached("SELECT name, digest, size, added_at FROM content WHERE name = ?1")?;
+    let held = rows.query_row([Text(&entry.name)], self::entry).optional()?;
+    if let Some(held) = held.filter(|held| held.digest == entry.digest) {
+        return Ok((held, true));
+    }
+    let mut put = db.prepare_cached(
+        "INSERT INTO content (name, digest, size, added_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (name) DO UPDATE SET digest = excluded.digest, size = excluded.size,
+             added_at = excluded.added_at",
+    )?;
+    put.execute(params![
+        Text(&entry.name),
+        Bytes(entry.digest.0),
+        Num(entry.size),
+        At(entry.added_at),
+    ])?;
+    Ok((entry.clone(), false))
+}
