@@ -17,3 +17,6 @@ pub use self::{
     life::{Boot, Life, Reached},
     tracker::{Changes, Draft, NodeRecord, Tracker},
 };
+
+#[cfg(test)]
+mod tests;
