@@ -142,7 +142,12 @@ impl Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.writer.submit(Admission::Always, give_back_numbers, drop);
+        let first_seq = self.first_seq;
+        self.writer.submit(
+            Admission::Always,
+            move |db| give_back_numbers(db, first_seq),
+            drop,
+        );
     }
 }
 
@@ -156,8 +161,10 @@ pub(crate) fn first_seq(db: &Connection) -> rusqlite::Result<u64> {
     Ok(first)
 }
 
-fn give_back_numbers(db: &Connection) -> Result<(), StoreError> {
-    let last = last_seq(db)?;
+/// Gives back what this run did not use. What lies before its first number may have been used by a run that
+/// crashed before its events were on disk.
+fn give_back_numbers(db: &Connection, first_seq: u64) -> Result<(), StoreError> {
+    let last = last_seq(db)?.max(first_seq - 1);
     db.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?
         .execute(params![CEILING, Num(last)])?;
     Ok(())

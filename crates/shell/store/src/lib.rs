@@ -61,9 +61,10 @@ impl Default for Limits {
 pub struct Store(Arc<Inner>);
 
 struct Inner {
-    // Dropped in this order: the writer ends before the lock is let go.
-    writer: Writer,
+    // Dropped in this order: the connection that closes last folds the log into the database, which only the
+    // writing one can do; and the lock is let go after all else.
     reader: Mutex<Connection>,
+    writer: Writer,
     blobs: Blobs,
     limits: Limits,
     first_seq: u64,
