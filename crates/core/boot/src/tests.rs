@@ -345,12 +345,15 @@ fn a_flood_of_invented_machines_is_bounded_and_does_not_wash_the_history_away() 
     assert_eq!(tracker.take_changes().discovered.len(), 256);
     let node = tracker.observe(Some(&site), sighting("11 one boot-script-served action=install"));
     assert_eq!(node.len(), 2, "the nodes' events are still recorded");
+    let told = |tracker: &mut Tracker, line| tracker.observe(Some(&site), sighting(line)).len();
+    assert_eq!(told(&mut tracker, "12 192.168.8.99 ignition-refused"), 0);
     assert_eq!(
-        tracker
-            .observe(Some(&site), sighting("90 new dhcp-discover"))
-            .len(),
-        2
+        told(&mut tracker, "12 new rogue-dhcp-server"),
+        1,
+        "an alarm is heard in a flood"
     );
+    assert_eq!(told(&mut tracker, "12 lan interface-lost"), 1);
+    assert_eq!(told(&mut tracker, "90 new dhcp-discover"), 2);
 }
 
 #[test]

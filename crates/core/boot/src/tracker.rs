@@ -145,7 +145,7 @@ impl Tracker {
             Whose::Node(node) => self.observe_node(node, sighting),
             Whose::Host(host) => vec![draft(sighting, Some(host), None)],
             Whose::Stranger(mac) => self.observe_stranger(mac, sighting),
-            Whose::Nobody => vec![draft(sighting, None, None)],
+            Whose::Nobody => self.bounded(vec![draft(sighting, None, None)], address.is_some()),
         }
     }
 
@@ -301,7 +301,12 @@ impl Tracker {
         if !told_before {
             drafts.insert(0, draft(sighting, None, None));
         }
-        drafts.retain(|draft| self.strangers.may_record(draft.at));
+        self.bounded(drafts, true)
+    }
+
+    /// What may be recorded of `drafts`, if someone who may be anyone caused them. Alarms may always.
+    fn bounded(&mut self, mut drafts: Vec<Draft>, by_anyone: bool) -> Vec<Draft> {
+        drafts.retain(|draft| !by_anyone || is_an_alarm(draft.kind) || self.strangers.may_record(draft.at));
         drafts
     }
 
@@ -361,6 +366,11 @@ const fn is_a_wish(kind: EventKind) -> bool {
             | EventKind::BootScriptServed
             | EventKind::IgnitionRefused
     )
+}
+
+/// Whether this must be known even in the middle of a flood.
+const fn is_an_alarm(kind: EventKind) -> bool {
+    matches!(kind, EventKind::RogueDhcpServer | EventKind::AddressConflict)
 }
 
 const fn ends_transfer(kind: EventKind) -> bool {

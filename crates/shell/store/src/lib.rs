@@ -62,7 +62,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     // Dropped in this order: the connection that closes last folds the log into the database, which only the
-    // writing one can do; and the lock is let go after all else.
+    // writing one can do.
     reader: Mutex<Connection>,
     writer: Writer,
     blobs: Blobs,
@@ -70,7 +70,6 @@ struct Inner {
     first_seq: u64,
     lost_events: Arc<AtomicU64>,
     dir: PathBuf,
-    _lock: StateLock,
 }
 
 impl Store {
@@ -93,7 +92,7 @@ impl Store {
             source,
         })?;
         let blobs = Blobs::open_dir(&dir.join("content"))?;
-        let writer = Writer::start(db).map_err(OpenStore::Thread)?;
+        let writer = Writer::start(db, lock).map_err(OpenStore::Thread)?;
         Ok(Self(Arc::new(Inner {
             writer,
             reader: Mutex::new(reader),
@@ -102,7 +101,6 @@ impl Store {
             first_seq,
             lost_events: Arc::default(),
             dir: dir.to_owned(),
-            _lock: lock,
         })))
     }
 

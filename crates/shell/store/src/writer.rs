@@ -14,7 +14,7 @@ use std::{
 use rusqlite::Connection;
 use tracing::{error, info};
 
-use crate::error::StoreError;
+use crate::{error::StoreError, folder::StateLock};
 
 /// So many writes share a commit at most, so that the first of them does not wait for ever.
 const GROUP: usize = 1024;
@@ -68,12 +68,16 @@ impl std::fmt::Debug for Queue {
 }
 
 impl Writer {
-    /// Starts the thread, which owns the connection from now on.
-    pub(crate) fn start(db: Connection) -> io::Result<Self> {
+    /// Starts the thread, which owns the connection from now on, and lets go of the folder when it has closed it.
+    pub(crate) fn start(db: Connection, lock: StateLock) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let thread = thread::Builder::new().name("faros-store".to_owned()).spawn({
             let queue = Arc::clone(&queue);
-            move || run(&db, &queue)
+            move || {
+                run(&db, &queue);
+                drop(db);
+                drop(lock);
+            }
         })?;
         Ok(Self {
             queue,

@@ -7,7 +7,7 @@ use faros_model::{
     ids::{Generation, MacAddr, SessionId},
     lease::{Lease, LeaseState},
 };
-use faros_store::{EventQuery, Limits, Store, StoreError};
+use faros_store::{EventQuery, Limits, OpenStore, Store, StoreError};
 use serde_json::Map;
 
 use crate::world::{Outcome, at, entry, host, lease, reopen, store};
@@ -50,6 +50,59 @@ async fn what_is_queued_when_the_store_closes_is_written() -> Outcome {
     }
     let store = reopen(store)?;
     assert_eq!(store.leases()?.len(), 5000);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_write_that_is_refused_half_way_leaves_nothing_and_takes_no_other_with_it() -> Outcome {
+    let (_dir, store) = store()?;
+    let mut waits = vec![];
+    for n in 0..20 {
+        let (done, told) = tokio::sync::oneshot::channel();
+        store.append_lease(
+            lease(n),
+            Box::new(|written| assert_eq!(done.send(written), Ok(()))),
+        );
+        store.record(vec![event(1), event(1)], Changes::default());
+        waits.push(told);
+    }
+    for told in waits {
+        assert!(told.await?);
+    }
+    store.flush().await?;
+    assert_eq!((store.leases()?.len(), store.lost_events()), (20, 40));
+    let query = EventQuery {
+        limit: 9,
+        ..EventQuery::default()
+    };
+    assert!(store.events(&query)?.is_empty());
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_last_handle_may_go_away_inside_a_completion() -> Outcome {
+    let (_dir, store) = store()?;
+    let dir = store.dir().to_owned();
+    let (done, told) = tokio::sync::oneshot::channel();
+    let last = store.clone();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let completion = move |written| {
+        // Waits until the other handle is gone, which only a test may do here.
+        drop((gone.recv(), last));
+        assert_eq!(done.send(written), Ok(()));
+    };
+    store.append_lease(lease(1), Box::new(completion));
+    drop(store);
+    go.send(())?;
+    assert!(told.await?);
+    let store = loop {
+        // The thread may still be about to end.
+        match Store::open(&dir) {
+            Err(OpenStore::InUse { .. }) => tokio::task::yield_now().await,
+            opened => break opened?,
+        }
+    };
+    assert_eq!(store.leases()?, [lease(1)]);
     Ok(())
 }
 
