@@ -457,3 +457,55 @@ fn firmware_has_a_word_for_each_architecture() {
          uefi-http-arm uefi-http-aarch64 architecture-40",
     );
 }
+
+/// Every order of sightings keeps the books straight: sessions are numbered without a gap, a phase changes only
+/// together with an event that says so, and a session opens only with one.
+#[test]
+fn in_any_storm_each_change_has_its_event() {
+    const LINES: [&str; 14] = [
+        "one dhcp-discover vendorClass=PXEClient architecture=0",
+        "one dhcp-discover vendorClass=HTTPClient architecture=16",
+        "one dhcp-discover vendorClass=PXEClient userClass=iPXE architecture=0",
+        "one dhcp-discover vendorClass=systemd",
+        "one dhcp-ack address=192.168.8.11",
+        "192.168.8.11 loader-fetched",
+        "192.168.8.11 kernel-fetched",
+        "192.168.8.11 transfer-failed",
+        "192.168.8.11 ignition-served",
+        "one boot-script-served action=install",
+        "one boot-script-served action=local-disk",
+        "one boot-script-served action=nothing",
+        "192.168.8.11 node-report report=installed",
+        "192.168.8.11 node-report report=failed",
+    ];
+    let (mut tracker, site) = (tracker(), site());
+    let stands = |tracker: &Tracker| {
+        let node = &tracker.nodes(&site, |_| false)[0];
+        (node.phase, node.session)
+    };
+    let (mut dice, mut second) = (12_345_u64, 0);
+    let mut roll = move |sides: u64| {
+        dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) % sides
+    };
+    for _ in 0..20_000 {
+        let before = stands(&tracker);
+        let line = LINES[usize::try_from(roll(14)).unwrap()];
+        second += [0, 1, 30, 200, 1000][usize::try_from(roll(5)).unwrap()];
+        let drafts = tracker.observe(Some(&site), sighting(&format!("{second} {line}")));
+        let after = stands(&tracker);
+        let changed = drafts.iter().any(|draft| draft.kind == EventKind::PhaseChanged);
+        assert_eq!(changed, before != after, "{line}: {before:?} to {after:?}");
+        let opened = after.1.map_or(0, |id| id.0) - before.1.map_or(0, |id| id.0);
+        assert!(opened <= 1, "{line}: {before:?} to {after:?}");
+        assert_eq!(tracker.next_session().0, after.1.map_or(1, |id| id.0 + 1));
+        for draft in drafts {
+            assert!(
+                draft.session.is_none() || draft.session == after.1,
+                "{line}: {draft:?}"
+            );
+        }
+    }
+}

@@ -114,14 +114,6 @@ pub enum StoreError {
     /// The store is closed.
     #[error("the store is closed")]
     Stopped,
-    /// What is in the database is not what this program writes.
-    #[error("the database holds a {what} that cannot be read")]
-    Unreadable {
-        /// What it is.
-        what: &'static str,
-        /// What is wrong with it.
-        source: Arc<serde_json::Error>,
-    },
     /// An apply is under way, so no other can begin.
     #[error("an apply of generation {0} is under way")]
     ApplyUnderWay(Generation),
