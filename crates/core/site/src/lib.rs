@@ -1,1 +1,106 @@
-//! (skeleton)
+//! The site file: from text to a checked [`Site`](faros_model::site::Site), or to all that is wrong with it.
+//!
+//! Three steps, each of which adds problems and none of which stops at the first: the text becomes a tree
+//! with positions (`tree`), the tree is held against the JSON Schema of the wire types (`shape`), and what
+//! fits is checked for sense (`check`), which also gives every host its address (`addresses`).
+#![warn(missing_docs)]
+
+mod addresses;
+mod check;
+mod report;
+mod schema;
+mod shape;
+mod tree;
+
+use faros_model::{
+    problem::{Problem, Problems},
+    site::Site,
+    wire::v1alpha1::SiteFile,
+};
+
+pub use report::{Severity, report};
+pub use schema::json_schema;
+
+/// An accepted site file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The site.
+    pub site: Site,
+    /// What may surprise the file's author, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// Checks a site file.
+///
+/// # Errors
+/// All problems of the file, in its order; warnings are beside them.
+pub fn load(text: &str) -> Result<Loaded, Problems> {
+    let (root, mut problems) = tree::parse(text);
+    let Some(root) = root else {
+        if problems.is_empty() {
+            let start = tree::Mark {
+                line: 1,
+                column: 1,
+                width: 1,
+            };
+            let what = "the file is empty".to_owned();
+            let hint = "the smallest site file is about 20 lines: see `farosctl check --help`";
+            problems.push(tree::problem("empty-file", start, "", what, hint));
+        }
+        return Err(Problems {
+            problems,
+            warnings: Vec::new(),
+        });
+    };
+    let shaped = shape::shape(&root);
+    problems.extend(shaped.problems);
+    let wire: SiteFile = match serde_json::from_value(shaped.json) {
+        Ok(wire) => wire,
+        Err(error) => {
+            // The schema is made from the wire types, so what fits it deserializes. If that ever fails, say
+            // what serde says rather than panic on a file.
+            let what = format!("the file cannot be read: {error}");
+            problems.push(tree::problem("wrong-type", root.mark, "", what, ""));
+            SiteFile::default()
+        }
+    };
+    let checked = check::check(&wire, &root, &shaped.places, &problems);
+    problems.extend(checked.problems);
+    let in_order = |problem: &Problem| (problem.line, problem.column);
+    problems.sort_by_key(in_order);
+    let mut warnings = checked.warnings;
+    warnings.sort_by_key(in_order);
+    match checked.site {
+        Some(site) if problems.is_empty() => Ok(Loaded { site, warnings }),
+        _ => Err(Problems { problems, warnings }),
+    }
+}
+
+#[doc(hidden)]
+pub mod fuzz {
+    //! Assertions that hold for any bytes, shared by the fuzz target and a unit test.
+
+    /// Whatever the bytes, the check ends; what it tells points into the file.
+    pub fn site_file(bytes: &[u8]) {
+        let Ok(text) = std::str::from_utf8(bytes) else {
+            return;
+        };
+        if let Err(problems) = super::load(text) {
+            assert!(!problems.problems.is_empty(), "refused without a reason");
+            let lines = text.lines().count().max(1);
+            for problem in &problems.problems {
+                assert!(
+                    (1..=lines).contains(&(problem.line as usize)),
+                    "{problem:?} is outside of the file"
+                );
+                assert!(problem.column >= 1 && !problem.code.is_empty() && !problem.message.is_empty());
+            }
+            drop(super::report(
+                super::Severity::Error,
+                &problems.problems,
+                "site.yaml",
+                text,
+            ));
+        }
+    }
+}

@@ -15,3 +15,4 @@ pub mod ports;
 pub mod problem;
 pub mod sighting;
 pub mod site;
+pub mod wire;

@@ -1,0 +1,392 @@
+//! One lab, from up to down.
+
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail, ensure};
+use faros_model::{ids::MacAddr, site::Site};
+use serde::Serialize;
+
+use crate::{
+    daemon,
+    folder::{Folder, HostRecord, Record},
+    host, network,
+    run::{ip, run},
+    wire::Quality,
+};
+
+/// A lab that is up.
+#[derive(Debug)]
+pub struct Lab {
+    folder: Folder,
+    record: Record,
+}
+
+/// What `faros-lab status` tells.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    /// Name of the lab.
+    pub name: String,
+    /// The site file it was brought up with.
+    pub site_file: PathBuf,
+    /// The lab's folder; all it has on disk is below it.
+    pub folder: PathBuf,
+    /// The state folder of `farosd`.
+    pub state_dir: PathBuf,
+    /// The socket of `farosd`.
+    pub socket: PathBuf,
+    /// The log of `farosd`.
+    pub log: PathBuf,
+    /// The process number of `farosd`, if it runs.
+    pub farosd_pid: Option<u32>,
+    /// The bastion's address on the LAN.
+    pub bastion_address: Ipv4Addr,
+    /// The hosts plugged into the switch.
+    pub hosts: std::collections::BTreeMap<String, HostRecord>,
+}
+
+/// What to change about a host's cable; what is `None` stays.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Cable {
+    /// Loss and delay.
+    pub quality: Option<Quality>,
+    /// Largest packet in bytes.
+    pub mtu: Option<u16>,
+    /// Plugged in or not.
+    pub up: Option<bool>,
+}
+
+impl Lab {
+    /// Brings a lab up: namespaces, cables, `farosd`, and the site applied. What was made is removed again
+    /// if a part of it fails.
+    pub fn up(name: &str, site_file: &Path) -> anyhow::Result<Self> {
+        let short = (1..=20).contains(&name.len());
+        let plain = name
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        ensure!(
+            short && plain,
+            "`{name}` is no name for a lab: 1 to 20 of a-z, 0-9 and `-`"
+        );
+        let folder = Folder::of(name);
+        if daemon::pid(&folder).is_some() {
+            bail!("a lab called {name} is up already; `faros-lab --name {name} down` ends it");
+        }
+        // What a crash or a power cut left behind.
+        network::remove(name)?;
+        folder.remove()?;
+
+        let text = fs::read_to_string(site_file)
+            .with_context(|| format!("cannot read the site file {}", site_file.display()))?;
+        let site = match faros_site::load(&text) {
+            Ok(loaded) => loaded.site,
+            Err(problems) => {
+                let name = site_file.display().to_string();
+                let report =
+                    faros_site::report(faros_site::Severity::Error, &problems.problems, &name, &text);
+                bail!("the site file has problems\n{report}");
+            }
+        };
+        let record = Record {
+            name: name.to_owned(),
+            site_file: fs::canonicalize(site_file)?,
+            bastion: site.lan.addresses.bastion,
+            next_port: 0,
+            hosts: std::collections::BTreeMap::new(),
+        };
+        let mut lab = Self { folder, record };
+        if let Err(error) = lab.make(&site) {
+            if let Err(second) = lab.take_down() {
+                return Err(error.context(format!("and what was made could not be removed: {second:#}")));
+            }
+            return Err(error);
+        }
+        Ok(lab)
+    }
+
+    /// The lab called `name`, which must be up.
+    pub fn open(name: &str) -> anyhow::Result<Self> {
+        let folder = Folder::of(name);
+        let record = folder.load()?;
+        let record =
+            record.with_context(|| format!("no lab called {name} is up; `faros-lab up SITE` makes one"))?;
+        Ok(Self { folder, record })
+    }
+
+    fn make(&mut self, site: &Site) -> anyhow::Result<()> {
+        self.folder.save(&self.record)?;
+        network::make(&self.record.name).context("cannot make the network")?;
+        let bastion = HostRecord {
+            namespace: network::namespace(&self.record.name, "bastion"),
+            interface: network::BASTION_LAN.to_owned(),
+            port: self.take_port()?,
+            mac: None,
+        };
+        self.plug("bastion", bastion)?;
+        self.serve_uplink(&site.dns.forwarders)?;
+        daemon::start(&self.record.name, &self.folder)?;
+        self.apply(&self.record.site_file.clone())
+    }
+
+    /// Applies a site file, as an operator would who has seen the plan.
+    pub fn apply(&self, site_file: &Path) -> anyhow::Result<()> {
+        let site_file = site_file.to_str().context("the site file's path is no text")?;
+        let said = self.farosctl(&["apply", "--yes", site_file])?;
+        ensure!(
+            said.status.success(),
+            "farosctl apply failed:\n{}",
+            String::from_utf8_lossy(&said.stderr)
+        );
+        Ok(())
+    }
+
+    /// Runs `farosctl` against the lab's `farosd` and gives what it said.
+    pub fn farosctl(&self, args: &[&str]) -> anyhow::Result<std::process::Output> {
+        let output = self.farosctl_command()?.args(args).stdin(Stdio::null()).output();
+        output.context("cannot run farosctl")
+    }
+
+    /// The `farosctl` of the lab, ready for its arguments.
+    pub fn farosctl_command(&self) -> anyhow::Result<Command> {
+        let mut command = Command::new(daemon::program("farosctl")?);
+        command.arg("--socket").arg(self.folder.socket());
+        Ok(command)
+    }
+
+    /// A resolver beyond the uplink, so that forwarding has someone to ask: every name below
+    /// `example.net` is 198.51.100.7 there. It has the addresses of the site's forwarders.
+    fn serve_uplink(&self, forwarders: &[Ipv4Addr]) -> anyhow::Result<()> {
+        let uplink = network::namespace(&self.record.name, "uplink");
+        for address in forwarders {
+            ip(&format!("-n {uplink} address add {address}/32 dev lo"))?;
+        }
+        let words: Vec<String> = [
+            "dnsmasq",
+            "--conf-file=/dev/null",
+            "--no-resolv",
+            "--no-hosts",
+            "--bind-interfaces",
+            "--pid-file=",
+            "--user=root",
+            "--address=/example.net/198.51.100.7",
+            "--txt-record=txt.example.net,beyond the uplink",
+        ]
+        .map(str::to_owned)
+        .to_vec();
+        let output = host::command(&self.folder, "uplink", &uplink, &words)?.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "cannot start the uplink's resolver: {}",
+            said.trim()
+        );
+        Ok(())
+    }
+
+    /// A host's place in the lab; a `client:NAME` or `client:NAME=MAC` is made on first use.
+    pub fn host(&mut self, name: &str) -> anyhow::Result<(String, HostRecord)> {
+        if name == "uplink" {
+            let namespace = network::namespace(&self.record.name, "uplink");
+            let record = HostRecord {
+                namespace,
+                interface: "eth0".into(),
+                port: String::new(),
+                mac: None,
+            };
+            return Ok((name.to_owned(), record));
+        }
+        let (name, mac) = match name.split_once('=') {
+            None => (name, None),
+            Some((name, mac)) => {
+                let parsed: Result<MacAddr, _> = mac.parse();
+                (
+                    name,
+                    Some(parsed.map_err(|why| anyhow::anyhow!("`{mac}` {why}"))?),
+                )
+            }
+        };
+        if let Some(host) = self.record.hosts.get(name) {
+            ensure!(
+                mac.is_none_or(|mac| host.mac == Some(mac)),
+                "{name} has another MAC already"
+            );
+            return Ok((name.to_owned(), host.clone()));
+        }
+        let Some(client) = name.strip_prefix("client:") else {
+            bail!("there is no host `{name}`: use bastion, uplink, client:NAME or client:NAME=MAC");
+        };
+        let plain = client
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
+        ensure!(
+            (1..=30).contains(&client.len()) && plain,
+            "`{client}` is no name for a client: a-z, 0-9, `-`"
+        );
+        let record = HostRecord {
+            namespace: network::client_namespace(&self.record.name, client),
+            interface: "eth0".to_owned(),
+            port: self.take_port()?,
+            mac: Some(mac.unwrap_or_else(|| network::mac_of(&self.record.name, client))),
+        };
+        network::make_namespace(&record.namespace)?;
+        self.plug(name, record.clone())?;
+        Ok((name.to_owned(), record))
+    }
+
+    /// The command that runs `words` on a host.
+    pub fn command(&mut self, host: &str, words: &[&str]) -> anyhow::Result<Command> {
+        let (name, record) = self.host(host)?;
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        host::command(&self.folder, &name, &record.namespace, &words)
+    }
+
+    /// The tap of a machine, made on first use.
+    pub fn tap(&mut self, node: &str) -> anyhow::Result<String> {
+        let key = format!("machine:{node}");
+        if let Some(host) = self.record.hosts.get(&key) {
+            return Ok(host.port.clone());
+        }
+        let port = self.take_port()?;
+        network::make_tap(&self.record.name, &port)?;
+        let namespace = network::namespace(&self.record.name, "lan");
+        let record = HostRecord {
+            namespace,
+            interface: port.clone(),
+            port: port.clone(),
+            mac: None,
+        };
+        self.record.hosts.insert(key, record);
+        self.folder.save(&self.record)?;
+        Ok(port)
+    }
+
+    fn take_port(&mut self) -> anyhow::Result<String> {
+        let port = format!("port{}", self.record.next_port);
+        self.record.next_port += 1;
+        self.folder.save(&self.record)?;
+        Ok(port)
+    }
+
+    fn plug(&mut self, name: &str, host: HostRecord) -> anyhow::Result<()> {
+        network::plug(&self.record.name, &host)?;
+        self.record.hosts.insert(name.to_owned(), host);
+        self.folder.save(&self.record)
+    }
+
+    /// Changes the cable of a host or of a machine (`NODE` or `machine:NODE`).
+    pub fn link(&mut self, host: &str, cable: Cable) -> anyhow::Result<()> {
+        let machine = format!("machine:{host}");
+        let (name, record) = match self.record.hosts.get(&machine) {
+            Some(record) => (machine, record.clone()),
+            None => match self.record.hosts.get(host) {
+                Some(record) => (host.to_owned(), record.clone()),
+                None => self.host(host)?,
+            },
+        };
+        ensure!(!record.port.is_empty(), "{host} is not on the LAN");
+        let switch = network::namespace(&self.record.name, "lan");
+        if let Some(quality) = cable.quality {
+            self.rewire(&name, &record, quality)?;
+        }
+        if let Some(mtu) = cable.mtu {
+            ip(&format!("-n {switch} link set {} mtu {mtu}", record.port))?;
+            if record.interface != record.port {
+                ip(&format!(
+                    "-n {} link set {} mtu {mtu}",
+                    record.namespace, record.interface
+                ))?;
+            }
+        }
+        if let Some(up) = cable.up {
+            let state = if up { "up" } else { "down" };
+            ip(&format!("-n {switch} link set {} {state}", record.port))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a bad cable between a host's port and the switch, or takes it out again.
+    fn rewire(&self, name: &str, host: &HostRecord, quality: Quality) -> anyhow::Result<()> {
+        let switch = network::namespace(&self.record.name, "lan");
+        let pid_file = self.folder.host(name).join("wire.pid");
+        let (near, far) = (format!("{}a", host.port), format!("{}b", host.port));
+        if let Ok(pid) = fs::read_to_string(&pid_file) {
+            drop(run("kill", &[pid.trim()]));
+            fs::remove_file(&pid_file)?;
+            ip(&format!("-n {switch} link delete {near}"))?;
+        }
+        if quality == Quality::default() {
+            ip(&format!(
+                "-n {switch} link set {} master {}",
+                host.port,
+                network::BRIDGE
+            ))?;
+            return Ok(());
+        }
+        ip(&format!("-n {switch} link add {near} type veth peer name {far}"))?;
+        ip(&format!(
+            "-n {switch} link set {far} master {} up",
+            network::BRIDGE
+        ))?;
+        ip(&format!("-n {switch} link set {near} up"))?;
+        ip(&format!("-n {switch} link set {} nomaster", host.port))?;
+        let log = fs::File::create(self.folder.path().join(format!("wire-{}.log", host.port)))?;
+        let child = Command::new("ip")
+            .args(["netns", "exec", &switch])
+            .arg(daemon::program("faros-lab")?)
+            .args(["wire", &host.port, &near, "--loss", &quality.loss.to_string()])
+            .args(["--delay-us", &quality.delay.as_micros().to_string()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("cannot start the cable")?;
+        fs::create_dir_all(self.folder.host(name))?;
+        fs::write(&pid_file, child.id().to_string())?;
+        // Frames sent before it listens would be lost beyond what was asked for.
+        std::thread::sleep(Duration::from_millis(200));
+        Ok(())
+    }
+
+    /// What there is to know about the lab.
+    pub fn status(&self) -> Status {
+        Status {
+            name: self.record.name.clone(),
+            site_file: self.record.site_file.clone(),
+            folder: self.folder.path().to_owned(),
+            state_dir: self.folder.state_dir(),
+            socket: self.folder.socket(),
+            log: self.folder.log(),
+            farosd_pid: daemon::pid(&self.folder),
+            bastion_address: self.record.bastion,
+            hosts: self.record.hosts.clone(),
+        }
+    }
+
+    /// The lab's name.
+    pub fn name(&self) -> &str {
+        &self.record.name
+    }
+
+    /// The lab's folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Ends everything and removes all that was made.
+    pub fn down(name: &str) -> anyhow::Result<()> {
+        let folder = Folder::of(name);
+        daemon::stop(&folder, false)?;
+        network::remove(name)?;
+        folder.remove()
+    }
+
+    fn take_down(&self) -> anyhow::Result<()> {
+        Self::down(&self.record.name)
+    }
+}
