@@ -4,16 +4,28 @@ use std::fmt::Write as _;
 
 use faros_model::problem::Problem;
 
-/// The report on a file: one block for each problem, plain text without a final empty line.
+/// Whether a file is refused for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    /// The file is refused.
+    Error,
+    /// The file is accepted.
+    Warning,
+}
+
+/// The report on a file: one block for each problem, plain text.
 ///
 /// `text` is the file that was checked; `file_name` is how the reader knows it.
-pub fn report(problems: &[Problem], file_name: &str, text: &str) -> String {
+pub fn report(severity: Severity, problems: &[Problem], file_name: &str, text: &str) -> String {
     let lines: Vec<&str> = text.lines().collect();
-    let blocks: Vec<String> = problems
+    let word = match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    };
+    let blocks = problems
         .iter()
-        .map(|problem| block(problem, file_name, &lines))
-        .collect();
-    blocks.join("\n")
+        .map(|problem| format!("{word}{}", block(problem, file_name, &lines)));
+    blocks.collect::<Vec<_>>().join("\n")
 }
 
 fn block(problem: &Problem, file_name: &str, lines: &[&str]) -> String {
