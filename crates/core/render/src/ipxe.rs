@@ -1,0 +1,88 @@
+//! Boot scripts for iPXE, one for each thing a machine may be told.
+//!
+//! The script decides, not the boot chain: every machine loads the same loader and asks for its script, and
+//! only an armed node gets one that installs. A fetch that fails is tried again for ever, with a pause, so
+//! that a bastion that is late does not leave a node stuck in its firmware.
+
+use faros_model::{
+    content::{Blob, ImageManifest},
+    ports::NETBOOT_HTTP,
+    site::{Node, Site},
+};
+
+/// The script that boots an image's installer on an armed node.
+pub fn install_script(site: &Site, node: &Node, image: &ImageManifest) -> String {
+    let bastion = format!("http://{}:{NETBOOT_HTTP}", site.lan.addresses.bastion);
+    let url = |blob: &Blob| format!("{bastion}/content/sha256/{}/{}", blob.digest, blob.file);
+    let name = &node.name;
+    let own = [
+        // EFI stubs take the name of the initrd that iPXE registered; others ignore it.
+        format!("initrd={}", image.initramfs.file),
+        "ip=dhcp".to_owned(),
+        "rd.neednet=1".to_owned(),
+        "ignition.firstboot".to_owned(),
+        "ignition.platform.id=metal".to_owned(),
+        format!("ignition.config.url={bastion}/ignition/{name}"),
+        format!("faros.report={bastion}/report/{name}"),
+        format!("BOOTIF=01-{}", node.boot_mac.hyphenated()),
+    ];
+    let arguments = image
+        .kernel_arguments
+        .iter()
+        .chain(&own)
+        .chain(&node.kernel_arguments);
+    let arguments: Vec<String> = arguments.map(|argument| quiet(argument)).collect();
+    format!(
+        "#!ipxe\n\
+         echo Faros: {name} of {zone} is armed and will be installed\n\
+         :kernel\n\
+         kernel {kernel} {arguments} || goto again\n\
+         :initrd\n\
+         initrd --name {initrd_name} {initrd} || goto again\n\
+         boot || goto again\n\
+         :again\n\
+         echo Faros: the bastion did not answer; trying again in 5 seconds\n\
+         imgfree\n\
+         sleep 5\n\
+         goto kernel\n",
+        zone = site.zone(),
+        kernel = url(&image.kernel),
+        initrd = url(&image.initramfs),
+        initrd_name = image.initramfs.file,
+        arguments = arguments.join(" "),
+    )
+}
+
+/// The script that makes a machine boot its own disk.
+///
+/// On UEFI, leaving iPXE makes the firmware try its next boot entry. A BIOS often has none after the
+/// network, so there the first disk is started directly, and leaving is what is left if that fails.
+pub fn local_disk_script(reason: &str) -> String {
+    format!(
+        "#!ipxe\n\
+         echo Faros: booting the local disk ({})\n\
+         iseq ${{platform}} efi && exit 0 ||\n\
+         sanboot --no-describe --drive 0x80 ||\n\
+         echo Faros: there is no disk to boot; trying the firmware's next choice\n\
+         exit 0\n",
+        quiet(reason)
+    )
+}
+
+/// The script for a machine for which there is nothing: the firmware goes on with its next choice.
+pub fn nothing_script(reason: &str) -> String {
+    format!(
+        "#!ipxe\necho Faros: nothing to boot here ({})\nexit 0\n",
+        quiet(reason)
+    )
+}
+
+/// Text that iPXE takes as it stands: no expansion, no second command, no end of line.
+fn quiet(text: &str) -> String {
+    let plain = |c: char| match c {
+        '$' | '&' | '|' | '{' | '}' | '`' | '\\' => '_',
+        c if c.is_control() => ' ',
+        c => c,
+    };
+    text.chars().map(plain).collect()
+}
