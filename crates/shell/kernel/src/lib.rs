@@ -1,1 +1,4 @@
-//! (skeleton)
+//! What the bastion asks of its kernel: interfaces, addresses, and who holds a port.
+
+pub mod lan;
+pub mod ports;

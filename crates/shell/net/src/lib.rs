@@ -4,4 +4,11 @@
 //! drivers have the same shape: `bind` touches the world and may fail, `run` serves until it is told to
 //! stop, new tables arrive on a watch channel and are swapped in between two packets.
 
+pub mod dhcp;
+pub mod http;
+pub mod link;
+mod packet;
+pub mod pages;
 pub mod service;
+mod socket;
+pub mod tftp;

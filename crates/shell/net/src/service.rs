@@ -140,3 +140,15 @@ impl Health {
         }
     }
 }
+
+/// A port that a service cannot have. The source tells why; who holds it is for the caller to find out.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {protocol} {address}")]
+pub struct BindError {
+    /// `udp`, `tcp` or `packet`.
+    pub protocol: &'static str,
+    /// Where the service would listen.
+    pub address: std::net::SocketAddrV4,
+    /// What the kernel said.
+    pub source: std::io::Error,
+}

@@ -1,0 +1,158 @@
+//! The LAN's interface: whether it is there, and that it has the bastion's address.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use faros_model::{ids::MacAddr, net::Subnet};
+use rtnetlink::LinkUnspec;
+use tokio::sync::watch;
+
+/// How often the interface is looked at. Interfaces come and go by hand; a second is soon enough, and one
+/// look costs a few system calls.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// An interface as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// The kernel's number for it; another one when it was made anew.
+    pub index: u32,
+    /// Its MAC.
+    pub mac: MacAddr,
+    /// Its IPv4 addresses.
+    pub addresses: Vec<Ipv4Addr>,
+}
+
+/// Why the LAN's interface could not be made ready.
+#[derive(Debug, thiserror::Error)]
+pub enum Ensure {
+    /// The kernel cannot be asked.
+    #[error("cannot speak with the kernel about interfaces")]
+    Connect(#[source] std::io::Error),
+    /// It cannot be brought up.
+    #[error("cannot bring {interface} up")]
+    Up {
+        /// The interface.
+        interface: String,
+        /// What the kernel said.
+        source: rtnetlink::Error,
+    },
+    /// It cannot be given the address.
+    #[error("cannot give {interface} the address {address}")]
+    Address {
+        /// The interface.
+        interface: String,
+        /// The address.
+        address: Ipv4Addr,
+        /// What the kernel said.
+        source: rtnetlink::Error,
+    },
+}
+
+/// The interface called `name`, if it is there.
+pub fn look(name: &str) -> Option<Interface> {
+    let index = nix::net::if_::if_nametoindex(name).ok()?;
+    let mut found = Interface {
+        name: name.to_owned(),
+        index,
+        mac: MacAddr([0; 6]),
+        addresses: vec![],
+    };
+    let own = nix::ifaddrs::getifaddrs()
+        .ok()?
+        .filter(|entry| entry.interface_name == name);
+    for address in own.filter_map(|entry| entry.address) {
+        if let Some(mac) = address.as_link_addr().and_then(nix::sys::socket::LinkAddr::addr) {
+            found.mac = MacAddr(mac);
+        }
+        found
+            .addresses
+            .extend(address.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::ip));
+    }
+    Some(found)
+}
+
+/// Brings the interface up and adds `address` in `subnet`, if it has it not. Removes nothing.
+///
+/// # Errors
+/// What the kernel refused.
+pub async fn ensure(interface: &Interface, address: Ipv4Addr, subnet: Subnet) -> Result<bool, Ensure> {
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(Ensure::Connect)?;
+    let talk = tokio::spawn(connection);
+    let name = interface.name.clone();
+    let up = LinkUnspec::new_with_index(interface.index).up().build();
+    let up = handle.link().set(up).execute().await;
+    up.map_err(|source| Ensure::Up {
+        interface: name.clone(),
+        source,
+    })?;
+    let missing = !interface.addresses.contains(&address);
+    if missing {
+        let add = handle
+            .address()
+            .add(interface.index, address.into(), subnet.prefix())
+            .execute()
+            .await;
+        add.map_err(|source| Ensure::Address {
+            interface: name,
+            address,
+            source,
+        })?;
+    }
+    talk.abort();
+    Ok(missing)
+}
+
+/// Watches the interface that `wanted` names, and gives it `address` whenever it appears without it. The
+/// channel has `None` while it is not there or cannot be made ready.
+pub async fn watch(
+    wanted: impl Fn() -> Option<(String, Ipv4Addr, Subnet)>,
+    state: watch::Sender<Option<Interface>>,
+) {
+    let mut refused = false;
+    loop {
+        let now = match wanted() {
+            None => None,
+            Some((name, address, subnet)) => match look(&name) {
+                Some(found) if found.addresses.contains(&address) => Some(found),
+                Some(found) => match ensure(&found, address, subnet).await {
+                    Ok(_) => look(&name),
+                    Err(error) => {
+                        // Said once, not every second.
+                        if !refused {
+                            tracing::error!(interface = name, error = %Chain(&error), "the LAN is not ready");
+                        }
+                        refused = true;
+                        None
+                    }
+                },
+                None => None,
+            },
+        };
+        refused &= now.is_none();
+        state.send_if_modified(|state| {
+            let changed = *state != now;
+            *state = now;
+            changed
+        });
+        if state.is_closed() {
+            return;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// An error and all that is behind it, joined by colons.
+struct Chain<'a>(&'a dyn std::error::Error);
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,86 @@
+//! What the network boot services ask of the daemon: what to give to whom, and where to tell of it.
+
+use std::{fs::File, future::Future, net::Ipv4Addr, pin::Pin, sync::Arc, time::Duration};
+
+use faros_http::{Method, Route};
+use faros_model::ids::Digest;
+
+/// A future in a box: the trait below stands behind a pointer.
+pub type Soon<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A file that may be served, with bytes that are what its digest says.
+#[derive(Debug, Clone)]
+pub struct OpenFile {
+    /// The file.
+    pub file: Arc<File>,
+    /// Its name, for people.
+    pub name: String,
+    /// Its length in bytes.
+    pub size: u64,
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+}
+
+/// A request over HTTP.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Who asks.
+    pub from: Ipv4Addr,
+    /// What it wants done.
+    pub method: Method,
+    /// What it asks for.
+    pub route: Route,
+    /// What it sent along, at most 64 KiB.
+    pub body: Vec<u8>,
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Page {
+    /// A file, or the parts of it that are asked for.
+    File(OpenFile),
+    /// A text.
+    Text {
+        /// Media type.
+        content_type: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// Nothing but a status.
+    Status(u16),
+}
+
+/// A transfer that ended.
+#[derive(Debug, Clone)]
+pub struct Ended {
+    /// Who asked.
+    pub from: Ipv4Addr,
+    /// What for.
+    pub file: OpenFile,
+    /// How many bytes were sent.
+    pub bytes: u64,
+    /// How many there were to send.
+    pub of: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// `tftp` or `http`.
+    pub protocol: &'static str,
+    /// Why it ended before its end.
+    pub failed: Option<String>,
+}
+
+/// What the daemon decides for the network boot services.
+pub trait Pages: Send + Sync {
+    /// Whether this client may be answered at all.
+    fn serves(&self, from: Ipv4Addr) -> bool;
+    /// The largest packet of the LAN, in bytes.
+    fn mtu(&self) -> u16;
+    /// Answers a request over HTTP.
+    fn page(&self, ask: Ask) -> Soon<'_, Page>;
+    /// The file of that name, for TFTP; `None` if there is none for this client.
+    fn loader(&self, from: Ipv4Addr, name: String) -> Soon<'_, Option<OpenFile>>;
+    /// A transfer goes on. Called at most twice a second for each.
+    fn progress(&self, from: Ipv4Addr, name: &str, bytes: u64, of: u64);
+    /// A transfer ended.
+    fn ended(&self, ended: Ended);
+}
