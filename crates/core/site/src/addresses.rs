@@ -37,68 +37,70 @@ pub(crate) struct Given {
     pub(crate) sent_on: bool,
 }
 
-/// Addresses that may be given: hosts of the subnet outside of the dynamic range and not taken.
-pub(crate) fn free(subnet: Subnet, dynamic: Range, taken: &BTreeSet<Ipv4Addr>) -> Vec<Ipv4Addr> {
+/// The places of a subnet: its hosts outside of the dynamic range, whether taken or not. They depend on the
+/// network alone, so that who takes one does not shift the others.
+pub(crate) fn places(subnet: Subnet, dynamic: Range) -> Vec<Ipv4Addr> {
     let hosts = subnet.hosts().into_iter().flat_map(Range::iter);
-    hosts
-        .filter(|address| !dynamic.contains(*address) && !taken.contains(address))
-        .collect()
+    hosts.filter(|address| !dynamic.contains(*address)).collect()
 }
 
-/// Gives each claim an address, or none where the pool has no more.
-pub(crate) fn give(subnet: Subnet, pool: &[Ipv4Addr], claims: BTreeSet<Claim>) -> BTreeMap<Claim, Given> {
+/// Gives each claim a place that is not `taken`, or none where there are no more.
+pub(crate) fn give(
+    subnet: Subnet,
+    places: &[Ipv4Addr],
+    taken: &BTreeSet<Ipv4Addr>,
+    claims: BTreeSet<Claim>,
+) -> BTreeMap<Claim, Given> {
     let mut claims: Vec<Claim> = claims.into_iter().collect();
     claims.sort_by_key(|claim| (number(&claim.name), claim.name.clone(), claim.kind));
-    let mut left: BTreeSet<Ipv4Addr> = pool.iter().copied().collect();
+    let mut held: BTreeSet<Ipv4Addr> = BTreeSet::new();
     let mut given = BTreeMap::new();
     for claim in claims {
-        let wanted = wanted(subnet, pool, &claim);
-        let path = wanted.into_iter().chain(probes(pool, &claim));
-        let Some((steps, address)) = path.enumerate().find(|(_, address)| left.contains(address)) else {
-            continue;
-        };
-        left.remove(&address);
-        given.insert(
-            claim,
-            Given {
-                address,
-                sent_on: steps > 0,
-            },
-        );
+        let wanted = wanted(subnet, places, &claim);
+        let mut path = wanted.into_iter().chain(probes(places, &claim));
+        let mut sent_on = false;
+        let place = path.find(|place| {
+            sent_on |= held.contains(place);
+            !held.contains(place) && !taken.contains(place)
+        });
+        if let Some(address) = place {
+            held.insert(address);
+            given.insert(claim, Given { address, sent_on });
+        }
     }
     given
 }
 
-/// The numbered place that a name asks for, if it ends in a number and the place is in the pool.
-fn wanted(subnet: Subnet, pool: &[Ipv4Addr], claim: &Claim) -> Option<Ipv4Addr> {
+/// The numbered place that a name asks for, if it ends in a number and the place is one of the subnet's.
+fn wanted(subnet: Subnet, places: &[Ipv4Addr], claim: &Claim) -> Option<Ipv4Addr> {
     let number = number(&claim.name)?;
     // In a subnet with room, places are round: .11 is node-1, .91 its BMC. In a small one they are close.
-    let begin = match (claim.kind, pool.len() >= 100) {
+    let begin = match (claim.kind, places.len() >= 100) {
         (Kind::Host, _) => return None,
         (Kind::Node, true) => 10,
         (Kind::Bmc, true) => 90,
         (Kind::Node, false) => 3,
-        (Kind::Bmc, false) => 3 + u32::try_from(pool.len() / 2).ok()?,
+        (Kind::Bmc, false) => 3 + u32::try_from(places.len() / 2).ok()?,
     };
     let place = subnet
         .network()
         .to_bits()
         .checked_add(begin.checked_add(number)?)?;
-    Some(Ipv4Addr::from_bits(place)).filter(|place| pool.contains(place))
+    Some(Ipv4Addr::from_bits(place)).filter(|place| places.contains(place))
 }
 
-/// All of the pool, in an order that the name decides.
-fn probes<'a>(pool: &'a [Ipv4Addr], claim: &Claim) -> impl Iterator<Item = Ipv4Addr> + 'a {
+/// All places, in an order that the name decides.
+fn probes<'a>(places: &'a [Ipv4Addr], claim: &Claim) -> impl Iterator<Item = Ipv4Addr> + 'a {
     let hash = hash(&format!("{:?}/{}", claim.kind, claim.name));
-    let size = pool.len().max(1) as u64;
+    let size = places.len().max(1) as u64;
     let (mut at, mut step) = (hash % size, (hash >> 32) % size);
     // A step that shares no factor with the size visits every place once.
     step = step.max(1);
     while gcd(step, size) != 1 {
         step += 1;
     }
-    (0..pool.len()).filter_map(move |_| {
-        let address = usize::try_from(at).ok().and_then(|at| pool.get(at)).copied();
+    (0..places.len()).filter_map(move |_| {
+        let address = usize::try_from(at).ok().and_then(|at| places.get(at)).copied();
         at = (at + step) % size;
         address
     })
@@ -125,3 +127,6 @@ fn hash(text: &str) -> u64 {
     let hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash ^ (hash >> 33)
 }
+
+#[cfg(test)]
+mod tests;

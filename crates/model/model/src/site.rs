@@ -497,3 +497,15 @@ pub struct Services {
     /// Ignition configs.
     pub ignition: bool,
 }
+
+impl Site {
+    /// Whether a service of the bastion runs.
+    pub const fn runs(&self, service: crate::plan::Service) -> bool {
+        match service {
+            crate::plan::Service::Dhcp => self.services.dhcp,
+            crate::plan::Service::Dns => self.services.dns,
+            crate::plan::Service::Netboot => self.services.netboot,
+            crate::plan::Service::Ignition => self.services.ignition,
+        }
+    }
+}

@@ -306,8 +306,9 @@ impl Check<'_> {
                 .map(|f| f.address)
                 .collect();
             if others.contains(&draft_bootstrap) || lan.dynamic_range.contains(draft_bootstrap) {
-                let pool = addresses::free(lan.subnet, lan.dynamic_range, &others);
-                draft_bootstrap = pool.first().copied().unwrap_or(draft_bootstrap);
+                let places = addresses::places(lan.subnet, lan.dynamic_range);
+                let free = places.into_iter().find(|place| !others.contains(place));
+                draft_bootstrap = free.unwrap_or(draft_bootstrap);
                 if let Some(own) = fixed.iter_mut().find(|f| f.who == "the bootstrap machine") {
                     own.address = draft_bootstrap;
                 }
@@ -316,10 +317,11 @@ impl Check<'_> {
         self.fixed(&lan, &fixed);
 
         let taken: BTreeSet<Ipv4Addr> = fixed.iter().map(|fixed| fixed.address).collect();
-        let pool = addresses::free(lan.subnet, lan.dynamic_range, &taken);
-        if claims.len() > pool.len() {
+        let places = addresses::places(lan.subnet, lan.dynamic_range);
+        let free = places.iter().filter(|place| !taken.contains(place)).count();
+        if claims.len() > free {
             let needed = claims.len() + taken.len();
-            let room = pool.len() + taken.len();
+            let room = free + taken.len();
             let what = format!(
                 "{} has {room} addresses outside of the dynamic range {}, and this site needs {needed} \
                  (bastion, virtual IP, bootstrap, nodes, BMCs, hosts)",
@@ -329,7 +331,7 @@ impl Check<'_> {
             self.error("subnet-too-small", "spec.lan.subnet", what, hint);
             return None;
         }
-        let given = addresses::give(lan.subnet, &pool, claims);
+        let given = addresses::give(lan.subnet, &places, &taken, claims);
         let of = |kind, name: &HostName| {
             given
                 .get(&Claim {
