@@ -89,10 +89,10 @@ impl<'a> Reply<'a> {
         };
         // The client counts the IP and UDP headers in.
         let room = asked.clamp(SMALLEST_MAXIMUM, 1500) - 28;
-        // What must be there whatever the size: the client's identifier (RFC 6842) and the relay's own
-        // option, which comes last (RFC 3046 section 2.2).
+        // What must be there whatever the size: the client's identifier (RFC 6842), its UUID if it is PXE
+        // firmware (RFC 4578 section 2.3), and the relay's own option, which comes last (RFC 3046 section 2.2).
         let mut tail = Vec::new();
-        for code in [Opt::CLIENT_ID, Opt::RELAY] {
+        for code in [Opt::CLIENT_ID, Opt::CLIENT_UUID, Opt::RELAY] {
             if let Some(value) = to.options.get(&code) {
                 write_option(&mut tail, code, value);
             }

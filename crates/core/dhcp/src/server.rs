@@ -5,6 +5,10 @@
 //! under a [`Ticket`].
 
 mod book;
+mod effect;
+mod others;
+mod telling;
+mod without_lease;
 
 use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 
@@ -14,9 +18,13 @@ use faros_model::{
     sighting::Sighting,
 };
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 
-use self::book::{Book, Key, Pick};
+pub use self::effect::{Effect, Ignored, Ticket};
+use self::{
+    book::{Book, Key, Pick},
+    telling::{granted, said, saw, sighting},
+};
 use crate::{
     message::{Malformed, Message, MessageType, Opt},
     reply::{Destination, Reply},
@@ -25,94 +33,10 @@ use crate::{
 
 /// How long an offer is held.
 const OFFER_HELD: SignedDuration = SignedDuration::from_secs(60);
-/// How long an address that somebody else uses is left alone.
-const QUARANTINE: SignedDuration = SignedDuration::from_mins(10);
 /// Most probes and commits under way; more means a flood, and the client asks again anyway.
 const MAX_WAITING: usize = 16_384;
-/// A second server is reported again after this time.
-const ROGUE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
-/// Most other servers remembered.
-const MAX_ROGUES: usize = 64;
-
-/// Something asked of the driver, whose outcome it tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Ticket(u64);
-
-/// What the driver is to do.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Effect {
-    /// Send a message.
-    Send {
-        /// Where to.
-        to: Destination,
-        /// The message.
-        bytes: Vec<u8>,
-    },
-    /// Put a lease on disk, then call [`Server::on_committed`].
-    Commit {
-        /// Names the outcome.
-        ticket: Ticket,
-        /// The lease.
-        lease: Lease,
-    },
-    /// Find out whether anyone uses an address, then call [`Server::on_probed`].
-    Probe {
-        /// Names the outcome.
-        ticket: Ticket,
-        /// The address.
-        address: Ipv4Addr,
-    },
-    /// Tell what was seen.
-    Saw(Sighting),
-    /// Nothing is answered, for this reason.
-    Ignore(Ignored),
-}
-
-/// Why a message gets no answer. A closed set, so that each has its counter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ignored {
-    /// It is no DHCP message, or a broken one.
-    Malformed,
-    /// The site file says to ignore the machine.
-    IgnoredMac,
-    /// The hardware address names no machine.
-    BadMac,
-    /// It came through a relay of another network.
-    ForeignRelay,
-    /// It is for another server.
-    OtherServer,
-    /// It is from a server.
-    FromServer,
-    /// The client asks for an address of which there is no record (RFC 2131 section 4.3.2).
-    NoRecord,
-    /// No dynamic address is left.
-    PoolEmpty,
-    /// Too many clients at once.
-    Overload,
-    /// The lease could not be put on disk.
-    NotStored,
-    /// The client is answered by not answering: DECLINE and RELEASE.
-    Noted,
-}
-
-impl Ignored {
-    /// The name under which it is counted.
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Malformed => "dhcp_malformed",
-            Self::IgnoredMac => "dhcp_ignored_mac",
-            Self::BadMac => "dhcp_bad_mac",
-            Self::ForeignRelay => "dhcp_foreign_relay",
-            Self::OtherServer => "dhcp_other_server",
-            Self::FromServer => "dhcp_from_server",
-            Self::NoRecord => "dhcp_no_record",
-            Self::PoolEmpty => "dhcp_pool_empty",
-            Self::Overload => "dhcp_overload",
-            Self::NotStored => "dhcp_not_stored",
-            Self::Noted => "dhcp_noted",
-        }
-    }
-}
+/// Longest client identifier: one option's worth. It is remembered per client, so joined ones are refused.
+const MAX_CLIENT_ID: usize = 255;
 
 /// What waits for a probe or a commit.
 #[derive(Debug)]
@@ -139,6 +63,8 @@ pub struct Server {
     tables: Arc<Tables>,
     book: Book,
     waiting: HashMap<Ticket, Waiting>,
+    /// Whose offer waits for a probe.
+    probing: HashMap<Key, Ticket>,
     next_ticket: u64,
     rogues: HashMap<Ipv4Addr, Timestamp>,
 }
@@ -150,6 +76,7 @@ impl Server {
             tables,
             book: Book::new(leases),
             waiting: HashMap::new(),
+            probing: HashMap::new(),
             next_ticket: 0,
             rogues: HashMap::new(),
         }
@@ -185,6 +112,10 @@ impl Server {
         if !message.mac.is_unicast() || message.mac.is_zero() {
             return vec![Effect::Ignore(Ignored::BadMac)];
         }
+        let id = message.options.get(&Opt::CLIENT_ID);
+        if id.is_some_and(|id| id.len() > MAX_CLIENT_ID) {
+            return vec![Effect::Ignore(Ignored::Malformed)];
+        }
         if self.tables.is_ignored(message.mac) {
             return vec![Effect::Ignore(Ignored::IgnoredMac)];
         }
@@ -218,17 +149,20 @@ impl Server {
         else {
             return vec![];
         };
+        self.probing.remove(&Key::of(&message));
         match in_use_by {
             // The client itself may answer, if it still has the address from before.
             Some(mac) if mac != message.mac => {
                 let mut detail = Map::new();
                 detail.insert("address".into(), json!(address));
                 detail.insert("mac".into(), json!(mac));
-                let mut effects = vec![
-                    self.saw(now, &message, None, EventKind::AddressConflict, detail),
-                    self.quarantine(now, address, mac),
-                ];
-                self.book.forget_offer(address);
+                let mut effects = vec![saw(now, &message, None, EventKind::AddressConflict, detail)];
+                self.book.forget_offer(now, address);
+                if self.tables.reservation_of(&message).is_some() {
+                    effects.push(Effect::Ignore(Ignored::InUse));
+                    return effects;
+                }
+                effects.push(self.quarantine(now, address, mac));
                 effects.extend(if tries < 3 {
                     self.offer_dynamic(now, message, tries + 1)
                 } else {
@@ -259,47 +193,79 @@ impl Server {
     }
 
     fn discover(&mut self, now: Timestamp, message: Message) -> Vec<Effect> {
-        let mut effects = vec![self.saw(now, &message, None, EventKind::DhcpDiscover, said(&message))];
-        if let Some(own) = self.tables.reservation(message.mac) {
+        let mut effects = vec![saw(now, &message, None, EventKind::DhcpDiscover, said(&message))];
+        let key = Key::of(&message);
+        if let Some(own) = self.tables.reservation_of(&message) {
             let address = own.address;
-            effects.extend(self.offer(now, &message, address));
+            effects.extend(match self.book.squatter(now, &self.tables, &key, address) {
+                Some(_) => self.probe(now, message, key, address, 0),
+                None => self.offer(now, &message, address),
+            });
             return effects;
         }
-        effects.push(self.saw(now, &message, None, EventKind::MachineDiscovered, said(&message)));
+        effects.push(saw(
+            now,
+            &message,
+            None,
+            EventKind::MachineDiscovered,
+            said(&message),
+        ));
         effects.extend(self.offer_dynamic(now, message, 0));
         effects
     }
 
     fn offer_dynamic(&mut self, now: Timestamp, message: Message, tries: u8) -> Vec<Effect> {
         let key = Key::of(&message);
+        if self.probing.contains_key(&key) {
+            return self.probe(now, message, key, Ipv4Addr::UNSPECIFIED, tries);
+        }
         let wanted = message.address(Opt::REQUESTED_ADDRESS);
         match self.book.pick(now, &self.tables, &key, wanted) {
-            Pick::Known(address) => self.offer(now, &message, address),
-            Pick::Fresh(address) => {
-                if self.waiting.len() >= MAX_WAITING {
-                    return vec![Effect::Ignore(Ignored::Overload)];
-                }
+            Pick::Known(address) => {
                 self.book.hold(now + OFFER_HELD, address, &key);
-                vec![Effect::Probe {
-                    ticket: self.ticket(Waiting::Offer {
-                        message,
-                        address,
-                        tries,
-                    }),
-                    address,
-                }]
+                self.offer(now, &message, address)
             }
+            Pick::Fresh(address) => self.probe(now, message, key, address, tries),
             Pick::None => vec![Effect::Ignore(Ignored::PoolEmpty)],
         }
     }
 
+    /// Offers an address after a probe. A client that asks again meanwhile gets its answer then.
+    fn probe(
+        &mut self,
+        now: Timestamp,
+        message: Message,
+        key: Key,
+        address: Ipv4Addr,
+        tries: u8,
+    ) -> Vec<Effect> {
+        let under_way = self
+            .probing
+            .get(&key)
+            .and_then(|ticket| self.waiting.get_mut(ticket));
+        if let Some(Waiting::Offer { message: latest, .. }) = under_way {
+            *latest = message;
+            return vec![Effect::Ignore(Ignored::Probing)];
+        }
+        if self.waiting.len() >= MAX_WAITING {
+            return vec![Effect::Ignore(Ignored::Overload)];
+        }
+        self.book.hold(now + OFFER_HELD, address, &key);
+        let ticket = self.ticket(Waiting::Offer {
+            message,
+            address,
+            tries,
+        });
+        self.probing.insert(key, ticket);
+        vec![Effect::Probe { ticket, address }]
+    }
+
     fn offer(&mut self, now: Timestamp, message: &Message, address: Ipv4Addr) -> Vec<Effect> {
-        self.book.hold(now + OFFER_HELD, address, &Key::of(message));
         let (to, bytes, boot_file) = self.grant(message, MessageType::Offer, address);
-        let detail = granted(message, address, boot_file);
+        let detail = granted(address, boot_file);
         vec![
             Effect::Send { to, bytes },
-            self.saw(now, message, Some(address), EventKind::DhcpOffer, detail),
+            saw(now, message, Some(address), EventKind::DhcpOffer, detail),
         ]
     }
 
@@ -309,7 +275,7 @@ impl Server {
         let server = message.address(Opt::SERVER_ID);
         if let Some(server) = server.filter(|server| *server != self.tables.bastion) {
             // SELECTING, and the client took another server's offer.
-            self.book.forget_offer_to(&key);
+            self.book.forget_offer_to(now, &key);
             let mut effects = self.rogue(now, server, message, "request");
             effects.push(Effect::Ignore(Ignored::OtherServer));
             return effects;
@@ -323,13 +289,17 @@ impl Server {
         let mut detail = Map::new();
         detail.insert("address".into(), json!(address));
         detail.insert("state".into(), json!(state));
-        let mut effects = vec![self.saw(now, message, Some(address), EventKind::DhcpRequest, detail)];
-        let right = match self.tables.reservation(message.mac) {
-            Some(own) if own.address == address => Ok(()),
-            Some(own) => Err(format!("the site file gives it {}", own.address)),
+        let mut effects = vec![saw(now, message, Some(address), EventKind::DhcpRequest, detail)];
+        let own = self.tables.reservation_of(message).map(|own| own.address);
+        let right = match own {
+            Some(own) if own != address => Err(format!("the site file gives it {own}")),
+            Some(_) => match self.book.squatter(now, &self.tables, &key, address) {
+                Some(mac) => Err(format!("{mac} still has it")),
+                None => Ok(()),
+            },
             None => self.book.may_have(now, &self.tables, &key, address),
         };
-        let known = self.book.knows(&key) || self.tables.reservation(message.mac).is_some();
+        let known = self.book.knows(&key) || own.is_some();
         effects.extend(match right {
             // RFC 2131 section 4.3.2: without a record of the client, an INIT-REBOOT is met with silence,
             // unless the address is of another network.
@@ -366,11 +336,9 @@ impl Server {
         };
         self.book.lease(lease.clone(), key);
         let (to, bytes, boot_file) = self.grant(message, MessageType::Ack, address);
-        let mut detail = granted(message, address, boot_file);
+        let mut detail = granted(address, boot_file);
         detail.insert("leaseSeconds".into(), json!(seconds));
-        let Effect::Saw(sighting) = self.saw(now, message, Some(address), EventKind::DhcpAck, detail) else {
-            return vec![];
-        };
+        let sighting = sighting(now, message, Some(address), EventKind::DhcpAck, detail);
         let ticket = self.ticket(Waiting::Ack { to, bytes, sighting });
         vec![Effect::Commit { ticket, lease }]
     }
@@ -391,74 +359,7 @@ impl Server {
                 to: reply.destination(),
                 bytes: reply.encode(),
             },
-            self.saw(now, message, None, EventKind::DhcpNak, detail),
-        ]
-    }
-
-    fn decline(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
-        let Some(address) = message.address(Opt::REQUESTED_ADDRESS) else {
-            return vec![Effect::Ignore(Ignored::Malformed)];
-        };
-        let mut detail = Map::new();
-        detail.insert("address".into(), json!(address));
-        let mut effects = vec![self.saw(now, message, None, EventKind::DhcpDecline, detail.clone())];
-        // A reserved address stays its machine's: leaving it alone would keep a node from ever booting.
-        let own = self
-            .tables
-            .reservation(message.mac)
-            .is_some_and(|own| own.address == address);
-        if own
-            || self
-                .book
-                .may_have(now, &self.tables, &Key::of(message), address)
-                .is_ok()
-        {
-            effects.push(self.saw(now, message, None, EventKind::AddressConflict, detail));
-            if !own {
-                effects.push(self.quarantine(now, address, message.mac));
-            }
-        }
-        effects.push(Effect::Ignore(Ignored::Noted));
-        effects
-    }
-
-    fn release(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
-        let address = message.ciaddr;
-        let mut detail = Map::new();
-        detail.insert("address".into(), json!(address));
-        let mut effects = vec![self.saw(now, message, Some(address), EventKind::DhcpRelease, detail)];
-        if let Some(lease) = self.book.release(now, &Key::of(message), address) {
-            effects.push(Effect::Commit {
-                ticket: self.ticket(Waiting::Note),
-                lease,
-            });
-        }
-        effects.push(Effect::Ignore(Ignored::Noted));
-        effects
-    }
-
-    fn inform(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
-        if message.ciaddr.is_unspecified() || !self.tables.subnet.contains(message.ciaddr) {
-            return vec![Effect::Ignore(Ignored::NoRecord)];
-        }
-        // RFC 2131 section 4.3.5: no "your" address, no lease times.
-        let mut reply = Reply::new(
-            message,
-            MessageType::Ack,
-            self.tables.bastion,
-            Ipv4Addr::UNSPECIFIED,
-        );
-        for (code, value) in self.tables.network_options(message) {
-            reply.option(code, value);
-        }
-        let mut detail = Map::new();
-        detail.insert("address".into(), json!(message.ciaddr));
-        vec![
-            Effect::Send {
-                to: reply.destination(),
-                bytes: reply.encode(),
-            },
-            self.saw(now, message, Some(message.ciaddr), EventKind::DhcpInform, detail),
+            saw(now, message, None, EventKind::DhcpNak, detail),
         ]
     }
 
@@ -494,102 +395,4 @@ impl Server {
         }
         (reply.destination(), reply.encode(), boot_file)
     }
-
-    /// Leaves an address alone for a while.
-    fn quarantine(&mut self, now: Timestamp, address: Ipv4Addr, mac: faros_model::ids::MacAddr) -> Effect {
-        let until = now + QUARANTINE;
-        let state = LeaseState::Declined;
-        let lease = Lease {
-            address,
-            mac,
-            client_id: None,
-            hostname: None,
-            state,
-            since: now,
-            until,
-        };
-        self.book.decline(lease.clone());
-        Effect::Commit {
-            ticket: self.ticket(Waiting::Note),
-            lease,
-        }
-    }
-
-    /// An answer of another server reached us.
-    fn other_server(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
-        let mut effects = match message.address(Opt::SERVER_ID) {
-            Some(server) if server != self.tables.bastion => self.rogue(now, server, message, "answer"),
-            _ => vec![],
-        };
-        effects.push(Effect::Ignore(Ignored::FromServer));
-        effects
-    }
-
-    fn rogue(&mut self, now: Timestamp, server: Ipv4Addr, message: &Message, by: &str) -> Vec<Effect> {
-        let recent = self
-            .rogues
-            .get(&server)
-            .is_some_and(|last| now.duration_since(*last) < ROGUE_AGAIN);
-        if recent || (self.rogues.len() >= MAX_ROGUES && !self.rogues.contains_key(&server)) {
-            return vec![];
-        }
-        self.rogues.insert(server, now);
-        let mut detail = Map::new();
-        detail.insert("server".into(), json!(server));
-        detail.insert("mac".into(), json!(message.mac));
-        detail.insert("seenBy".into(), json!(by));
-        let kind = EventKind::RogueDhcpServer;
-        vec![Effect::Saw(Sighting {
-            at: now,
-            mac: None,
-            address: Some(server),
-            kind,
-            detail,
-        })]
-    }
-
-    #[expect(clippy::unused_self, reason = "every effect is made by the server")]
-    fn saw(
-        &self,
-        now: Timestamp,
-        message: &Message,
-        address: Option<Ipv4Addr>,
-        kind: EventKind,
-        mut detail: Map<String, Value>,
-    ) -> Effect {
-        detail.entry("mac").or_insert_with(|| json!(message.mac));
-        Effect::Saw(Sighting {
-            at: now,
-            mac: Some(message.mac),
-            address,
-            kind,
-            detail,
-        })
-    }
-}
-
-/// What a machine says about itself.
-fn said(message: &Message) -> Map<String, Value> {
-    let mut detail = Map::new();
-    detail.insert("mac".into(), json!(message.mac));
-    let facts = [
-        ("architecture", message.architecture().map(Value::from)),
-        ("vendorClass", message.text(Opt::VENDOR_CLASS).map(Value::from)),
-        ("userClass", message.user_class().map(Value::from)),
-        ("uuid", message.uuid().map(Value::from)),
-        ("hostname", message.text(Opt::HOST_NAME).map(Value::from)),
-    ];
-    detail.extend(
-        facts
-            .into_iter()
-            .filter_map(|(key, value)| Some((key.to_owned(), value?))),
-    );
-    detail
-}
-
-fn granted(message: &Message, address: Ipv4Addr, boot_file: Option<String>) -> Map<String, Value> {
-    let mut detail = said(message);
-    detail.insert("address".into(), json!(address));
-    detail.extend(boot_file.map(|file| ("bootFile".to_owned(), Value::from(file))));
-    detail
 }

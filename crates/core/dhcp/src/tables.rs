@@ -89,7 +89,7 @@ impl Tables {
         Self {
             bastion: addresses.bastion,
             subnet: site.lan.subnet,
-            pool: site.lan.dynamic_range,
+            pool: bounded(site.lan.dynamic_range),
             reservations,
             kept,
             ignored: site.lan.ignored_macs.iter().copied().collect(),
@@ -109,6 +109,16 @@ impl Tables {
         self.reservations.get(&mac)
     }
 
+    /// The machine that speaks: by its hardware address, or by a client identifier that is one by convention
+    /// (RFC 2132 section 9.14), as other interfaces of the same machine send it.
+    pub(crate) fn reservation_of(&self, message: &Message) -> Option<&Reservation> {
+        let by_id = || match message.options.get(&Opt::CLIENT_ID)?.as_slice() {
+            [1, mac @ ..] => self.reservation(MacAddr(mac.try_into().ok()?)),
+            _ => None,
+        };
+        self.reservation(message.mac).or_else(by_id)
+    }
+
     pub(crate) fn is_ignored(&self, mac: MacAddr) -> bool {
         self.ignored.contains(&mac)
     }
@@ -118,7 +128,7 @@ impl Tables {
     pub(crate) fn network_options(&self, message: &Message) -> Vec<(u8, Vec<u8>)> {
         let bastion = self.bastion.octets().to_vec();
         let name = self
-            .reservation(message.mac)
+            .reservation_of(message)
             .map(|own| own.name.as_str().as_bytes().to_vec());
         let mut all: Vec<(u8, Vec<u8>)> = vec![
             (Opt::SUBNET_MASK, self.subnet.netmask().octets().to_vec()),
@@ -194,6 +204,16 @@ pub(crate) struct BootFile {
     pub(crate) file: String,
     /// The vendor class that the firmware wants to see in the answer.
     pub(crate) class: Option<&'static str>,
+}
+
+/// All that is remembered per address is bounded by this range, so it ends after 65,536 addresses.
+fn bounded(range: Range) -> Range {
+    let last = range
+        .first()
+        .to_bits()
+        .saturating_add(0xffff)
+        .min(range.last().to_bits());
+    Range::new(range.first(), Ipv4Addr::from_bits(last)).unwrap_or(range)
 }
 
 /// A name as DNS encodes it (RFC 3397), without compression.

@@ -3,7 +3,11 @@
 use std::{fmt::Write as _, net::Ipv4Addr, sync::Arc};
 
 use expect_test::{Expect, expect};
-use faros_model::{ids::MacAddr, lease::Lease};
+use faros_model::{
+    event::EventKind,
+    ids::MacAddr,
+    lease::{Lease, LeaseState},
+};
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
@@ -300,7 +304,6 @@ fn another_server_is_reported_once_in_a_while() {
               saw rogue-dhcp-server
               silent: dhcp_from_server
             offer bb server=192.168.8.1
-              silent: dhcp_from_server
             request aa server=192.168.8.250 want=192.168.8.5
               saw rogue-dhcp-server
               silent: dhcp_other_server
@@ -382,6 +385,212 @@ fn a_uuid_is_shown_as_smbios_does() {
     assert_eq!(uuid.as_deref(), Some("00112233-4455-6677-8899-aabbccddeeff"));
 }
 
+#[test]
+fn a_client_that_asks_again_during_a_probe_is_answered_once_and_as_it_asked_last() {
+    let mut server = Server::new(tables(), vec![]);
+    let now = Timestamp::UNIX_EPOCH;
+    let probe = |effects: &[Effect]| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Probe { ticket, .. } => Some(*ticket),
+            _ => None,
+        })
+    };
+    let first = probe(&server.on_datagram(now, &message("discover aa"))).unwrap();
+    let again = server.on_datagram(now, &message("discover aa broadcast"));
+    assert!(again.contains(&Effect::Ignore(Ignored::Probing)));
+    assert_eq!(probe(&again), None);
+    let effects = server.on_probed(now, first, None);
+    let sent = effects.iter().filter_map(|effect| match effect {
+        Effect::Send { to, .. } => Some(*to),
+        _ => None,
+    });
+    assert_eq!(sent.collect::<Vec<_>>(), [Destination::Broadcast]);
+}
+
+#[test]
+fn an_address_that_was_left_alone_for_long_is_probed_again() {
+    check(
+        "request aa server=192.168.8.1 want=192.168.8.200
+         discover aa
+         wait 89000
+         discover aa
+         wait 4000
+         discover aa
+         wait 61
+         discover aa",
+        expect![[r"
+            request aa server=192.168.8.1 want=192.168.8.200
+              disk 192.168.8.200 02:00:00:00:00:aa Active
+              -> Ack 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
+            discover aa
+              saw machine-discovered
+              -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
+            discover aa
+              saw machine-discovered
+              -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
+            discover aa
+              saw machine-discovered
+              probe 192.168.8.200
+              -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
+            discover aa
+              saw machine-discovered
+              probe 192.168.8.200
+              -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
+        "]],
+    );
+}
+
+#[test]
+fn only_who_holds_an_address_can_spoil_it() {
+    check(
+        "decline bb server=192.168.8.1 want=192.168.8.200
+         request aa server=192.168.8.1 want=192.168.8.200
+         decline bb server=192.168.8.1 want=192.168.8.200
+         decline aa server=192.168.8.250 want=192.168.8.200
+         release aa server=192.168.8.250 from=192.168.8.200
+         decline aa server=192.168.8.1 want=192.168.8.200
+         discover aa
+         decline 01 server=192.168.8.1 want=192.168.8.11
+         discover 01",
+        expect![[r"
+            decline bb server=192.168.8.1 want=192.168.8.200
+              silent: dhcp_noted
+            request aa server=192.168.8.1 want=192.168.8.200
+              disk 192.168.8.200 02:00:00:00:00:aa Active
+              -> Ack 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
+            decline bb server=192.168.8.1 want=192.168.8.200
+              silent: dhcp_noted
+            decline aa server=192.168.8.250 want=192.168.8.200
+              silent: dhcp_other_server
+            release aa server=192.168.8.250 from=192.168.8.200
+              silent: dhcp_other_server
+            decline aa server=192.168.8.1 want=192.168.8.200
+              saw address-conflict
+              disk 192.168.8.200 02:00:00:00:00:aa Declined
+              silent: dhcp_noted
+            discover aa
+              saw machine-discovered
+              probe 192.168.8.201
+              -> Offer 192.168.8.201 to 02:00:00:00:00:aa/192.168.8.201
+            decline 01 server=192.168.8.1 want=192.168.8.11
+              saw address-conflict
+              silent: dhcp_noted
+            discover 01
+              -> Offer 192.168.8.11 to 02:00:00:00:00:01/192.168.8.11
+        "]],
+    );
+}
+
+#[test]
+fn a_machine_is_known_by_its_conventional_client_identifier_too() {
+    let mut server = Server::new(tables(), vec![]);
+    let mut bytes = message("discover aa");
+    bytes.pop();
+    bytes.extend([61, 7, 1, 2, 0, 0, 0, 0, 1, 255]);
+    let effects = server.on_datagram(Timestamp::UNIX_EPOCH, &bytes);
+    let Some(Effect::Send { bytes, .. }) = effects.iter().find(|e| matches!(e, Effect::Send { .. })) else {
+        panic!("{effects:?}")
+    };
+    let reply = Message::parse(bytes).unwrap();
+    assert_eq!(reply.yiaddr, Ipv4Addr::new(192, 168, 8, 11));
+    assert_eq!(
+        reply.options.get(&Opt::CLIENT_ID).unwrap(),
+        &[1, 2, 0, 0, 0, 0, 1]
+    );
+    assert_eq!(
+        reply.text(Opt::BOOT_FILE),
+        None,
+        "the boot script has another name"
+    );
+}
+
+#[test]
+fn an_address_that_a_stranger_still_has_is_not_given_to_its_new_owner() {
+    let stranger = Lease {
+        address: Ipv4Addr::new(192, 168, 8, 11),
+        mac: MacAddr([2, 0, 0, 0, 0, 0xaa]),
+        client_id: None,
+        hostname: None,
+        state: LeaseState::Active,
+        since: Timestamp::UNIX_EPOCH,
+        until: Timestamp::UNIX_EPOCH + SignedDuration::from_hours(24),
+    };
+    let mut server = Server::new(tables(), vec![stranger]);
+    let shown = run(
+        &mut server,
+        "request 01 want=192.168.8.11
+         in-use
+         discover 01
+         discover 01
+         request 01 server=192.168.8.1 want=192.168.8.11
+         request aa from=192.168.8.11",
+    );
+    expect![[r"
+        request 01 want=192.168.8.11
+          -> Nak 0.0.0.0 to all (02:00:00:00:00:aa still has it)
+        discover 01
+          probe 192.168.8.11
+          saw address-conflict
+          silent: dhcp_address_in_use
+        discover 01
+          probe 192.168.8.11
+          -> Offer 192.168.8.11 to 02:00:00:00:00:01/192.168.8.11
+        request 01 server=192.168.8.1 want=192.168.8.11
+          disk 192.168.8.11 02:00:00:00:00:01 Active
+          -> Ack 192.168.8.11 to 02:00:00:00:00:01/192.168.8.11
+        request aa from=192.168.8.11
+          -> Nak 0.0.0.0 to all (it is kept for another machine)
+    "]]
+    .assert_eq(&shown);
+}
+
+#[test]
+fn a_full_pool_of_the_largest_size_answers_as_fast_as_an_empty_one() {
+    let text = SITE.replace("192.168.8.60", "10.0.0.60").replace(
+        "dynamicRange: 192.168.8.200-192.168.8.202",
+        "subnet: 10.0.0.0/14\n    dynamicRange: 10.1.0.0-10.3.255.250",
+    );
+    let tables = Arc::new(Tables::compile(&faros_site::load(&text).unwrap().site));
+    let mut server = Server::new(tables, vec![]);
+    let now = Timestamp::UNIX_EPOCH;
+    let mut empty = 0;
+    for client in 0_u32..70_000 {
+        let mut bytes = message("discover 00");
+        bytes[30..34].copy_from_slice(&client.to_be_bytes());
+        let mut todo = server.on_datagram(now, &bytes);
+        while let Some(effect) = todo.pop() {
+            match effect {
+                Effect::Probe { ticket, .. } => todo.extend(server.on_probed(now, ticket, None)),
+                Effect::Ignore(Ignored::PoolEmpty) => empty += 1,
+                Effect::Send { .. } | Effect::Saw(_) | Effect::Commit { .. } | Effect::Ignore(_) => (),
+            }
+        }
+    }
+    // The node, the printer and the ignored machine are among the clients.
+    assert_eq!(empty, 70_000 - 65_536 - 3);
+}
+
+#[test]
+fn an_acknowledgment_is_told_with_the_keys_that_its_kind_names() {
+    let mut server = Server::new(tables(), vec![]);
+    let asked = server.on_datagram(
+        Timestamp::UNIX_EPOCH,
+        &message("request 01 pxe=0 server=192.168.8.1 want=192.168.8.11"),
+    );
+    let commit = asked.iter().find_map(|effect| match effect {
+        Effect::Commit { ticket, .. } => Some(*ticket),
+        _ => None,
+    });
+    let told = server.on_committed(commit.unwrap(), true);
+    let Some(Effect::Saw(sighting)) = told.last() else {
+        panic!("{told:?}")
+    };
+    assert_eq!(sighting.kind, EventKind::DhcpAck);
+    assert!(sighting.mac.is_some() && sighting.address.is_some());
+    let keys: Vec<_> = sighting.detail.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["address", "bootFile", "leaseSeconds", "mac"]);
+}
+
 proptest! {
     #[test]
     fn no_bytes_confuse_the_parser(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
@@ -424,10 +633,11 @@ proptest! {
             while let Some(effect) = todo.pop() {
                 match effect {
                     Effect::Commit { ticket, lease } => {
+                        // A client that gave its address back does not hold it, whatever the disk says.
+                        if lease.state != LeaseState::Active {
+                            held.remove(&lease.address);
+                        }
                         if stored {
-                            if lease.state != faros_model::lease::LeaseState::Active {
-                                held.remove(&lease.address);
-                            }
                             disk.insert(lease.address, lease);
                         }
                         todo.extend(server.on_committed(ticket, stored));
