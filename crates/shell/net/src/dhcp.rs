@@ -5,7 +5,6 @@
 //! service waits for it and goes on when it is back, with all it knew.
 
 use std::{
-    collections::BTreeMap,
     io,
     net::{Ipv4Addr, SocketAddrV4},
     sync::Arc,
@@ -16,13 +15,11 @@ use faros_dhcp::{Destination, Effect, Server, Tables, Ticket};
 use faros_model::{
     api::{LeaseInfo, ServiceState},
     event::EventKind,
-    ids::MacAddr,
-    lease::{Lease, LeaseState},
+    lease::Lease,
     ports::{DHCP_CLIENT, DHCP_SERVER},
     sighting::Sighting,
 };
 use jiff::Timestamp;
-use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::UdpSocket,
     sync::{mpsc, oneshot, watch},
@@ -30,14 +27,22 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+mod look_around;
+mod probes;
+mod rows;
+mod sockets;
+
+use self::{probes::Probes, sockets::Sockets};
 use crate::{
     link::LanLink,
-    packet::{PacketSocket, arp_probe, arp_sender, udp_frame},
+    packet::udp_frame,
     service::{BindError, Health, Sightings},
 };
 
-/// How long an address that is about to be offered is listened for.
-const PROBE: Duration = Duration::from_millis(500);
+/// How long to wait before the port is tried again, if it could not be had when the interface came.
+const RETRY: Duration = Duration::from_secs(5);
+/// How long an interface that came may take until it carries packets.
+const SETTLE: Duration = Duration::from_secs(2);
 /// How often other servers are looked for.
 const LOOK_AROUND: Duration = Duration::from_mins(10);
 /// Largest message that is read.
@@ -61,9 +66,9 @@ pub struct Dhcp {
     health: Health,
     sockets: Option<Sockets>,
     questions: mpsc::Receiver<oneshot::Sender<Vec<LeaseInfo>>>,
-    /// Probes under way, by their end.
-    probes: BTreeMap<(Instant, Ticket), Ipv4Addr>,
-    listener: Option<PacketSocket>,
+    probes: Probes,
+    /// When other servers are looked for next.
+    look_around_at: Instant,
 }
 
 /// Asks a running service for its leases.
@@ -79,14 +84,6 @@ impl Leases {
         }
         answered.await.unwrap_or_default()
     }
-}
-
-struct Sockets {
-    link: LanLink,
-    udp: UdpSocket,
-    /// Hears what other servers answer; none where a client of the bastion itself has the port.
-    client: Option<UdpSocket>,
-    raw: PacketSocket,
 }
 
 impl std::fmt::Debug for Dhcp {
@@ -112,11 +109,10 @@ impl Dhcp {
     ) -> Result<(Self, Leases), BindError> {
         let server = Server::new(Arc::clone(&tables.borrow()), leases);
         let sockets = match &*link.borrow() {
-            Some(link) => Some(open(link)?),
+            Some(link) => Some(sockets::open(link)?),
             None => None,
         };
         let (ask, questions) = mpsc::channel(16);
-        let probes = BTreeMap::new();
         let dhcp = Self {
             server,
             link,
@@ -126,8 +122,8 @@ impl Dhcp {
             health,
             sockets,
             questions,
-            probes,
-            listener: None,
+            probes: Probes::default(),
+            look_around_at: Instant::now() + SETTLE,
         };
         Ok((dhcp, Leases(ask)))
     }
@@ -135,12 +131,10 @@ impl Dhcp {
     /// Serves until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
         let (committed, mut commits) = mpsc::unbounded_channel::<(Ticket, bool)>();
-        let mut look_around = tokio::time::interval(LOOK_AROUND);
-        look_around.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut buffer = vec![0; MAX_MESSAGE];
         self.tell_state();
         loop {
-            let next_probe = self.probes.keys().next().map(|(at, _)| *at);
+            let next_probe = self.probes.next();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -158,7 +152,7 @@ impl Dhcp {
                 }
                 Some(answer) = self.questions.recv() => {
                     // Whoever asked may have gone.
-                    let _ = answer.send(rows(&self.server, Timestamp::now()));
+                    let _ = answer.send(rows::all(&self.server, Timestamp::now()));
                 }
                 () = readable(self.sockets.as_ref().map(|sockets| &sockets.udp)) => {
                     self.receive(&mut buffer, &committed);
@@ -166,8 +160,9 @@ impl Dhcp {
                 () = readable(self.sockets.as_ref().and_then(|sockets| sockets.client.as_ref())) => {
                     self.overhear(&mut buffer, &committed);
                 }
-                () = at(next_probe) => self.probes_due(&mut buffer, &committed),
-                _ = look_around.tick() => self.look_around(),
+                () = at(next_probe) => self.probes_due(&committed),
+                () = at(Some(self.look_around_at)) => self.look_around(),
+                () = tokio::time::sleep(RETRY), if self.lacks_port() => self.take_port(),
             }
         }
     }
@@ -217,18 +212,29 @@ impl Dhcp {
             detail,
         });
         drop(before);
-        if let Some(link) = now {
-            match open(&link) {
-                Ok(sockets) => self.sockets = Some(sockets),
-                Err(error) => {
-                    tracing::warn!(interface = link.name, %error, "cannot serve DHCP");
-                    self.health.listens(vec![]);
-                    self.health.set(ServiceState::Waiting, error.to_string());
-                    return;
-                }
+        self.probes.interface_changed();
+        self.take_port();
+    }
+
+    fn lacks_port(&self) -> bool {
+        self.sockets.is_none() && self.link.borrow().is_some()
+    }
+
+    /// Binds to the interface, if it is there.
+    fn take_port(&mut self) {
+        let link = self.link.borrow().clone();
+        match link.as_ref().map(sockets::open).transpose() {
+            Ok(sockets) => {
+                self.sockets = sockets;
+                self.tell_state();
+                self.look_around_at = Instant::now() + SETTLE;
+            }
+            Err(error) => {
+                tracing::warn!(interface = link.map(|link| link.name), %error, "cannot serve DHCP");
+                self.health.listens(vec![]);
+                self.health.set(ServiceState::Waiting, error.to_string());
             }
         }
-        self.tell_state();
     }
 
     fn receive(&mut self, buffer: &mut [u8], committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
@@ -238,7 +244,7 @@ impl Dhcp {
             match sockets.udp.try_recv(buffer) {
                 Ok(length) => {
                     received.add(1);
-                    if is_own(&buffer[..length]) {
+                    if look_around::is_own(&buffer[..length]) {
                         continue;
                     }
                     let effects = self.server.on_datagram(Timestamp::now(), &buffer[..length]);
@@ -318,108 +324,28 @@ impl Dhcp {
     }
 
     fn probe(&mut self, ticket: Ticket, address: Ipv4Addr) {
-        if let Some(sockets) = &self.sockets {
-            if self.listener.is_none() {
-                self.listener = PacketSocket::listener(&sockets.link.name).ok();
-            }
-            if let Err(error) = sockets.raw.send(&arp_probe(sockets.link.mac, address)) {
-                tracing::debug!(%address, %error, "cannot probe");
-            }
-        }
-        self.probes.insert((Instant::now() + PROBE, ticket), address);
+        let through = self.sockets.as_ref().map(|sockets| (&sockets.raw, &sockets.link));
+        self.probes.start(through, ticket, address);
     }
 
-    /// Ends the probes that are due. Answers have waited in the listener's queue until now.
-    fn probes_due(&mut self, buffer: &mut [u8], committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
-        let mut claimed: Vec<(MacAddr, Ipv4Addr)> = Vec::new();
-        if let Some(listener) = &self.listener {
-            while let Some(frame) = listener.receive(buffer) {
-                claimed.extend(arp_sender(frame));
-            }
-        }
-        let now = Instant::now();
-        let due: Vec<_> = self
-            .probes
-            .iter()
-            .filter(|((at, _), address)| *at <= now || claimed.iter().any(|(_, own)| own == *address))
-            .map(|(key, address)| (*key, *address))
-            .collect();
-        for ((at, ticket), address) in due {
-            self.probes.remove(&(at, ticket));
-            let by = claimed
-                .iter()
-                .find(|(_, own)| *own == address)
-                .map(|(mac, _)| *mac);
+    fn probes_due(&mut self, committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
+        for (ticket, by) in self.probes.ended() {
             let effects = self.server.on_probed(Timestamp::now(), ticket, by);
             self.carry_out(effects, committed);
-        }
-        if self.probes.is_empty() {
-            self.listener = None;
         }
     }
 
     /// Asks whether another server is there: a DHCPDISCOVER that this server itself leaves alone.
-    fn look_around(&self) {
-        let Some(sockets) = &self.sockets else { return };
-        if sockets.client.is_some() {
-            let message = look_around_message();
+    fn look_around(&mut self) {
+        self.look_around_at = Instant::now() + LOOK_AROUND;
+        let client = self.sockets.as_ref().and_then(|sockets| sockets.client.as_ref());
+        if let Some(client) = client {
             let to = SocketAddrV4::new(Ipv4Addr::BROADCAST, DHCP_SERVER);
-            if let Err(error) = sockets.udp.try_send_to(&message, to.into()) {
+            if let Err(error) = client.try_send_to(&look_around::message(), to.into()) {
                 tracing::debug!(%error, "cannot look for other servers");
             }
         }
     }
-}
-
-/// The MAC under which the bastion asks for other servers: locally administered, and of nobody.
-const LOOK_AROUND_MAC: [u8; 6] = [0x02, 0xfa, 0x20, 0x05, 0, 1];
-
-fn look_around_message() -> Vec<u8> {
-    let mut message = vec![0; 240];
-    message[..4].copy_from_slice(&[1, 1, 6, 0]);
-    message[4..8].copy_from_slice(b"faro");
-    message[10] = 0x80;
-    message[28..34].copy_from_slice(&LOOK_AROUND_MAC);
-    message[236..].copy_from_slice(&[99, 130, 83, 99]);
-    message.extend([53, 1, 1, 255]);
-    message.resize(300, 0);
-    message
-}
-
-fn is_own(message: &[u8]) -> bool {
-    message.get(28..34) == Some(&LOOK_AROUND_MAC)
-}
-
-fn open(link: &LanLink) -> Result<Sockets, BindError> {
-    let udp = bound(link, DHCP_SERVER).map_err(|source| BindError {
-        protocol: "udp",
-        address: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, DHCP_SERVER),
-        source,
-    })?;
-    let raw = PacketSocket::sender(&link.name).map_err(|source| BindError {
-        protocol: "packet",
-        address: SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, DHCP_SERVER),
-        source,
-    })?;
-    // Without it other servers are still heard of from their clients.
-    let client = bound(link, DHCP_CLIENT).ok();
-    Ok(Sockets {
-        link: link.clone(),
-        udp,
-        client,
-        raw,
-    })
-}
-
-fn bound(link: &LanLink, port: u16) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
-    socket.bind_device(Some(link.name.as_bytes()))?;
-    socket.set_broadcast(true)?;
-    // Room for a burst: every machine of a site may start at the same moment.
-    socket.set_recv_buffer_size(1 << 20)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
-    UdpSocket::from_std(socket.into())
 }
 
 async fn readable(socket: Option<&UdpSocket>) {
@@ -434,35 +360,4 @@ async fn at(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-fn rows(server: &Server, now: Timestamp) -> Vec<LeaseInfo> {
-    let mut rows: Vec<LeaseInfo> = server
-        .leases()
-        .map(|lease| {
-            let own = server
-                .tables()
-                .reservation(lease.mac)
-                .filter(|own| own.address == lease.address);
-            let state = match lease.state {
-                LeaseState::Active if lease.until <= now => "expired",
-                LeaseState::Active => "active",
-                LeaseState::Released => "released",
-                LeaseState::Declined => "declined",
-            };
-            LeaseInfo {
-                address: lease.address,
-                mac: lease.mac,
-                name: own
-                    .map(|own| own.name.to_string())
-                    .or_else(|| lease.hostname.clone()),
-                reserved: own.is_some(),
-                state: state.to_owned(),
-                since: Some(lease.since),
-                until: Some(lease.until),
-            }
-        })
-        .collect();
-    rows.sort_by_key(|row| row.address);
-    rows
 }

@@ -7,9 +7,8 @@ use std::{
 };
 
 use faros_model::ids::MacAddr;
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrLike as _, bind, recv, send, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockaddrLike as _, bind, recv, send};
+use rustix::net::{Protocol, SocketFlags, SocketType, socket_with};
 
 /// A packet socket on one interface.
 #[derive(Debug)]
@@ -23,12 +22,15 @@ impl PacketSocket {
         Self::open(interface, None)
     }
 
-    /// A socket that also gets every frame of the interface; not to be kept open.
-    pub(crate) fn listener(interface: &str) -> io::Result<Self> {
-        Self::open(interface, Some(SockProtocol::EthAll))
+    /// A socket that also gets the ARP packets of the interface, and only those: others would fill its queue
+    /// while images are sent, and hide an answer to a probe.
+    pub(crate) fn arp_listener(interface: &str) -> io::Result<Self> {
+        let socket = Self::open(interface, Some(rustix::net::eth::ARP))?;
+        rustix::net::sockopt::set_socket_recv_buffer_size(&socket.fd, 1 << 20)?;
+        Ok(socket)
     }
 
-    fn open(interface: &str, protocol: Option<SockProtocol>) -> io::Result<Self> {
+    fn open(interface: &str, protocol: Option<Protocol>) -> io::Result<Self> {
         // The list of interfaces holds link addresses ready to bind to; no address is put together by hand.
         let link = nix::ifaddrs::getifaddrs()?
             .filter(|entry| entry.interface_name == interface)
@@ -38,8 +40,13 @@ impl PacketSocket {
                     .filter(|own| own.family() == Some(AddressFamily::Packet))
             })
             .ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "there is no such interface"))?;
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let fd = socket(AddressFamily::Packet, SockType::Raw, flags, protocol)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let fd = socket_with(
+            rustix::net::AddressFamily::PACKET,
+            SocketType::RAW,
+            flags,
+            protocol,
+        )?;
         bind(fd.as_raw_fd(), &link)?;
         Ok(Self { fd })
     }

@@ -42,7 +42,10 @@ impl Server {
         self.rogues.insert(server, now);
         let mut detail = Map::new();
         detail.insert("server".into(), json!(server));
-        detail.insert("mac".into(), json!(message.mac));
+        // The machine that took its offer. The server's own MAC is in no message.
+        if message.op == 1 {
+            detail.insert("mac".into(), json!(message.mac));
+        }
         detail.insert("seenBy".into(), json!(by));
         let kind = EventKind::RogueDhcpServer;
         vec![Effect::Saw(Sighting {
