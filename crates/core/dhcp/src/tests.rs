@@ -593,6 +593,35 @@ fn an_acknowledgment_is_told_with_the_keys_that_its_kind_names() {
 
 proptest! {
     #[test]
+    fn what_is_written_is_read_the_same(
+        options in proptest::collection::btree_map(100_u8..250, proptest::collection::vec(any::<u8>(), 1..600), 0..3),
+    ) {
+        let mut asked = Message::parse(&message("discover 01 relay=192.168.8.3 id=me")).unwrap();
+        asked.options.insert(Opt::MAX_SIZE, 1500_u16.to_be_bytes().to_vec());
+        let server = Ipv4Addr::new(192, 168, 8, 1);
+        let mut reply = reply::Reply::new(&asked, MessageType::Offer, server, Ipv4Addr::new(192, 168, 8, 11));
+        let (mut room, mut fits) = (1500 - 28 - 240 - 40, std::collections::BTreeMap::new());
+        for (code, value) in options {
+            let needed = value.len() + 2 * value.len().div_ceil(255);
+            if needed < room {
+                room -= needed;
+                reply.option(code, value.clone());
+                fits.insert(code, value);
+            }
+        }
+        let bytes = reply.encode();
+        prop_assert!(bytes.ends_with(&[255]) || bytes.len() == 300, "the end comes last");
+        let read = Message::parse(&bytes).unwrap();
+        prop_assert_eq!((read.op, read.xid, read.mac, read.giaddr), (2, asked.xid, asked.mac, asked.giaddr));
+        for code in [Opt::CLIENT_ID, Opt::RELAY] {
+            prop_assert_eq!(read.options.get(&code), asked.options.get(&code));
+        }
+        for (code, value) in &fits {
+            prop_assert_eq!(read.options.get(code), Some(value));
+        }
+    }
+
+    #[test]
     fn no_bytes_confuse_the_parser(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         fuzz::message(&bytes);
         let mut whole = message("discover 01");
