@@ -1,1 +1,79 @@
-fn main() {}
+//! `farosctl`: the operator's hand. Flags and exit codes; each group of commands has a module.
+
+mod args;
+mod content;
+mod outcome;
+mod screens;
+mod site;
+mod watch;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+use faros_client::Client;
+
+use crate::{
+    args::{Args, Command, ContentCommand, Output},
+    outcome::{Done, Error},
+};
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let json = args.output == Output::Json;
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return outcome::report(&Error::Failed(error.into()), json),
+    };
+    let result = runtime.block_on(async {
+        tokio::select! {
+            result = run(args) => result,
+            _ = tokio::signal::ctrl_c() => Err(Error::Interrupted),
+        }
+    });
+    match result {
+        Ok(done) => ExitCode::from(done.code()),
+        Err(error) => outcome::report(&error, json),
+    }
+}
+
+async fn run(args: Args) -> Result<Done, Error> {
+    let client = Client::new(&args.socket);
+    let json = args.output == Output::Json;
+    match args.command {
+        Command::Check { file } => site::check(&file, json),
+        Command::Plan { file, exit_code } => site::plan(&client, &file, exit_code, json).await,
+        Command::Apply { file, yes } => site::apply(&client, &file, yes, json).await,
+        Command::History => site::history(&client, json).await,
+        Command::Show { generation, file } => site::show(&client, generation, file, json).await,
+        Command::Rollback { generation, yes } => site::rollback(&client, generation, yes, json).await,
+        Command::Status => screens::show(json, &client.status().await?, screens::status),
+        Command::Nodes => screens::show(json, &client.nodes().await?, |nodes| screens::nodes(nodes)),
+        Command::Leases => screens::show(json, &client.leases().await?, |rows| screens::leases(rows)),
+        Command::Discovered => screens::show(json, &client.discovered().await?, |rows| {
+            screens::discovered(rows)
+        }),
+        Command::Watch { node, after } => watch::watch(&client, node, after, json).await,
+        Command::Events { node, after, limit } => watch::events(&client, node, after, limit, json).await,
+        Command::Content { command } => match command {
+            ContentCommand::Add { path, name } => content::add(&client, &path, name, json).await,
+            ContentCommand::List => {
+                screens::show(json, &client.contents().await?, |rows| screens::contents(rows))
+            }
+            ContentCommand::Verify => content::verify(&client, json).await,
+        },
+        Command::Install { node, yes } => site::install(&client, &node, yes).await,
+        Command::Disarm { node } => site::disarm(&client, &node).await,
+        Command::Schema => outcome::print(&pretty(&faros_site::json_schema())?),
+        Command::Openapi => outcome::print(&pretty(&client.openapi().await?)?),
+        Command::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Args::command(), "farosctl", &mut script);
+            outcome::print(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> Result<String, Error> {
+    let text = serde_json::to_string_pretty(value).map_err(anyhow::Error::from)?;
+    Ok(text + "\n")
+}

@@ -1,1 +1,130 @@
-fn main() {}
+//! `farosd`: the bastion of a site in one process.
+//!
+//! The composition root: it reads flags, opens the state folder, and wires the decisions of the core crates
+//! to the drivers of the shell. It takes hardly any decision itself.
+
+mod api;
+mod daemon;
+mod executor;
+mod loaders;
+mod pages;
+mod recorder;
+mod services;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
+
+/// The bastion of a site: DHCP, DNS, network boot and Ignition from one site file.
+///
+/// farosd starts from the last generation that was applied, with nobody present. Without one it waits for
+/// `farosctl apply`.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Examples:
+  farosd                                     run with the state in /var/lib/faros
+  farosd --interface lan=enp2s0              serve the LAN on enp2s0, whatever the site file says
+  farosd --state-dir ./state --socket ./farosd.sock --log-format json"
+)]
+struct Args {
+    /// Folder of everything that the bastion must remember.
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/faros")]
+    state_dir: PathBuf,
+    /// Unix socket of the local API; only root may use it.
+    #[arg(long, value_name = "PATH", default_value = "/run/faros/farosd.sock")]
+    socket: PathBuf,
+    /// Use another interface than the site file says: `lan=NAME` or `uplink=NAME`.
+    #[arg(long, value_name = "ROLE=NAME", value_parser = interface)]
+    interface: Vec<(Role, String)>,
+    /// Folder with the boot loaders of Debian's package `ipxe`.
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/ipxe")]
+    loaders: PathBuf,
+    /// How log lines look on standard error. The variable `FAROS_LOG` sets what is logged, such as `debug`.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Lan,
+    Uplink,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+fn interface(text: &str) -> Result<(Role, String), String> {
+    match text.split_once('=') {
+        Some(("lan", name)) if !name.is_empty() => Ok((Role::Lan, name.to_owned())),
+        Some(("uplink", name)) if !name.is_empty() => Ok((Role::Uplink, name.to_owned())),
+        _ => Err("write lan=NAME or uplink=NAME".to_owned()),
+    }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let filter = EnvFilter::try_from_env("FAROS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match args.log_format {
+        LogFormat::Text => log.with_target(false).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    // Nothing that is made here is for others to read.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &Args) -> anyhow::Result<()> {
+    // Two workers: the machine is small, and nothing here computes for long.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(8)
+        .thread_keep_alive(std::time::Duration::from_secs(5))
+        .enable_all()
+        .build()?;
+    let of = |role| {
+        args.interface
+            .iter()
+            .rev()
+            .find(|(own, _)| *own == role)
+            .map(|(_, name)| name.clone())
+    };
+    let options = daemon::Options {
+        state_dir: args.state_dir.clone(),
+        socket: args.socket.clone(),
+        lan: of(Role::Lan),
+        uplink: of(Role::Uplink),
+        loaders: args.loaders.clone(),
+    };
+    runtime.block_on(async {
+        let stop = CancellationToken::new();
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let told = stop.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+                _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+            }
+            told.cancel();
+        });
+        daemon::Daemon::open(options)?.run(stop).await
+    })
+}

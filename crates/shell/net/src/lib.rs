@@ -5,6 +5,7 @@
 //! stop, new tables arrive on a watch channel and are swapped in between two packets.
 
 pub mod dhcp;
+pub mod dns;
 pub mod http;
 pub mod link;
 mod packet;

@@ -6,9 +6,12 @@
 //! namespaces changes. Several labs live side by side under different names.
 
 pub mod daemon;
+pub mod demo;
 pub mod folder;
 pub mod host;
+pub mod image;
 pub mod lab;
+pub mod machine;
 pub mod network;
 pub mod run;
 pub mod wire;

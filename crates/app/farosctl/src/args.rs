@@ -1,0 +1,206 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use faros_model::ids::{ContentName, Generation, HostName};
+
+/// Plan, apply and watch a Faros site.
+#[derive(Debug, Parser)]
+#[command(
+    name = "farosctl",
+    version,
+    after_help = "Examples:
+  farosctl check site.yaml          is the file right? needs no daemon
+  farosctl plan site.yaml           what would change, and for whom
+  farosctl apply site.yaml          show the plan, ask, and carry it out
+  farosctl watch                    follow the machines as they boot
+
+Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the site file has problems,
+4 there are changes (plan --exit-code), 5 no daemon answers, 6 refused for safety,
+130 interrupted."
+)]
+pub(crate) struct Args {
+    /// Unix socket of farosd.
+    #[arg(
+        long,
+        global = true,
+        env = "FAROS_SOCKET",
+        value_name = "PATH",
+        default_value = "/run/faros/farosd.sock"
+    )]
+    pub(crate) socket: PathBuf,
+    /// How results are printed.
+    #[arg(long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Check a site file; needs no daemon.
+    #[command(after_help = "Examples:
+  farosctl check site.yaml
+  farosctl check site.yaml --output json    {\"problems\": [{code, line, column, path, message, hint}]}
+  farosctl check - < site.yaml")]
+    Check {
+        /// The site file, or `-` for standard input.
+        file: PathBuf,
+    },
+    /// Show what applying a site file would do.
+    #[command(after_help = "Examples:
+  farosctl plan site.yaml
+  farosctl plan site.yaml --exit-code       exit with 4 if there are changes")]
+    Plan {
+        /// The site file, or `-` for standard input.
+        file: PathBuf,
+        /// Exit with 4 if there are changes.
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Show the plan, ask, and carry it out.
+    #[command(after_help = "Examples:
+  farosctl apply site.yaml
+  farosctl apply site.yaml --yes            without asking")]
+    Apply {
+        /// The site file, or `-` for standard input.
+        file: PathBuf,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// List the accepted generations.
+    History,
+    /// Show a generation; the running one if none is named.
+    #[command(after_help = "Examples:
+  farosctl show
+  farosctl show 3 --file > site-3.yaml")]
+    Show {
+        /// Its number.
+        #[arg(value_parser = generation)]
+        generation: Option<Generation>,
+        /// Print its site file and nothing else.
+        #[arg(long)]
+        file: bool,
+    },
+    /// Apply the site file of an earlier generation again.
+    #[command(after_help = "Example:
+  farosctl rollback 3")]
+    Rollback {
+        /// The generation to go back to.
+        #[arg(value_parser = generation)]
+        generation: Generation,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show how the bastion and its services are.
+    Status,
+    /// Show where each node is in its life.
+    Nodes,
+    /// Follow the machines as they boot.
+    #[command(after_help = "Examples:
+  farosctl watch
+  farosctl watch --node node-1
+  farosctl watch --output json | jq .kind    one event a line")]
+    Watch {
+        /// Only this node.
+        #[arg(long, value_parser = host)]
+        node: Option<HostName>,
+        /// Begin with the events after this number.
+        #[arg(long, value_name = "SEQ")]
+        after: Option<u64>,
+    },
+    /// Show past events.
+    Events {
+        /// Only this node.
+        #[arg(long, value_parser = host)]
+        node: Option<HostName>,
+        /// Only those after this number.
+        #[arg(long, value_name = "SEQ")]
+        after: Option<u64>,
+        /// So many at most.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Show leased addresses.
+    Leases,
+    /// Show machines that are not in the site file.
+    Discovered,
+    /// Kernels, images and loaders that the bastion serves.
+    Content {
+        #[command(subcommand)]
+        command: ContentCommand,
+    },
+    /// Have a node's next network boot install it, which wipes its disk.
+    #[command(after_help = "Example:
+  farosctl install node-2")]
+    Install {
+        /// The node.
+        #[arg(value_parser = host)]
+        node: HostName,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Have a node boot its own disk, whatever its firmware tries first.
+    Disarm {
+        /// The node.
+        #[arg(value_parser = host)]
+        node: HostName,
+    },
+    /// Print the JSON Schema of the site file, for editors.
+    Schema,
+    /// Print the OpenAPI document of the local API.
+    Openapi,
+    /// Print a completion script.
+    #[command(after_help = "Example:
+  farosctl completion bash > /etc/bash_completion.d/farosctl")]
+    Completion {
+        /// For which shell.
+        shell: Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ContentCommand {
+    /// Add a file, or an image: a folder with image.json.
+    #[command(after_help = "Examples:
+  farosctl content add ./debian-13/                an image
+  farosctl content add firmware.bin --name firmware/x1")]
+    Add {
+        /// The file, or the folder of an image.
+        path: PathBuf,
+        /// Its name in the store; of a file, by default its own.
+        #[arg(long, value_parser = content_name)]
+        name: Option<ContentName>,
+    },
+    /// List what there is.
+    List,
+    /// Read everything and compare it with its digests.
+    Verify,
+}
+
+fn host(text: &str) -> Result<HostName, String> {
+    text.parse().map_err(|why| format!("`{text}` {why}"))
+}
+
+fn content_name(text: &str) -> Result<ContentName, String> {
+    text.parse().map_err(|why| format!("`{text}` {why}"))
+}
+
+fn generation(text: &str) -> Result<Generation, String> {
+    text.parse()
+        .map(Generation)
+        .map_err(|_| format!("`{text}` is no number of a generation"))
+}

@@ -1,0 +1,379 @@
+//! Commands about site files and generations.
+
+use std::{
+    fs,
+    io::{self, BufRead as _, IsTerminal as _, Read as _},
+    path::Path,
+};
+
+use anyhow::Context as _;
+use faros_client::{Client, ClientError};
+use faros_model::{
+    api::{ApplyProgress, ApplyRequest},
+    ids::{Generation, HostName},
+    plan::{Impact, Plan},
+    problem::Problems,
+};
+use faros_site::Severity;
+use serde_json::json;
+
+use crate::{
+    outcome::{Done, Error, print, say},
+    screens,
+};
+
+/// Largest file that is read: what is larger is no site file, and the check says so.
+const MAX_FILE: u64 = 2 << 20;
+
+fn read(file: &Path) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let read = if file == Path::new("-") {
+        io::stdin().lock().take(MAX_FILE).read_to_end(&mut bytes)
+    } else {
+        fs::File::open(file).and_then(|own| own.take(MAX_FILE).read_to_end(&mut bytes))
+    };
+    read.with_context(|| format!("cannot read {}", file.display()))?;
+    let text = String::from_utf8(bytes);
+    Ok(text.with_context(|| format!("{} is not UTF-8 text", file.display()))?)
+}
+
+fn name_of(file: &Path) -> String {
+    if file == Path::new("-") {
+        "standard input".to_owned()
+    } else {
+        file.display().to_string()
+    }
+}
+
+/// `check`: the report is the result, so it goes to standard output.
+pub(crate) fn check(file: &Path, as_json: bool) -> Result<Done, Error> {
+    let text = read(file)?;
+    let name = name_of(file);
+    let (problems, accepted) = match faros_site::load(&text) {
+        Ok(loaded) => (
+            Problems {
+                problems: vec![],
+                warnings: loaded.warnings,
+            },
+            true,
+        ),
+        Err(problems) => (problems, false),
+    };
+    if as_json {
+        print(&(json!({ "problems": problems.problems, "warnings": problems.warnings }).to_string() + "\n"))?;
+    } else {
+        let verdict = if accepted {
+            let warnings = problems.warnings.len();
+            let also = if warnings == 0 {
+                String::new()
+            } else {
+                format!(", with {}", counted(warnings, "warning"))
+            };
+            format!("{name}: accepted{also}\n")
+        } else {
+            format!(
+                "{name}: refused, with {}\n",
+                counted(problems.problems.len(), "problem")
+            )
+        };
+        let out = report(&problems, &name, &text) + &verdict;
+        print(&out)?;
+    }
+    Ok(if accepted { Done::Ok } else { Done::Problems })
+}
+
+fn report(problems: &Problems, name: &str, text: &str) -> String {
+    let errors = faros_site::report(Severity::Error, &problems.problems, name, text);
+    let warnings = faros_site::report(Severity::Warning, &problems.warnings, name, text);
+    let blocks: Vec<String> = [errors, warnings]
+        .into_iter()
+        .filter(|block| !block.is_empty())
+        .collect();
+    if blocks.is_empty() {
+        String::new()
+    } else {
+        blocks.join("\n") + "\n"
+    }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// Problems that the daemon found, with the report on the file that was sent.
+fn with_report(error: ClientError, name: &str, text: &str) -> Error {
+    match error {
+        ClientError::Problems(problems) => Error::Problems(report(&problems, name, text), problems),
+        error => Error::Client(error),
+    }
+}
+
+/// `plan`.
+pub(crate) async fn plan(
+    client: &Client,
+    file: &Path,
+    exit_code: bool,
+    as_json: bool,
+) -> Result<Done, Error> {
+    let text = read(file)?;
+    let name = name_of(file);
+    let answer = client
+        .plan(&text)
+        .await
+        .map_err(|error| with_report(error, &name, &text))?;
+    if as_json {
+        print(&(json!(answer).to_string() + "\n"))?;
+    } else {
+        warn(&answer.warnings, &name, &text);
+        print(&faros_plan::text(&answer.plan))?;
+    }
+    Ok(if exit_code && !answer.plan.is_empty() {
+        Done::Changes
+    } else {
+        Done::Ok
+    })
+}
+
+fn warn(warnings: &[faros_model::problem::Problem], name: &str, text: &str) {
+    if !warnings.is_empty() {
+        say(&faros_site::report(Severity::Warning, warnings, name, text));
+    }
+}
+
+/// `apply`.
+pub(crate) async fn apply(client: &Client, file: &Path, yes: bool, as_json: bool) -> Result<Done, Error> {
+    let text = read(file)?;
+    carry_out(client, &name_of(file), text, None, yes, as_json).await
+}
+
+/// `rollback`.
+pub(crate) async fn rollback(
+    client: &Client,
+    generation: Generation,
+    yes: bool,
+    as_json: bool,
+) -> Result<Done, Error> {
+    let row = client.generation(generation).await?;
+    let text = row.site_file.context("farosd did not send the site file")?;
+    carry_out(
+        client,
+        &format!("generation {generation}"),
+        text,
+        Some(generation),
+        yes,
+        as_json,
+    )
+    .await
+}
+
+async fn carry_out(
+    client: &Client,
+    name: &str,
+    text: String,
+    rollback_of: Option<Generation>,
+    yes: bool,
+    as_json: bool,
+) -> Result<Done, Error> {
+    let answer = client
+        .plan(&text)
+        .await
+        .map_err(|error| with_report(error, name, &text))?;
+    if !as_json {
+        warn(&answer.warnings, name, &text);
+        say(faros_plan::text(&answer.plan).trim_end());
+    }
+    if !answer.plan.is_empty() && !yes {
+        confirm(&answer.plan)?;
+    }
+    let request = ApplyRequest {
+        site_file: text.clone(),
+        base: answer.plan.base,
+        by: who(),
+        rollback_of,
+    };
+    let mut lines = client
+        .apply(&request)
+        .await
+        .map_err(|error| with_report(error, name, &text))?;
+    let interrupted =
+        || say("The apply goes on in farosd; `farosctl status` and `farosctl watch` follow it.");
+    let guard = OnDrop(Some(interrupted));
+    let result = progress(&mut lines, as_json).await;
+    guard.defuse();
+    result
+}
+
+/// Says something if the command is interrupted before its end.
+struct OnDrop<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> OnDrop<F> {
+    fn defuse(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        if let Some(say) = self.0.take() {
+            say();
+        }
+    }
+}
+
+async fn progress(lines: &mut faros_client::Lines<ApplyProgress>, as_json: bool) -> Result<Done, Error> {
+    let mut last = String::from("before its first step");
+    loop {
+        let line = match lines.next().await {
+            Ok(Some(line)) => line,
+            Ok(None) | Err(ClientError::Broken(_)) => {
+                let what = format!(
+                    "farosd went away while applying ({last}); it goes on by itself when it is back: `farosctl status` shows where it stands"
+                );
+                return Err(Error::Failed(anyhow::anyhow!(what)));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if as_json {
+            print(&(json!(line).to_string() + "\n"))?;
+        }
+        match line {
+            ApplyProgress::Started { .. } => (),
+            ApplyProgress::Step { step, of, title } => {
+                last = format!("at step {step} of {of}: {title}");
+                if !as_json {
+                    say(&format!("[{step}/{of}] {title}"));
+                }
+            }
+            ApplyProgress::Nothing { .. } => return Ok(Done::Ok),
+            ApplyProgress::Accepted { generation } => {
+                if !as_json {
+                    say(&format!("Generation {generation} is accepted and runs."));
+                }
+                return Ok(Done::Ok);
+            }
+            ApplyProgress::Failed { failure } => return Err(Error::Apply(failure)),
+        }
+    }
+}
+
+/// Asks the operator; without one to ask, refuses.
+fn confirm(plan: &Plan) -> Result<(), Error> {
+    if !io::stdin().is_terminal() {
+        let why = "there is nobody to ask: look at the plan, and say --yes if it is meant";
+        return Err(Error::Refused(why.to_owned()));
+    }
+    let changes = plan.steps.iter().flat_map(|step| &step.changes);
+    let destroys: Vec<_> = changes
+        .filter(|change| change.impact == Impact::Destructive)
+        .collect();
+    if destroys.is_empty() {
+        say("\nCarry this out? [y/N]");
+    } else {
+        say(&format!(
+            "\nThis destroys data at the next network boot of {}:",
+            counted(destroys.len(), "machine")
+        ));
+        for change in destroys {
+            say(&format!("  {}: {}", change.subject, change.reason));
+        }
+        say("Carry it out? [y/N]");
+    }
+    if answer()?.eq_ignore_ascii_case("y") {
+        return Ok(());
+    }
+    Err(Error::Refused("not confirmed; nothing was changed".to_owned()))
+}
+
+fn answer() -> Result<String, Error> {
+    let mut line = String::new();
+    io::stdin()
+        .lock()
+        .read_line(&mut line)
+        .context("cannot read the answer")?;
+    Ok(line.trim().to_owned())
+}
+
+/// Who is at the keyboard, for the history.
+fn who() -> String {
+    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
+    user.unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()))
+}
+
+/// `history`.
+pub(crate) async fn history(client: &Client, as_json: bool) -> Result<Done, Error> {
+    screens::show(as_json, &client.generations().await?, |rows| {
+        screens::history(rows)
+    })
+}
+
+/// `show`.
+pub(crate) async fn show(
+    client: &Client,
+    generation: Option<Generation>,
+    file: bool,
+    as_json: bool,
+) -> Result<Done, Error> {
+    let generation = match generation {
+        Some(generation) => generation,
+        None => match client.status().await?.generation {
+            Some(generation) => generation,
+            None => {
+                return Err(Error::Failed(anyhow::anyhow!(
+                    "nothing was applied to this bastion yet"
+                )));
+            }
+        },
+    };
+    let row = client.generation(generation).await?;
+    if file {
+        return print(&row.site_file.unwrap_or_default());
+    }
+    screens::show(as_json, &row, screens::generation)
+}
+
+/// `install`: asks for the node's name, because its disk is wiped.
+pub(crate) async fn install(client: &Client, node: &HostName, yes: bool) -> Result<Done, Error> {
+    let nodes = client.nodes().await?;
+    let known = nodes.iter().find(|row| row.name == *node);
+    let Some(row) = known else {
+        return Err(Error::Failed(anyhow::anyhow!(
+            "there is no node {node}; `farosctl nodes` lists them"
+        )));
+    };
+    if row.armed {
+        say(&format!(
+            "{node} is armed already: its next network boot installs it."
+        ));
+        return Ok(Done::Ok);
+    }
+    if !yes {
+        if !io::stdin().is_terminal() {
+            return Err(Error::Refused(
+                "there is nobody to ask: say --yes if it is meant".to_owned(),
+            ));
+        }
+        say(&format!(
+            "The next network boot of {node} ({}) installs it and wipes its install disk.",
+            row.boot_mac
+        ));
+        say("Type the node's name to go on:");
+        if answer()? != node.as_str() {
+            return Err(Error::Refused("not confirmed; nothing was changed".to_owned()));
+        }
+    }
+    client.set_armed(node, true, &who()).await?;
+    say(&format!(
+        "{node} is armed: its next network boot installs it. `farosctl disarm {node}` takes that back."
+    ));
+    Ok(Done::Ok)
+}
+
+/// `disarm`.
+pub(crate) async fn disarm(client: &Client, node: &HostName) -> Result<Done, Error> {
+    let changed = client.set_armed(node, false, &who()).await?;
+    say(&format!(
+        "{node} {} disarmed: it boots its own disk.",
+        if changed { "is" } else { "was already" }
+    ));
+    Ok(Done::Ok)
+}

@@ -1,0 +1,65 @@
+//! The local API: HTTP and JSON over a unix socket that only root may use.
+//!
+//! One table ([`routes`]) drives both the router and the OpenAPI document, so neither has what the other
+//! has not.
+
+mod handlers;
+mod openapi;
+
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use axum::{Router, routing::MethodRouter};
+use tokio::net::UnixListener;
+
+use crate::daemon::Shared;
+
+/// One operation of the API.
+pub(crate) struct Route {
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    pub(crate) summary: &'static str,
+    /// Schema of the request's body, if it has one.
+    pub(crate) takes: Option<fn(&mut schemars::SchemaGenerator) -> schemars::Schema>,
+    /// Schema of the answer, and its media type.
+    pub(crate) gives: fn(&mut schemars::SchemaGenerator) -> schemars::Schema,
+    pub(crate) media: &'static str,
+    pub(crate) handler: MethodRouter<Arc<Shared>>,
+}
+
+/// All operations.
+pub(crate) fn routes() -> Vec<Route> {
+    handlers::routes()
+}
+
+/// Takes the socket. One that a dead daemon left behind is replaced.
+pub(crate) fn listen(socket: &Path) -> anyhow::Result<UnixListener> {
+    if let Some(folder) = socket.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    if socket.exists() {
+        if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+            bail!(
+                "another farosd answers on {}; stop it, or use --socket",
+                socket.display()
+            );
+        }
+        fs::remove_file(socket)
+            .with_context(|| format!("cannot remove the old socket {}", socket.display()))?;
+    }
+    let listener =
+        UnixListener::bind(socket).with_context(|| format!("cannot listen on {}", socket.display()))?;
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until the daemon ends.
+pub(crate) async fn serve(shared: Arc<Shared>, listener: UnixListener) {
+    let router = routes().into_iter().fold(Router::new(), |router, route| {
+        router.route(route.path, route.handler)
+    });
+    let router = router.fallback(handlers::nothing_here).with_state(shared);
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "the API ended");
+    }
+}

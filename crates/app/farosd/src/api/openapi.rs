@@ -1,0 +1,63 @@
+//! The OpenAPI 3.1 document, from the table of routes and the schemas of the API's types.
+
+use serde_json::{Map, Value, json};
+
+use super::{Route, routes};
+
+/// The document.
+pub(crate) fn document() -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12()
+        .with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut generator = settings.into_generator();
+    let mut paths = Map::new();
+    for route in routes() {
+        let operation = operation(&route, &mut generator);
+        let path = paths.entry(route.path).or_insert_with(|| json!({}));
+        if let Value::Object(path) = path {
+            path.insert(route.method.to_owned(), operation);
+        }
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "farosd local API",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Over a unix socket that only root may use.",
+            "license": { "name": "MIT OR Apache-2.0" },
+        },
+        "paths": paths,
+        "components": { "schemas": generator.take_definitions(true) },
+    })
+}
+
+fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value {
+    let parameters: Vec<Value> = route
+        .path
+        .split('/')
+        .filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'))
+        .map(|name| {
+            let name = name.trim_start_matches('*');
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+        })
+        .collect();
+    let failure = generator.subschema_for::<faros_model::api::Failure>();
+    let mut operation = json!({
+        "summary": route.summary,
+        "parameters": parameters,
+        "responses": {
+            "200": { "description": "done", "content": { route.media: { "schema": (route.gives)(generator) } } },
+            "default": {
+                "description": "refused or failed",
+                "content": { "application/json": { "schema": failure } },
+            },
+        },
+    });
+    if let (Some(takes), Value::Object(operation)) = (route.takes, &mut operation) {
+        let content = json!({ "application/json": { "schema": takes(generator) } });
+        operation.insert(
+            "requestBody".into(),
+            json!({ "required": true, "content": content }),
+        );
+    }
+    operation
+}

@@ -1,0 +1,337 @@
+//! The daemon as a whole: what everyone in it shares, and the order in which it starts and ends.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use anyhow::Context as _;
+use faros_boot::{Changes, Tracker};
+use faros_kernel::lan::Interface;
+use faros_model::{
+    api::{ApplyStatus, ServiceState, Status},
+    event::{Event, EventKind},
+    ids::{Generation, HostName},
+    plan::Service,
+    problem::Problem,
+    sighting::Sighting,
+    site::Site,
+};
+use faros_net::{
+    dhcp::Leases,
+    service::{Health, Sightings},
+};
+use faros_store::{OpenStore, Store};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{api, executor, loaders, recorder, services::Services};
+
+/// What the command line says.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) state_dir: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) lan: Option<String>,
+    pub(crate) uplink: Option<String>,
+    pub(crate) loaders: PathBuf,
+}
+
+/// The accepted intent, or the one that is being applied.
+#[derive(Debug)]
+pub(crate) struct Intent {
+    pub(crate) generation: Generation,
+    pub(crate) site: Site,
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// What everyone in the daemon shares.
+pub(crate) struct Shared {
+    pub(crate) options: Options,
+    pub(crate) store: Store,
+    pub(crate) started_at: Timestamp,
+    /// The accepted intent.
+    pub(crate) intent: watch::Sender<Option<Arc<Intent>>>,
+    /// The intent that each service serves; differs from the accepted one only while an apply is under way.
+    pub(crate) served: watch::Sender<BTreeMap<Service, Arc<Intent>>>,
+    pub(crate) armed: RwLock<BTreeSet<HostName>>,
+    pub(crate) tracker: Mutex<Tracker>,
+    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) sightings: Sightings,
+    pub(crate) health: BTreeMap<Service, Health>,
+    pub(crate) lan: watch::Sender<Option<Interface>>,
+    pub(crate) leases: Mutex<Option<Leases>>,
+    /// Held while an apply is under way.
+    pub(crate) applying: Arc<tokio::sync::Mutex<()>>,
+    pub(crate) apply: Mutex<Option<ApplyStatus>>,
+    pub(crate) stop: CancellationToken,
+}
+
+/// A lock whose holder panicked is still good here: every critical section leaves whole values.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Tells something about the site itself.
+    pub(crate) fn tell(&self, kind: EventKind, detail: Value) {
+        let detail = match detail {
+            Value::Object(detail) => detail,
+            _ => Map::new(),
+        };
+        self.sightings.send(Sighting {
+            at: Timestamp::now(),
+            mac: None,
+            address: None,
+            kind,
+            detail,
+        });
+    }
+
+    pub(crate) fn intent(&self) -> Option<Arc<Intent>> {
+        self.intent.borrow().clone()
+    }
+
+    /// The intent that is served: the accepted one, or on the first apply the one that is on its way.
+    pub(crate) fn current(&self) -> Option<Arc<Intent>> {
+        self.intent()
+            .or_else(|| self.served.borrow().values().next().cloned())
+    }
+
+    pub(crate) fn is_armed(&self, node: &HostName) -> bool {
+        self.armed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(node)
+    }
+
+    /// Reads anew which nodes are armed.
+    pub(crate) fn reload_armed(&self) -> Result<(), faros_store::StoreError> {
+        let rows = self.store.nodes()?;
+        let armed = rows
+            .into_iter()
+            .filter(|row| row.armed)
+            .map(|row| row.name)
+            .collect();
+        *self.armed.write().unwrap_or_else(PoisonError::into_inner) = armed;
+        Ok(())
+    }
+
+    /// The interface on the LAN: the command line's, else the site file's first.
+    pub(crate) fn lan_interface(&self) -> Option<String> {
+        let intent = self.current();
+        let own = intent
+            .as_ref()
+            .and_then(|intent| intent.site.lan.interfaces.first().cloned());
+        self.options.lan.clone().or(own)
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let intent = self.intent();
+        let statuses = Service::ALL
+            .iter()
+            .filter_map(|service| Some(self.health.get(service)?.status()));
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            site: intent.as_ref().map(|intent| intent.site.name.clone()),
+            generation: intent.as_ref().map(|intent| intent.generation),
+            started_at: self.started_at,
+            pid: std::process::id(),
+            state_dir: self.options.state_dir.display().to_string(),
+            lan_interface: self.lan_interface(),
+            services: statuses.collect(),
+            apply: lock(&self.apply).clone(),
+            warnings: intent.map(|intent| intent.warnings.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// A daemon that holds its state folder and has not begun to serve.
+pub(crate) struct Daemon {
+    shared: Arc<Shared>,
+    seen: mpsc::Receiver<Sighting>,
+}
+
+impl Daemon {
+    /// Opens the state folder and reads all that is remembered.
+    pub(crate) fn open(options: Options) -> anyhow::Result<Self> {
+        let store = Store::open(&options.state_dir).map_err(with_hint)?;
+        let tracker = Tracker::new(store.lives()?, store.discovered()?, store.next_session()?);
+        let (sightings, seen) = Sightings::channel(8192);
+        let health = Service::ALL
+            .into_iter()
+            .map(|service| (service, Health::new(service)))
+            .collect();
+        let shared = Shared {
+            options,
+            store,
+            started_at: Timestamp::now(),
+            intent: watch::Sender::new(None),
+            served: watch::Sender::new(BTreeMap::new()),
+            armed: RwLock::default(),
+            tracker: Mutex::new(tracker),
+            events: broadcast::Sender::new(4096),
+            sightings,
+            health,
+            lan: watch::Sender::new(None),
+            leases: Mutex::new(None),
+            applying: Arc::default(),
+            apply: Mutex::new(None),
+            stop: CancellationToken::new(),
+        };
+        shared.reload_armed()?;
+        let daemon = Self {
+            shared: Arc::new(shared),
+            seen,
+        };
+        daemon.restore()?;
+        Ok(daemon)
+    }
+
+    /// Takes up the last accepted generation.
+    fn restore(&self) -> anyhow::Result<()> {
+        let shared = &self.shared;
+        lock(&shared.tracker).learn_leases(&shared.store.leases()?);
+        let Some(latest) = shared.store.latest_generation()? else {
+            return Ok(());
+        };
+        let row = shared.store.generation(latest.generation)?;
+        let text = row
+            .and_then(|row| row.site_file)
+            .context("the accepted generation has no site file")?;
+        let loaded = faros_site::load(&text).map_err(|problems| {
+            let what = problems
+                .problems
+                .first()
+                .map(|problem| problem.message.clone())
+                .unwrap_or_default();
+            anyhow::anyhow!(
+                "this version of farosd refuses generation {}, which an earlier one accepted: {what}",
+                latest.generation
+            )
+        })?;
+        let intent = Arc::new(Intent {
+            generation: latest.generation,
+            site: loaded.site,
+            warnings: loaded.warnings,
+        });
+        lock(&shared.tracker).follow(&intent.site);
+        shared.served.send_replace(
+            Service::ALL
+                .into_iter()
+                .map(|s| (s, Arc::clone(&intent)))
+                .collect(),
+        );
+        shared.intent.send_replace(Some(intent));
+        Ok(())
+    }
+
+    /// Serves until told to stop.
+    pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
+        let shared = self.shared;
+        let mut listener = Some(api::listen(&shared.options.socket)?);
+        let recorder = tokio::spawn(recorder::run(Arc::clone(&shared), self.seen));
+        let generation = shared.intent().map(|intent| intent.generation);
+        shared.tell(
+            EventKind::DaemonStarted,
+            json!({ "version": env!("CARGO_PKG_VERSION"), "generation": generation }),
+        );
+        tracing::info!(
+            state = %shared.options.state_dir.display(),
+            generation = generation.map(|generation| generation.0),
+            lan = shared.lan_interface(),
+            uplink = shared.options.uplink,
+            "started"
+        );
+
+        let services = tokio::spawn(Services::new(Arc::clone(&shared)).run());
+        let import = tokio::task::spawn_blocking({
+            let shared = Arc::clone(&shared);
+            move || loaders::import(&shared)
+        });
+        tokio::spawn(executor::resume(Arc::clone(&shared)));
+        let serve = tokio::spawn(api::serve(
+            Arc::clone(&shared),
+            listener.take().context("listening once")?,
+        ));
+        notify(&[sd_notify::NotifyState::Ready]);
+
+        stop.cancelled().await;
+        notify(&[sd_notify::NotifyState::Stopping]);
+        shared.tell(EventKind::DaemonStopping, json!({ "reason": "signal" }));
+        // An apply under way may end its step; the rest is resumed at the next start.
+        shared.stop.cancel();
+        let _ = services.await;
+        serve.abort();
+        let _ = import.await;
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(5), recorder).await;
+        shared
+            .store
+            .flush()
+            .await
+            .context("cannot write the last events")?;
+        drop(std::fs::remove_file(&shared.options.socket));
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+/// Tells systemd, if it started this.
+fn notify(state: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "cannot notify systemd");
+    }
+}
+
+fn with_hint(error: OpenStore) -> anyhow::Error {
+    let hint = error.hint().unwrap_or_default();
+    let error = anyhow::Error::new(error);
+    if hint.is_empty() {
+        error
+    } else {
+        error.context(hint)
+    }
+}
+
+/// Records events together with what the boot tracker changed.
+pub(crate) fn keep(shared: &Shared, events: Vec<Event>, changes: Changes) {
+    shared.store.record(events.clone(), changes);
+    for event in events {
+        // Nobody may be watching.
+        let _ = shared.events.send(event);
+    }
+}
+
+/// The state of a service in words, for the log.
+pub(crate) fn set_state(shared: &Shared, service: Service, state: ServiceState, reason: &str) {
+    let Some(health) = shared.health.get(&service) else {
+        return;
+    };
+    let before = health.status();
+    health.set(state, reason);
+    if (before.state, before.reason.as_str()) == (state, reason) {
+        return;
+    }
+    match state {
+        ServiceState::Failed => {
+            tracing::error!(service = service.as_str(), reason, "failed");
+            shared.tell(
+                EventKind::ServiceFailed,
+                json!({ "service": service, "reason": reason }),
+            );
+        }
+        ServiceState::Ready => {
+            tracing::info!(service = service.as_str(), "ready");
+            let listens = health.status().listens;
+            shared.tell(
+                EventKind::ServiceReady,
+                json!({ "service": service, "listens": listens }),
+            );
+        }
+        ServiceState::Waiting => tracing::warn!(service = service.as_str(), reason, "waiting"),
+        ServiceState::Off => tracing::info!(service = service.as_str(), "off"),
+    }
+}

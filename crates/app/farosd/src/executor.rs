@@ -1,0 +1,386 @@
+//! Carries a plan out, step by step, by the journal.
+//!
+//! The executor never looks at why. Each step may be done twice, so an apply that was cut off goes on where
+//! the journal says it was. A step that fails takes the whole apply back: the accepted generation is served
+//! as before, and the journal says what failed.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use faros_model::{
+    api::{ApplyProgress, ApplyRequest, ApplyStatus, Failure, ServiceState},
+    event::EventKind,
+    ids::{Generation, HostName},
+    plan::{Action, Plan, Service},
+    problem::Problems,
+};
+use faros_store::JournalEntry;
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::{
+    sync::{OwnedMutexGuard, mpsc},
+    time::Instant,
+};
+
+use crate::daemon::{Intent, Shared, lock};
+
+/// How long a service may take to be ready with a new generation.
+const READY: Duration = Duration::from_secs(10);
+
+/// Why an apply does not begin.
+#[derive(Debug)]
+pub(crate) enum NotBegun {
+    Problems(Problems),
+    Failure(Failure),
+}
+
+/// An apply that may begin: what it does, and that it is the only one.
+pub(crate) struct Apply {
+    shared: Arc<Shared>,
+    entry: JournalEntry,
+    intent: Arc<Intent>,
+    _only: OwnedMutexGuard<()>,
+}
+
+pub(crate) fn failure(code: &str, message: impl Into<String>, hint: &str) -> Failure {
+    Failure {
+        code: code.to_owned(),
+        message: message.into(),
+        hint: hint.to_owned(),
+    }
+}
+
+/// Plans a site file against what runs.
+pub(crate) fn plan(shared: &Shared, text: &str) -> Result<(Plan, faros_site::Loaded), Problems> {
+    let loaded = faros_site::load(text)?;
+    let running = shared.intent();
+    let running = running.as_ref().map(|intent| (intent.generation, &intent.site));
+    Ok((faros_plan::plan(running, &loaded.site), loaded))
+}
+
+impl Apply {
+    /// Gets ready; nothing is written yet.
+    pub(crate) fn prepare(shared: Arc<Shared>, request: ApplyRequest) -> Result<Self, NotBegun> {
+        let only = Arc::clone(&shared.applying).try_lock_owned().map_err(|_| {
+            let hint = "`farosctl status` shows how far it is";
+            NotBegun::Failure(failure("busy", "another apply is under way", hint))
+        })?;
+        let (plan, loaded) = plan(&shared, &request.site_file).map_err(NotBegun::Problems)?;
+        if request.base != plan.base {
+            let now = plan
+                .base
+                .map_or_else(|| "none".to_owned(), |base| base.to_string());
+            let message = format!("the plan that was shown is out of date: generation {now} runs by now");
+            return Err(NotBegun::Failure(failure(
+                "conflict",
+                message,
+                "look at the plan again",
+            )));
+        }
+        let intent = Intent {
+            generation: plan.next,
+            site: loaded.site,
+            warnings: loaded.warnings,
+        };
+        let entry = JournalEntry {
+            site_file: request.site_file,
+            summary: faros_plan::summary(&plan),
+            plan,
+            by: request.by,
+            at: Timestamp::now(),
+            rollback_of: request.rollback_of,
+        };
+        Ok(Self {
+            shared,
+            entry,
+            intent: Arc::new(intent),
+            _only: only,
+        })
+    }
+
+    /// Carries it out. Who listens to the progress may go; the apply goes on.
+    pub(crate) async fn run(self, progress: mpsc::UnboundedSender<ApplyProgress>) {
+        let tell = |line| drop(progress.send(line));
+        if self.entry.plan.is_empty() {
+            let generation = self.entry.plan.base.unwrap_or(self.entry.plan.next);
+            return tell(ApplyProgress::Nothing { generation });
+        }
+        if let Err(error) = self.shared.store.begin(self.entry.clone()).await {
+            let hint = error.hint().unwrap_or_default().to_owned();
+            let message = format!("cannot write the journal: {error}");
+            return tell(ApplyProgress::Failed {
+                failure: Failure {
+                    code: "failed".into(),
+                    message,
+                    hint,
+                },
+            });
+        }
+        tell(ApplyProgress::Started {
+            plan: self.entry.plan.clone(),
+        });
+        let detail = json!({
+            "generation": self.entry.plan.next, "by": self.entry.by, "steps": self.entry.plan.steps.len(),
+        });
+        self.shared.tell(EventKind::ApplyStarted, detail);
+        self.steps(0, &tell).await;
+    }
+
+    /// Does the steps from `done` on.
+    async fn steps(self, done: usize, tell: &impl Fn(ApplyProgress)) {
+        let plan = &self.entry.plan;
+        let of = plan.steps.len();
+        let before = self.shared.served.borrow().clone();
+        for (idx, step) in plan.steps.iter().enumerate().skip(done) {
+            let title = faros_plan::title(&step.action);
+            self.set_status(idx, &title);
+            tell(ApplyProgress::Step {
+                step: idx + 1,
+                of,
+                title: title.clone(),
+            });
+            let result = match self.step(&step.action).await {
+                Ok(()) if step.action != Action::Accept => self
+                    .shared
+                    .store
+                    .steps_done(idx + 1)
+                    .await
+                    .map_err(|error| error.to_string()),
+                result => result,
+            };
+            if let Err(why) = result {
+                return self.take_back(before, &title, &why, tell).await;
+            }
+            let detail = json!({ "generation": plan.next, "step": idx + 1, "of": of, "title": title });
+            self.shared.tell(EventKind::ApplyStepDone, detail);
+        }
+        *lock(&self.shared.apply) = None;
+        tell(ApplyProgress::Accepted {
+            generation: plan.next,
+        });
+    }
+
+    fn set_status(&self, done: usize, next: &str) {
+        *lock(&self.shared.apply) = Some(ApplyStatus {
+            generation: self.entry.plan.next,
+            by: self.entry.by.clone(),
+            started_at: self.entry.at,
+            done,
+            of: self.entry.plan.steps.len(),
+            next_step: next.to_owned(),
+        });
+    }
+
+    async fn step(&self, action: &Action) -> Result<(), String> {
+        let shared = &self.shared;
+        match action {
+            Action::Arm { nodes } => self.arm(nodes).await,
+            Action::Forget { nodes } => {
+                shared
+                    .store
+                    .forget(nodes.clone())
+                    .await
+                    .map_err(|error| error.to_string())?;
+                shared.reload_armed().map_err(|error| error.to_string())
+            }
+            Action::Swap { service } | Action::Start { service } => {
+                let intent = Arc::clone(&self.intent);
+                shared
+                    .served
+                    .send_modify(|served| drop(served.insert(*service, intent)));
+                self.ready(*service).await
+            }
+            Action::Stop { service } => {
+                shared.served.send_modify(|served| drop(served.remove(service)));
+                Ok(())
+            }
+            Action::Accept => self.accept().await,
+        }
+    }
+
+    async fn arm(&self, nodes: &[HostName]) -> Result<(), String> {
+        let shared = &self.shared;
+        let macs = nodes
+            .iter()
+            .filter_map(|name| Some((name.clone(), self.intent.site.nodes.get(name)?.boot_mac)));
+        let (by, at) = (self.entry.by.clone(), Timestamp::now());
+        let armed = shared
+            .store
+            .arm_new(macs.collect(), self.intent.generation, by, at)
+            .await;
+        let armed = armed.map_err(|error| error.to_string())?;
+        shared.reload_armed().map_err(|error| error.to_string())?;
+        for node in armed {
+            shared.tell(EventKind::NodeArmed, json!({ "node": node, "by": self.entry.by }));
+        }
+        Ok(())
+    }
+
+    /// Waits until a service has the new generation, or says why it cannot.
+    async fn ready(&self, service: Service) -> Result<(), String> {
+        let Some(health) = self.shared.health.get(&service) else {
+            return Ok(());
+        };
+        let deadline = Instant::now() + READY;
+        loop {
+            let status = health.status();
+            if status.generation == Some(self.intent.generation) {
+                match status.state {
+                    // A service that waits for its interface has what it needs from us.
+                    ServiceState::Ready | ServiceState::Waiting => return Ok(()),
+                    ServiceState::Failed => return Err(status.reason),
+                    ServiceState::Off => (),
+                }
+            }
+            if Instant::now() > deadline {
+                return Err(format!(
+                    "{} did not become ready within {} s",
+                    service.as_str(),
+                    READY.as_secs()
+                ));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn accept(&self) -> Result<(), String> {
+        let shared = &self.shared;
+        let row = shared
+            .store
+            .accept(Timestamp::now())
+            .await
+            .map_err(|error| error.to_string())?;
+        let intent = Arc::clone(&self.intent);
+        lock(&shared.tracker).follow(&intent.site);
+        // Services whose tables did not change serve the new generation all the same.
+        shared.served.send_replace(
+            Service::ALL
+                .into_iter()
+                .map(|s| (s, Arc::clone(&intent)))
+                .collect(),
+        );
+        shared.intent.send_replace(Some(intent));
+        tracing::info!(
+            generation = row.generation.0,
+            by = row.by,
+            summary = row.summary,
+            "accepted"
+        );
+        let detail = json!({ "generation": row.generation, "by": row.by });
+        shared.tell(EventKind::GenerationAccepted, detail);
+        Ok(())
+    }
+
+    /// Undoes what was done, so that nothing is half applied.
+    async fn take_back(
+        &self,
+        before: BTreeMap<Service, Arc<Intent>>,
+        title: &str,
+        why: &str,
+        tell: &impl Fn(ApplyProgress),
+    ) {
+        let shared = &self.shared;
+        tracing::error!(
+            generation = self.entry.plan.next.0,
+            step = title,
+            why,
+            "apply failed; taking it back"
+        );
+        shared.served.send_replace(before);
+        let known = shared.intent();
+        let new = self
+            .entry
+            .plan
+            .steps
+            .iter()
+            .filter_map(|step| match &step.action {
+                Action::Arm { nodes } => Some(nodes),
+                _ => None,
+            });
+        let known = |name: &HostName| known.as_ref().is_some_and(|i| i.site.nodes.contains_key(name));
+        let new: Vec<HostName> = new.flatten().filter(|name| !known(name)).cloned().collect();
+        let undone = async {
+            shared.store.forget(new).await?;
+            shared.store.abandon(format!("{title}: {why}")).await?;
+            shared.reload_armed()
+        };
+        if let Err(error) = undone.await {
+            tracing::error!(%error, "cannot write that the apply was taken back");
+        }
+        *lock(&shared.apply) = None;
+        let message = format!("{title} failed: {why}");
+        let hint = "nothing was changed; mend the cause and apply again";
+        tell(ApplyProgress::Failed {
+            failure: failure("failed", message, hint),
+        });
+    }
+}
+
+/// Goes on with an apply that was cut off.
+pub(crate) async fn resume(shared: Arc<Shared>) {
+    let journal = match shared.store.open_journal() {
+        Ok(Some(journal)) => journal,
+        Ok(None) => return,
+        Err(error) => return tracing::error!(%error, "cannot read the journal"),
+    };
+    let Ok(only) = Arc::clone(&shared.applying).try_lock_owned() else {
+        return;
+    };
+    let (generation, done, of) = (
+        journal.generation(),
+        journal.steps_done,
+        journal.entry.plan.steps.len(),
+    );
+    tracing::info!(
+        generation = generation.0,
+        done,
+        of,
+        "going on with an apply that was cut off"
+    );
+    let Ok(loaded) = faros_site::load(&journal.entry.site_file) else {
+        let why = "this version of farosd refuses its site file";
+        if let Err(error) = shared.store.abandon(why.to_owned()).await {
+            tracing::error!(%error, "cannot give up an apply");
+        }
+        return;
+    };
+    shared.tell(
+        EventKind::ApplyResumed,
+        json!({ "generation": generation, "step": done + 1, "of": of }),
+    );
+    let intent = Arc::new(Intent {
+        generation,
+        site: loaded.site,
+        warnings: loaded.warnings,
+    });
+    // Steps on disk are done; what services serve was lost with the process, and is done again.
+    let first_service = journal
+        .entry
+        .plan
+        .steps
+        .iter()
+        .position(|step| is_of_service(&step.action));
+    let from = first_service.unwrap_or(done).min(done);
+    let apply = Apply {
+        shared,
+        entry: journal.entry,
+        intent,
+        _only: only,
+    };
+    apply.steps(from, &|_| ()).await;
+}
+
+const fn is_of_service(action: &Action) -> bool {
+    matches!(
+        action,
+        Action::Swap { .. } | Action::Start { .. } | Action::Stop { .. }
+    )
+}
+
+/// The generation's number, for messages.
+pub(crate) fn unknown(generation: Generation) -> Failure {
+    failure(
+        "not-found",
+        format!("there is no generation {generation}"),
+        "`farosctl history` lists them",
+    )
+}

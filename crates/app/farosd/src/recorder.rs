@@ -1,0 +1,66 @@
+//! From what services saw to events: whose it is, in which boot session, under which number, on disk.
+
+use std::sync::Arc;
+
+use faros_model::{event::Event, sighting::Sighting};
+use tokio::sync::mpsc;
+
+use crate::daemon::{Shared, keep, lock};
+
+/// Most sightings that are recorded together.
+const BATCH: usize = 256;
+
+/// Records until the daemon stops, and then what is left.
+pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>) {
+    let mut seq = shared.store.next_seq();
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        let more = tokio::select! {
+            biased;
+            more = seen.recv_many(&mut batch, BATCH) => more,
+            () = shared.stop.cancelled() => {
+                // Services tell of their end before they end.
+                while let Ok(sighting) = seen.try_recv() {
+                    batch.push(sighting);
+                }
+                record(&shared, &mut batch, &mut seq);
+                return;
+            }
+        };
+        if more == 0 {
+            return;
+        }
+        record(&shared, &mut batch, &mut seq);
+    }
+}
+
+fn record(shared: &Shared, batch: &mut Vec<Sighting>, seq: &mut u64) {
+    let intent = shared.current();
+    let site = intent.as_ref().map(|intent| &intent.site);
+    let mut events: Vec<Event> = Vec::new();
+    let changes = {
+        let mut tracker = lock(&shared.tracker);
+        for sighting in batch.drain(..) {
+            for draft in tracker.observe(site, sighting) {
+                let event = draft.numbered(*seq);
+                *seq += 1;
+                tracker.recorded(&event);
+                events.push(event);
+            }
+        }
+        tracker.take_changes()
+    };
+    for event in &events {
+        tracing::debug!(
+            seq = event.seq,
+            kind = event.kind.as_str(),
+            node = event.node.as_ref().map(faros_model::ids::HostName::as_str),
+            session = event.session.map(|session| session.to_string()),
+            detail = %serde_json::Value::Object(event.detail.clone()),
+            "event"
+        );
+    }
+    if !events.is_empty() || !changes.is_empty() {
+        keep(shared, events, changes);
+    }
+}

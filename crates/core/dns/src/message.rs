@@ -1,0 +1,165 @@
+//! The message's bytes: header, question, EDNS, and walking over records (RFC 1035, RFC 6891).
+
+/// Length of the header.
+pub(crate) const HEADER: usize = 12;
+/// Longest name on the wire (RFC 1035 section 3.1).
+const MAX_NAME: usize = 255;
+
+/// Types that are spoken of here.
+pub(crate) mod kind {
+    pub(crate) const A: u16 = 1;
+    pub(crate) const NS: u16 = 2;
+    pub(crate) const CNAME: u16 = 5;
+    pub(crate) const SOA: u16 = 6;
+    pub(crate) const PTR: u16 = 12;
+    pub(crate) const TXT: u16 = 16;
+    pub(crate) const OPT: u16 = 41;
+    pub(crate) const IXFR: u16 = 251;
+    pub(crate) const AXFR: u16 = 252;
+    pub(crate) const ANY: u16 = 255;
+}
+
+/// Response codes (RFC 1035 section 4.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Rcode {
+    /// Fine.
+    NoError = 0,
+    /// The query cannot be read.
+    FormErr = 1,
+    /// The server cannot answer now.
+    ServFail = 2,
+    /// There is no such name.
+    NxDomain = 3,
+    /// The operation is not understood.
+    NotImp = 4,
+    /// The server will not answer this.
+    Refused = 5,
+}
+
+/// A query's one question.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Question {
+    /// The name on the wire, in lower case.
+    pub name: Vec<u8>,
+    /// Its type.
+    pub kind: u16,
+    /// Its class.
+    pub class: u16,
+}
+
+/// A query that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Query {
+    pub(crate) question: Question,
+    /// Where the question ends in the message.
+    pub(crate) end: usize,
+    /// The largest answer over UDP that the client takes, if it speaks EDNS.
+    pub(crate) edns: Option<u16>,
+    /// The version of EDNS is one that is not spoken.
+    pub(crate) bad_version: bool,
+}
+
+/// Reads the one question and what is needed of EDNS. `None` if the message cannot be read.
+pub(crate) fn query(bytes: &[u8]) -> Option<Query> {
+    let header = bytes.first_chunk::<HEADER>()?;
+    let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+    if count(4) != 1 {
+        return None;
+    }
+    let (name, at) = plain_name(bytes, HEADER)?;
+    let kind = number(bytes, at)?;
+    let class = number(bytes, at + 2)?;
+    let end = at + 4;
+    let mut query = Query {
+        question: Question { name, kind, class },
+        end,
+        edns: None,
+        bad_version: false,
+    };
+    let mut at = end;
+    for _ in 0..u32::from(count(6)) + u32::from(count(8)) + u32::from(count(10)) {
+        let (_, after) = skip_name(bytes, at)?;
+        let kind = number(bytes, after)?;
+        let length = usize::from(number(bytes, after + 8)?);
+        if kind == kind::OPT {
+            // Two OPT records are a broken query (RFC 6891 section 6.1.1).
+            if query.edns.is_some() {
+                return None;
+            }
+            query.edns = Some(number(bytes, after + 2)?.max(512));
+            query.bad_version = *bytes.get(after + 5)? != 0;
+        }
+        at = after + 10 + length;
+        if at > bytes.len() {
+            return None;
+        }
+    }
+    Some(query)
+}
+
+/// A name without compression, as a question has it, in lower case; and where it ends.
+fn plain_name(bytes: &[u8], start: usize) -> Option<(Vec<u8>, usize)> {
+    let mut at = start;
+    loop {
+        let length = usize::from(*bytes.get(at)?);
+        if length == 0 {
+            let name = bytes.get(start..=at)?.to_ascii_lowercase();
+            return (name.len() <= MAX_NAME).then_some((name, at + 1));
+        }
+        if length > 63 || at - start > MAX_NAME {
+            return None;
+        }
+        at += 1 + length;
+    }
+}
+
+/// Where a name that may be compressed ends; whether it was compressed.
+pub(crate) fn skip_name(bytes: &[u8], mut at: usize) -> Option<(bool, usize)> {
+    loop {
+        match *bytes.get(at)? {
+            0 => return Some((false, at + 1)),
+            length if length & 0xc0 == 0xc0 => return bytes.get(at + 1).map(|_| (true, at + 2)),
+            length if length & 0xc0 != 0 => return None,
+            length => at += 1 + usize::from(length),
+        }
+    }
+}
+
+pub(crate) fn number(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]))
+}
+
+/// The query with another id, for a forwarder. `None` if it is no query.
+pub fn with_id(query: &[u8], id: u16) -> Option<Vec<u8>> {
+    let mut bytes = query.to_vec();
+    bytes.get_mut(..2)?.copy_from_slice(&id.to_be_bytes());
+    Some(bytes)
+}
+
+/// An answer to `query` that has nothing but a response code.
+pub fn with_rcode(query: &[u8], rcode: Rcode) -> Option<Vec<u8>> {
+    let end = self::query(query).map_or(HEADER, |query| query.end);
+    let mut bytes = query.get(..end)?.to_vec();
+    // Keep the opcode and "recursion desired"; a query that cannot be read is not repeated.
+    bytes[2] = 0x80 | (query[2] & 0x79);
+    bytes[3] = 0x80 | rcode as u8;
+    bytes[4..12].fill(0);
+    if end > HEADER {
+        bytes[5] = 1;
+    }
+    Some(bytes)
+}
+
+/// Whether `answer` is a forwarder's answer to `query`, asked with `id`: its id, and the very question,
+/// letter case included, which is one more thing that a forger would have to guess.
+pub fn upstream_answers(query: &[u8], id: u16, answer: &[u8]) -> bool {
+    let Some(asked) = self::query(query) else {
+        return false;
+    };
+    answer.len() >= asked.end
+        && number(answer, 0) == Some(id)
+        && answer[2] & 0x80 != 0
+        && number(answer, 4) == Some(1)
+        && answer.get(HEADER..asked.end) == query.get(HEADER..asked.end)
+}

@@ -1,0 +1,371 @@
+//! From a recipe to a folder with `image.json`, `vmlinuz` and `initramfs.img`.
+
+use std::{
+    fs, io,
+    os::unix::fs::{PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use faros_model::{
+    content::{Blob, ImageManifest},
+    ids::Digest,
+    site::Architecture,
+};
+use sha2::{Digest as _, Sha256};
+
+use crate::recipe::{FILES, MASKED, MODULES, NEEDLESS, PACKAGES, SUITE, WANTED};
+
+/// The archive keys of Debian, from the package `debian-archive-keyring`.
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// Programs that a build runs, with the Debian package of each.
+const TOOLS: &[(&str, &str)] = &[
+    ("mmdebstrap", "mmdebstrap"),
+    ("zstd", "zstd"),
+    ("cpio", "cpio"),
+    ("xz", "xz-utils"),
+];
+
+/// Why an image could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A program is missing.
+    #[error("{program} is not installed; install the Debian package {package}")]
+    Tool {
+        /// The program.
+        program: &'static str,
+        /// Its package.
+        package: &'static str,
+    },
+    /// A program failed.
+    #[error("{program} failed ({status}): {said}")]
+    Failed {
+        /// The program.
+        program: String,
+        /// How it ended.
+        status: std::process::ExitStatus,
+        /// Its last words.
+        said: String,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {what} {}", path.display())]
+    File {
+        /// What was being done.
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The tree has no kernel.
+    #[error("there is no kernel in the tree")]
+    NoKernel,
+}
+
+/// Builds an image.
+#[derive(Debug, Clone)]
+pub struct Builder {
+    mirror: String,
+}
+
+impl Builder {
+    /// The builder of the live image, from the mirror that this machine's apt uses.
+    pub fn live() -> Self {
+        Self {
+            mirror: mirror().unwrap_or_else(|| "http://deb.debian.org/debian".to_owned()),
+        }
+    }
+
+    /// Stands for all that decides the outcome, save the versions that the mirror has.
+    pub fn recipe_digest(&self) -> Digest {
+        let mut hasher = Sha256::new();
+        hasher.update(env!("CARGO_PKG_VERSION"));
+        hasher.update(include_str!("recipe.rs"));
+        hasher.update(include_str!("build.rs"));
+        for (path, _, text) in FILES {
+            hasher.update(path);
+            hasher.update(text);
+        }
+        Digest(hasher.finalize().into())
+    }
+
+    /// Builds into `out`, which appears whole or not at all. `tell` hears of each step.
+    ///
+    /// # Errors
+    /// What is missing, or which step failed.
+    pub fn build(&self, out: &Path, tell: &mut dyn FnMut(&str)) -> Result<ImageManifest, BuildError> {
+        for (program, package) in TOOLS {
+            let found = std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())
+                .any(|folder| folder.join(program).is_file());
+            if !found {
+                return Err(BuildError::Tool { program, package });
+            }
+        }
+        if !Path::new(KEYRING).is_file() {
+            return Err(BuildError::Tool {
+                program: KEYRING,
+                package: "debian-archive-keyring",
+            });
+        }
+        let work = out.with_extension(format!("building-{}", std::process::id()));
+        let result = self.build_in(&work, out, tell);
+        // What is left of a build that failed is of no use.
+        drop(fs::remove_dir_all(&work));
+        result
+    }
+
+    fn build_in(
+        &self,
+        work: &Path,
+        out: &Path,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<ImageManifest, BuildError> {
+        let tree = work.join("tree");
+        let image = work.join("image");
+        for folder in [&tree, &image] {
+            fs::create_dir_all(folder).map_err(at("make", folder))?;
+        }
+        tell("fetching and unpacking Debian packages");
+        self.bootstrap(&tree)?;
+        let packages = packages(&tree)?;
+        tell("trimming");
+        let kernel = kernel(&tree, &image.join("vmlinuz"))?;
+        modules(&tree, &kernel)?;
+        configure(&tree)?;
+        tell("packing the initramfs");
+        pack(&tree, &image.join("initramfs.img"))?;
+        let manifest = ImageManifest {
+            name: "debian-13".parse().map_err(|_| BuildError::NoKernel)?,
+            architecture: Architecture::X86_64,
+            kernel: blob(&image.join("vmlinuz"))?,
+            initramfs: blob(&image.join("initramfs.img"))?,
+            kernel_arguments: vec!["systemd.show_status=false".to_owned(), "quiet".to_owned()],
+            packages,
+        };
+        let path = image.join("image.json");
+        let text = serde_json::to_vec_pretty(&manifest)
+            .map_err(io::Error::other)
+            .map_err(at("write", &path))?;
+        fs::write(&path, text).map_err(at("write", &path))?;
+        if out.exists() {
+            fs::remove_dir_all(out).map_err(at("replace", out))?;
+        }
+        if let Some(parent) = out.parent() {
+            fs::create_dir_all(parent).map_err(at("make", parent))?;
+        }
+        fs::rename(&image, out).map_err(at("finish", out))?;
+        Ok(manifest)
+    }
+
+    fn bootstrap(&self, tree: &Path) -> Result<(), BuildError> {
+        let include = format!("--include={}", PACKAGES.join(","));
+        let tree = tree.display().to_string();
+        let mut arguments = vec!["--variant=minbase", "--format=directory", "--quiet"];
+        let keyring = format!("--keyring={KEYRING}");
+        arguments.extend([keyring.as_str(), include.as_str()]);
+        for folder in ["doc", "man", "locale"] {
+            arguments.push(match folder {
+                "doc" => "--dpkgopt=path-exclude=/usr/share/doc/*",
+                "man" => "--dpkgopt=path-exclude=/usr/share/man/*",
+                _ => "--dpkgopt=path-exclude=/usr/share/locale/*",
+            });
+        }
+        arguments.extend(["--aptopt=Acquire::Languages \"none\"", SUITE, &tree, &self.mirror]);
+        run("mmdebstrap", &arguments, Stdio::null())
+    }
+}
+
+/// The first mirror of Debian itself among the sources of this machine's apt.
+fn mirror() -> Option<String> {
+    let folder = fs::read_dir("/etc/apt/sources.list.d")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let files = std::iter::once(PathBuf::from("/etc/apt/sources.list")).chain(folder);
+    let texts: Vec<String> = files.filter_map(|file| fs::read_to_string(file).ok()).collect();
+    let mut words = texts
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter(|line| !line.trim_start().starts_with('#'));
+    words.find_map(|line| {
+        let mut words = line.split_whitespace();
+        let url = words.find(|word| word.starts_with("http"))?.trim_end_matches('/');
+        url.ends_with("/debian").then(|| url.to_owned())
+    })
+}
+
+/// `name version` of every package in the tree, sorted.
+fn packages(tree: &Path) -> Result<Vec<String>, BuildError> {
+    let path = tree.join("var/lib/dpkg/status");
+    let status = fs::read_to_string(&path).map_err(at("read", &path))?;
+    let mut packages = Vec::new();
+    let mut name = "";
+    for line in status.lines() {
+        if let Some(own) = line.strip_prefix("Package: ") {
+            name = own;
+        } else if let Some(version) = line.strip_prefix("Version: ") {
+            packages.push(format!("{name} {version}"));
+        }
+    }
+    packages.sort();
+    Ok(packages)
+}
+
+/// Takes the kernel out of the tree; gives its version.
+fn kernel(tree: &Path, to: &Path) -> Result<String, BuildError> {
+    let boot = tree.join("boot");
+    let entries = fs::read_dir(&boot).map_err(at("list", &boot))?;
+    let found = entries.flatten().find_map(|entry| {
+        let name = entry.file_name().into_string().ok()?;
+        Some((entry.path(), name.strip_prefix("vmlinuz-")?.to_owned()))
+    });
+    let (path, version) = found.ok_or(BuildError::NoKernel)?;
+    fs::copy(&path, to).map_err(at("copy", &path))?;
+    Ok(version)
+}
+
+/// Keeps the modules of the recipe, uncompressed: the whole initramfs is compressed, and unpacking each
+/// again costs time under emulation.
+fn modules(tree: &Path, version: &str) -> Result<(), BuildError> {
+    let root = tree.join("usr/lib/modules").join(version).join("kernel");
+    let mut todo = vec![root.clone()];
+    while let Some(folder) = todo.pop() {
+        for entry in fs::read_dir(&folder).map_err(at("list", &folder))?.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                todo.push(path);
+                continue;
+            }
+            let own = path
+                .strip_prefix(&root)
+                .unwrap_or(&path)
+                .to_string_lossy()
+                .into_owned();
+            let kept = MODULES.iter().any(|keep| {
+                own.strip_prefix(keep)
+                    .is_some_and(|rest| rest.starts_with('/') || rest.starts_with(".ko"))
+            });
+            if !kept {
+                fs::remove_file(&path).map_err(at("remove", &path))?;
+            } else if path.extension().is_some_and(|ending| ending == "xz") {
+                run("xz", &["-d", &path.display().to_string()], Stdio::null())?;
+            }
+        }
+    }
+    let base = tree.display().to_string();
+    // Modules that others need and the recipe leaves out are built in, or not needed without them.
+    // The tree has kmod; this machine may not.
+    run("chroot", &[&base, "depmod", version], Stdio::null())
+}
+
+/// Our files, and what is left out.
+fn configure(tree: &Path) -> Result<(), BuildError> {
+    for needless in NEEDLESS {
+        let path = tree.join(needless);
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else {
+            fs::remove_file(&path)
+        };
+        match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("remove", &path)(error)),
+            _ => (),
+        }
+    }
+    for folder in ["var/log", "var/cache", "var/lib/dpkg", "boot"] {
+        let path = tree.join(folder);
+        fs::create_dir_all(&path).map_err(at("make", &path))?;
+    }
+    for (file, mode, text) in FILES {
+        let path = tree.join(file);
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(at("make", folder))?;
+        }
+        fs::write(&path, text).map_err(at("write", &path))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).map_err(at("write", &path))?;
+    }
+    let units = tree.join("etc/systemd/system");
+    let masked = MASKED.iter().map(|unit| (*unit, "/dev/null"));
+    for (name, target) in masked.chain(WANTED.iter().copied()) {
+        link(target, &units.join(name))?;
+    }
+    // The kernel starts /init of an initramfs.
+    link("/usr/lib/systemd/systemd", &tree.join("init"))?;
+    // No lookups through a resolver that is not there: the bastion is named by its address.
+    let path = tree.join("etc/hostname");
+    fs::write(&path, "node\n").map_err(at("write", &path))?;
+    let path = tree.join("etc/machine-id");
+    fs::write(&path, "").map_err(at("write", &path))
+}
+
+fn link(target: &str, path: &Path) -> Result<(), BuildError> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(at("make", folder))?;
+    }
+    drop(fs::remove_file(path));
+    symlink(target, path).map_err(at("link", path))
+}
+
+/// The tree as a compressed cpio archive; names sorted, so that equal trees make equal archives.
+fn pack(tree: &Path, to: &Path) -> Result<(), BuildError> {
+    let script = "cd \"$1\" && find . -mindepth 1 -printf '%P\\0' | LC_ALL=C sort -z \
+                  | cpio --null --quiet --create --format=newc --reproducible \
+                  | zstd --quiet --force -T0 -15 -o \"$2\"";
+    let (tree, to) = (tree.display().to_string(), to.display().to_string());
+    run("sh", &["-e", "-c", script, "pack", &tree, &to], Stdio::null())
+}
+
+fn blob(path: &Path) -> Result<Blob, BuildError> {
+    let mut file = fs::File::open(path).map_err(at("read", path))?;
+    let mut hasher = Sha256::new();
+    let size = io::copy(&mut file, &mut HashWriter(&mut hasher)).map_err(at("read", path))?;
+    let file = path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok(Blob {
+        file,
+        digest: Digest(hasher.finalize().into()),
+        size,
+    })
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl io::Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn run(program: &str, arguments: &[&str], input: Stdio) -> Result<(), BuildError> {
+    let output = Command::new(program)
+        .args(arguments)
+        .stdin(input)
+        .output()
+        .map_err(at("run", Path::new(program)))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    let said = lines[lines.len().saturating_sub(8)..].join("\n");
+    Err(BuildError::Failed {
+        program: program.to_owned(),
+        status: output.status,
+        said,
+    })
+}
+
+fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BuildError {
+    let path = path.to_owned();
+    move |source| BuildError::File { what, path, source }
+}
