@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod layers;
+mod schema;
 
 use clap::{Parser, Subcommand};
 
@@ -20,6 +21,12 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
+    /// Write the site file's JSON Schema and reference page anew, from the types.
+    Schema {
+        /// Compare instead of writing.
+        #[arg(long)]
+        check: bool,
+    },
     /// Run every fuzz target for a short time; a crash fails, and leaves its input behind.
     Fuzz {
         /// Seconds for each target.
@@ -34,6 +41,7 @@ enum Chore {
 fn main() -> anyhow::Result<()> {
     match Args::parse().chore {
         Chore::Layers { update } => layers::run(update),
+        Chore::Schema { check } => schema::run(check),
         Chore::Fuzz { seconds, only } => fuzz::run(seconds, &only),
     }
 }

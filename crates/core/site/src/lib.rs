@@ -7,9 +7,15 @@
 
 mod addresses;
 mod check;
+mod codes;
+mod page;
+mod place;
 mod report;
 mod schema;
+mod secrets;
 mod shape;
+mod show;
+mod syntax;
 mod tree;
 
 use faros_model::{
@@ -18,6 +24,7 @@ use faros_model::{
     wire::v1alpha1::SiteFile,
 };
 
+pub use page::reference_page;
 pub use report::{Severity, report};
 pub use schema::json_schema;
 
@@ -37,16 +44,6 @@ pub struct Loaded {
 pub fn load(text: &str) -> Result<Loaded, Problems> {
     let (root, mut problems) = tree::parse(text);
     let Some(root) = root else {
-        if problems.is_empty() {
-            let start = tree::Mark {
-                line: 1,
-                column: 1,
-                width: 1,
-            };
-            let what = "the file is empty".to_owned();
-            let hint = "the smallest site file is about 20 lines: see `farosctl check --help`";
-            problems.push(tree::problem("empty-file", start, "", what, hint));
-        }
         return Err(Problems {
             problems,
             warnings: Vec::new(),
@@ -54,16 +51,12 @@ pub fn load(text: &str) -> Result<Loaded, Problems> {
     };
     let shaped = shape::shape(&root);
     problems.extend(shaped.problems);
-    let wire: SiteFile = match serde_json::from_value(shaped.json) {
-        Ok(wire) => wire,
-        Err(error) => {
-            // The schema is made from the wire types, so what fits it deserializes. If that ever fails, say
-            // what serde says rather than panic on a file.
-            let what = format!("the file cannot be read: {error}");
-            problems.push(tree::problem("wrong-type", root.mark, "", what, ""));
-            SiteFile::default()
-        }
-    };
+    // The schema is made from the wire types, so what fits it deserializes; a test holds the two together.
+    let wire: SiteFile = serde_json::from_value(shaped.json).unwrap_or_else(|error| {
+        let what = format!("the file cannot be read: {error}");
+        problems.push(place::problem(codes::Code::WrongType, root.mark, "", what, ""));
+        SiteFile::default()
+    });
     let checked = check::check(&wire, &root, &shaped.places, &problems);
     problems.extend(checked.problems);
     let in_order = |problem: &Problem| (problem.line, problem.column);

@@ -44,14 +44,41 @@ pub(crate) fn words(schema: &'static Value) -> Option<Vec<&'static str>> {
         .collect()
 }
 
-/// Each key of the format with the paths of the mappings in which it may stand; list indexes are `[]`.
-pub(crate) fn homes() -> &'static BTreeMap<&'static str, Vec<String>> {
+/// Paths of the mappings in which `key` may stand; list indexes are `[]`.
+pub(crate) fn homes(key: &str) -> Option<&'static Vec<String>> {
     static HOMES: LazyLock<BTreeMap<&'static str, Vec<String>>> = LazyLock::new(|| {
         let mut homes = BTreeMap::new();
         visit(root(), "", &mut homes);
         homes
     });
-    &HOMES
+    HOMES.get(key)
+}
+
+/// The first example of a key's value, or its default, as it would be written in one line of YAML.
+pub(crate) fn example(schema: &'static Value) -> Option<String> {
+    let examples = schema.get("examples").and_then(Value::as_array);
+    examples.and_then(|examples| examples.first()).map(yaml)
+}
+
+/// A JSON value in YAML's flow style.
+pub(crate) fn yaml(value: &Value) -> String {
+    match value {
+        Value::String(text) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-_./ …@".contains(c);
+            let word =
+                text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '/');
+            if word { text.clone() } else { format!("{text:?}") }
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(yaml).collect::<Vec<_>>().join(", ")),
+        Value::Object(entries) => {
+            let entries: Vec<_> = entries
+                .iter()
+                .map(|(key, value)| format!("{key}: {}", yaml(value)))
+                .collect();
+            format!("{{{}}}", entries.join(", "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
 }
 
 fn visit(schema: &'static Value, path: &str, homes: &mut BTreeMap<&'static str, Vec<String>>) {

@@ -1,30 +1,32 @@
 //! YAML with positions: text becomes a tree in which every key and value knows where it stands.
 //!
 //! Scalars stay text here, because only the schema knows what was meant: `no` is a fine name, and `8.10` a
-//! fine version. Anchors, aliases, tags and further documents are refused, and size, depth and number of
-//! nodes are bounded, so that no file can cost more than its length.
+//! fine version. Anchors, tags and further documents are refused, and size, depth and number of values are
+//! bounded, so that no file can cost more than its length.
+
+use std::collections::HashMap;
 
 use faros_model::problem::Problem;
-use saphyr_parser::{Event, Parser, ScalarStyle, Span};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+
+use crate::{
+    codes::Code,
+    place::{Mark, index, item, join, lines, problem},
+    show::show,
+    syntax,
+};
 
 /// Largest site file, in bytes.
-pub(crate) const MAX_BYTES: usize = 1 << 20;
+const MAX_BYTES: usize = 1 << 20;
 /// Deepest nesting.
 const MAX_DEPTH: usize = 32;
-/// Most nodes.
+/// Most values.
 const MAX_NODES: usize = 100_000;
-
-/// Where something stands: line and column from 1, and how many characters to underline.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Mark {
-    pub(crate) line: u32,
-    pub(crate) column: u32,
-    pub(crate) width: u32,
-}
 
 /// A value of the document.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
+    /// Where it stands: the value itself if it is on one line, else the key before it.
     pub(crate) mark: Mark,
     pub(crate) value: Value,
 }
@@ -37,6 +39,8 @@ pub(crate) enum Value {
     Sequence(Vec<Node>),
     /// Keys with their values, in order; no key twice.
     Mapping(Vec<(Key, Node)>),
+    /// Something that a problem was told of already.
+    Told,
 }
 
 #[derive(Debug, Clone)]
@@ -51,261 +55,246 @@ impl Node {
         matches!(&self.value, Value::Scalar { text, plain: true }
             if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
-}
 
-/// A problem at a place, not yet within a path.
-pub(crate) fn problem(
-    code: &str,
-    mark: Mark,
-    path: &str,
-    message: String,
-    hint: impl Into<String>,
-) -> Problem {
-    Problem {
-        code: code.to_owned(),
-        line: mark.line,
-        column: mark.column,
-        path: path.to_owned(),
-        message,
-        hint: hint.into(),
-        width: mark.width.max(1),
+    /// The value of a key, if this is a mapping that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        let Value::Mapping(entries) = &self.value else {
+            return None;
+        };
+        let entry = entries.iter().find(|(own, _)| own.text == key);
+        entry.map(|(_, value)| value)
     }
 }
 
-/// Reads a document. Problems that leave a tree (duplicate keys, aliases) are told beside it.
+/// Reads a document. Without a tree there is at least one problem; with one there may be some, too.
 pub(crate) fn parse(text: &str) -> (Option<Node>, Vec<Problem>) {
-    let start = Mark {
-        line: 1,
-        column: 1,
-        width: 1,
-    };
     if text.len() > MAX_BYTES {
         let what = format!("the file has {} bytes; at most {MAX_BYTES} are read", text.len());
+        let hint = "a site file has a few kilobytes";
         return (
             None,
-            vec![problem(
-                "file-too-large",
-                start,
-                "",
-                what,
-                "a site file has a few kilobytes",
-            )],
+            vec![problem(Code::FileTooLarge, Mark::START, "", what, hint)],
         );
     }
     let mut reader = Reader {
-        lines: text.lines().collect(),
+        events: Parser::new_from_str(text),
+        lines: lines(text).collect(),
         problems: Vec::new(),
-        nodes: 0,
+        n_nodes: 0,
     };
-    let mut events = Parser::new_from_str(text);
-    let mut root = None;
-    let mut documents = 0;
-    loop {
-        match events.next() {
-            None => break,
-            Some(Err(error)) => {
-                let at = reader.mark_at(error.marker().line(), error.marker().col());
-                let what = format!("this is not YAML: {}", error.info());
-                reader.problems.push(problem(
-                    "yaml-syntax",
-                    at,
-                    "",
-                    what,
-                    syntax_hint(text, error.info()),
-                ));
-                return (None, reader.problems);
-            }
-            Some(Ok((Event::DocumentStart(_), span))) => {
-                documents += 1;
-                if documents == 2 {
-                    let what = "a second document begins here".to_owned();
-                    let at = reader.mark(&span);
-                    let hint = "one file describes one site: put the other one into a file of its own";
-                    reader
-                        .problems
-                        .push(problem("several-documents", at, "", what, hint));
-                    return (None, reader.problems);
-                }
-            }
-            Some(Ok((event, span))) => {
-                if matches!(
-                    event,
-                    Event::StreamStart | Event::StreamEnd | Event::DocumentEnd | Event::Nothing
-                ) {
-                    continue;
-                }
-                match reader.node(event, span, &mut events, 0, "") {
-                    Ok(node) => root = Some(node),
-                    Err(problem) => {
-                        reader.problems.push(*problem);
-                        return (None, reader.problems);
-                    }
-                }
-            }
+    match reader.document() {
+        Ok(root) => (Some(root), reader.problems),
+        Err(fatal) => {
+            reader.problems.push(*fatal);
+            (None, reader.problems)
         }
-    }
-    (root, reader.problems)
-}
-
-fn syntax_hint(text: &str, info: &str) -> &'static str {
-    if text.contains('\t') && info.contains("tab") {
-        "indent with blanks: YAML allows no tabs there"
-    } else {
-        "look at the indentation, and at quotes, brackets and colons on this line and the one before"
     }
 }
 
 struct Reader<'a> {
+    events: Parser<'a, StrInput<'a>>,
     lines: Vec<&'a str>,
+    /// What is wrong, and leaves a tree.
     problems: Vec<Problem>,
-    nodes: usize,
+    n_nodes: usize,
 }
 
-type Events<'a> = Parser<'a, saphyr_parser::StrInput<'a>>;
+/// A problem that leaves no tree.
+type Fatal = Box<Problem>;
 
-impl Reader<'_> {
-    fn node(
-        &mut self,
-        event: Event<'_>,
-        span: Span,
-        events: &mut Events<'_>,
-        depth: usize,
-        path: &str,
-    ) -> Result<Node, Box<Problem>> {
-        let mark = self.mark(&span);
-        self.nodes += 1;
+impl<'a> Reader<'a> {
+    fn document(&mut self) -> Result<Node, Fatal> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next("")?;
+            match event {
+                Event::StreamEnd => break,
+                Event::DocumentStart(_) if root.is_some() => {
+                    let what = "a second document begins here".to_owned();
+                    let hint = "one file describes one site: put the other one into a file of its own";
+                    let at = self.mark(&span);
+                    return Err(Box::new(problem(Code::SeveralDocuments, at, "", what, hint)));
+                }
+                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing => (),
+                event => root = Some(self.node(event, span, 0, "")?),
+            }
+        }
+        match root {
+            Some(root) if !root.is_null() => Ok(root),
+            _ => {
+                let what = "the file is empty".to_owned();
+                let hint = "the smallest site file is about 20 lines: see `examples/smallest.yaml`";
+                Err(Box::new(problem(Code::EmptyFile, Mark::START, "", what, hint)))
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'_>, span: Span, depth: usize, path: &str) -> Result<Node, Fatal> {
+        let mut mark = self.mark(&span);
+        self.n_nodes += 1;
         let fatal = |code, what: &str, hint| Err(Box::new(problem(code, mark, path, what.to_owned(), hint)));
-        if self.nodes > MAX_NODES {
-            return fatal(
-                "file-too-large",
-                "the file has more than 100000 values",
-                "a site has a few hundred",
-            );
+        if self.n_nodes > MAX_NODES {
+            let what = "the file has more than 100000 values";
+            return fatal(Code::FileTooLarge, what, "a site has a few hundred");
         }
         if depth > MAX_DEPTH {
-            return fatal(
-                "too-deep",
-                "this is nested more than 32 levels deep",
-                "a site file needs about eight",
-            );
+            let what = "this is nested more than 32 levels deep";
+            return fatal(Code::TooDeep, what, "a site file needs about eight");
         }
-        let (anchor, tag) = match &event {
-            Event::Scalar(_, _, anchor, tag)
-            | Event::SequenceStart(anchor, tag)
-            | Event::MappingStart(anchor, tag) => (*anchor, tag.is_some()),
-            _ => (0, false),
-        };
-        if anchor != 0 {
-            let what = "anchors (`&name`) are not read".to_owned();
-            let hint =
-                "write the value where it is needed; what all nodes share goes below `spec.nodeDefaults`";
-            self.problems.push(problem("anchor", mark, path, what, hint));
-        }
-        if tag {
-            let what = "tags (`!name`) are not read".to_owned();
-            self.problems.push(problem(
-                "tag",
-                mark,
-                path,
-                what,
-                "leave the tag out: the key says what the value is",
-            ));
-        }
+        self.plain_only(&event, mark, path);
         let value = match event {
             Event::Scalar(text, style, ..) => Value::Scalar {
                 text: text.into_owned(),
                 plain: style == ScalarStyle::Plain,
             },
             Event::SequenceStart(..) => {
-                let mut items = Vec::new();
-                loop {
-                    let (event, span) = self.next(events, path)?;
-                    if matches!(event, Event::SequenceEnd) {
-                        break Value::Sequence(items);
-                    }
-                    let path = format!("{path}[{}]", items.len());
-                    items.push(self.node(event, span, events, depth + 1, &path)?);
-                }
+                let (items, end) = self.sequence(depth, path)?;
+                mark = self.collection(&span, &end);
+                Value::Sequence(items)
             }
-            Event::MappingStart(..) => self.mapping(events, depth, path)?,
-            Event::Alias(_) => {
+            Event::MappingStart(..) => {
+                let (entries, end) = self.mapping(depth, path)?;
+                mark = self.collection(&span, &end);
+                Value::Mapping(entries)
+            }
+            // The anchor was told of where it stands.
+            Event::Alias(_) => Value::Told,
+            _ => {
                 return fatal(
-                    "alias",
-                    "aliases (`*name`) are not read",
-                    "write the value out; what all nodes share goes below `spec.nodeDefaults`",
+                    Code::YamlSyntax,
+                    "a value is missing here",
+                    "write one, or leave the key out",
                 );
             }
-            _ => return fatal("yaml-syntax", "this is not YAML", "a value is missing here"),
         };
         Ok(Node { mark, value })
     }
 
-    fn mapping(&mut self, events: &mut Events<'_>, depth: usize, path: &str) -> Result<Value, Box<Problem>> {
-        let mut entries: Vec<(Key, Node)> = Vec::new();
+    /// Tells of anchors and tags.
+    fn plain_only(&mut self, event: &Event<'_>, mark: Mark, path: &str) {
+        let (Event::Scalar(_, _, anchor, tag)
+        | Event::SequenceStart(anchor, tag)
+        | Event::MappingStart(anchor, tag)) = event
+        else {
+            return;
+        };
+        if *anchor != 0 {
+            let what = "anchors (`&name`) are not read, nor the aliases (`*name`) that use them".to_owned();
+            let hint = "write the value where it is needed; what all nodes share goes to `spec.nodeDefaults`";
+            self.problems.push(problem(Code::Anchor, mark, path, what, hint));
+        }
+        if tag.is_some() {
+            let what = "tags (`!name`) are not read".to_owned();
+            let hint = "leave the tag out: the key says what the value is";
+            self.problems.push(problem(Code::Tag, mark, path, what, hint));
+        }
+    }
+
+    fn sequence(&mut self, depth: usize, path: &str) -> Result<(Vec<Node>, Span), Fatal> {
+        let mut items = Vec::new();
         loop {
-            let (event, span) = self.next(events, path)?;
-            if matches!(event, Event::MappingEnd) {
-                return Ok(Value::Mapping(entries));
+            let (event, span) = self.next(path)?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok((items, span));
             }
-            let key = self.node(event, span, events, depth + 1, path)?;
+            let path = item(path, items.len());
+            items.push(self.node(event, span, depth + 1, &path)?);
+        }
+    }
+
+    fn mapping(&mut self, depth: usize, path: &str) -> Result<(Vec<(Key, Node)>, Span), Fatal> {
+        let mut entries: Vec<(Key, Node)> = Vec::new();
+        let mut first_lines: HashMap<String, u32> = HashMap::new();
+        loop {
+            let (event, span) = self.next(path)?;
+            if matches!(event, Event::MappingEnd) {
+                return Ok((entries, span));
+            }
+            let key = self.node(event, span, depth + 1, path)?;
+            let (event, span) = match key.value {
+                Value::Scalar { .. } => self.next(path)?,
+                Value::Told | Value::Sequence(_) | Value::Mapping(_) => {
+                    let what = "a key must be a word".to_owned();
+                    let hint = "a list, a mapping or an alias cannot be a key; quote text with braces";
+                    return Err(Box::new(problem(Code::BadKey, key.mark, path, what, hint)));
+                }
+            };
             let Value::Scalar { text, .. } = key.value else {
-                let what = "a key must be a word".to_owned();
-                let hint = "a list or a mapping cannot be a key; quote text with braces";
-                return Err(Box::new(problem("bad-key", key.mark, path, what, hint)));
+                continue;
             };
-            let inside = if path.is_empty() {
-                text.clone()
-            } else {
-                format!("{path}.{text}")
-            };
-            let (event, span) = self.next(events, &inside)?;
-            let value = self.node(event, span, events, depth + 1, &inside)?;
-            if let Some((first, _)) = entries.iter().find(|(other, _)| other.text == text) {
+            let inside = join(path, &text);
+            let mut value = self.node(event, span, depth + 1, &inside)?;
+            if value.is_null() || self.spreads(&span) {
+                value.mark = key.mark;
+            }
+            if let Some(first) = first_lines.get(&text) {
                 let what = format!(
-                    "`{text}` is here a second time; the first is on line {}",
-                    first.mark.line
+                    "{} is here a second time; the first is on line {first}",
+                    show(&text)
                 );
-                self.problems.push(problem(
-                    "duplicate-key",
-                    key.mark,
-                    &inside,
-                    what,
-                    "keep one of them",
-                ));
+                let again = problem(Code::DuplicateKey, key.mark, &inside, what, "keep one of them");
+                self.problems.push(again);
             } else {
+                first_lines.insert(text.clone(), key.mark.line);
                 entries.push((Key { mark: key.mark, text }, value));
             }
         }
     }
 
-    fn next<'a>(&mut self, events: &mut Events<'a>, path: &str) -> Result<(Event<'a>, Span), Box<Problem>> {
-        match events.next() {
+    fn next(&mut self, path: &str) -> Result<(Event<'a>, Span), Fatal> {
+        match self.events.next() {
             Some(Ok(next)) => Ok(next),
-            Some(Err(error)) => {
-                let at = self.mark_at(error.marker().line(), error.marker().col());
-                let what = format!("this is not YAML: {}", error.info());
-                let hint = "look at the indentation, and at quotes, brackets and colons on this line and the one before";
-                Err(Box::new(problem("yaml-syntax", at, path, what, hint)))
-            }
-            None => {
-                let at = self.mark_at(self.lines.len(), 0);
-                let what = "the file ends in the middle of a value".to_owned();
-                Err(Box::new(problem("yaml-syntax", at, path, what, "is it cut off?")))
-            }
+            Some(Err(error)) => Err(Box::new(self.syntax(&error, path))),
+            None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
-    /// Where a span begins; its width ends with the line.
+    fn syntax(&self, error: &ScanError, path: &str) -> Problem {
+        let at = self.mark_at(error.marker().line(), error.marker().col());
+        let line = self.lines.get(index(at.line)).copied().unwrap_or_default();
+        let (what, hint) = syntax::explain(error.info(), line);
+        problem(Code::YamlSyntax, at, path, what, hint)
+    }
+
+    /// Whether a value begins on another line than its key, or goes on for several: then its key is shown.
+    fn spreads(&self, span: &Span) -> bool {
+        let line = self.lines.get(span.start.line().saturating_sub(1)).unwrap_or(&"");
+        let flow = line
+            .chars()
+            .nth(span.start.col())
+            .is_some_and(|c| matches!(c, '{' | '['));
+        let empty = span.start.index() == span.end.index();
+        (empty && !flow) || span.end.line() > span.start.line()
+    }
+
+    /// Where a value stands; several lines are shown by the first of them.
     fn mark(&self, span: &Span) -> Mark {
-        let mut mark = self.mark_at(span.start.line(), span.start.col());
-        if span.end.line() == span.start.line() {
-            mark.width = u32::try_from(span.end.col().saturating_sub(span.start.col())).unwrap_or(1);
-        } else {
-            let line = self.lines.get(span.start.line().saturating_sub(1)).unwrap_or(&"");
-            let rest: String = line.chars().skip(span.start.col()).collect();
-            mark.width = u32::try_from(rest.trim_end().chars().count()).unwrap_or(1);
+        if span.end.line() == span.start.line() && span.end.col() > span.start.col() {
+            let mut mark = self.mark_at(span.start.line(), span.start.col());
+            mark.width = u32::try_from(span.end.col() - span.start.col()).unwrap_or(u32::MAX);
+            return mark;
         }
-        mark.width = mark.width.max(1);
+        self.rest_of_line(span)
+    }
+
+    fn collection(&self, start: &Span, end: &Span) -> Mark {
+        let flow = start.start.index() < start.end.index();
+        if flow && start.start.line() == end.end.line() && end.end.col() > start.start.col() {
+            let mut mark = self.mark_at(start.start.line(), start.start.col());
+            mark.width = u32::try_from(end.end.col() - start.start.col()).unwrap_or(u32::MAX);
+            return mark;
+        }
+        self.rest_of_line(start)
+    }
+
+    fn rest_of_line(&self, span: &Span) -> Mark {
+        let mut mark = self.mark_at(span.start.line(), span.start.col());
+        let line = self.lines.get(index(mark.line)).copied().unwrap_or_default();
+        let rest: String = line.chars().skip(index(mark.column)).collect();
+        let rest = rest.split(" #").next().unwrap_or_default();
+        mark.width = u32::try_from(rest.trim_end().chars().count())
+            .unwrap_or(u32::MAX)
+            .max(1);
         mark
     }
 

@@ -1,0 +1,92 @@
+//! What the bastion runs and keeps: time, virtual machines, secrets, the hub, switches of services.
+
+use faros_model::{site, wire::v1alpha1 as wire};
+
+use super::{Check, text};
+use crate::{codes::Code, place::join, show::show};
+
+impl Check<'_> {
+    pub(super) fn time(&mut self, time: Option<&wire::Time>) -> site::Time {
+        let time = time.cloned().unwrap_or_default();
+        let mut sources: Vec<String> = Vec::new();
+        for (idx, source) in time.sources.iter().flatten().enumerate() {
+            let Some(server) = &source.server else { continue };
+            let path = join(&self.places.item("spec.time.sources", idx), "server");
+            if !text::is_host(server) {
+                let what = format!("{} is neither a name nor an IPv4 address", show(server));
+                self.error(Code::InvalidDomain, &path, what, "such as time.example.com");
+            } else if sources.contains(server) {
+                let what = format!("{} is here twice", show(server));
+                self.error(Code::DuplicateValue, &path, what, "keep one of them");
+            } else {
+                sources.push(server.clone());
+            }
+        }
+        site::Time {
+            sources,
+            orphan_stratum: time.orphan_stratum.unwrap_or(10),
+        }
+    }
+
+    /// Virtual machines; their names are checked with those of everyone.
+    pub(super) fn machines(&mut self, machines: Option<&[wire::Machine]>) {
+        for (idx, machine) in machines.into_iter().flatten().enumerate() {
+            let path = self.places.item("spec.machines", idx);
+            if let Some(memory) = &machine.memory {
+                text::size(self, &join(&path, "memory"), memory);
+            }
+            for (idx, disk) in machine.disks.iter().flatten().enumerate() {
+                let path = self.places.item(&join(&path, "disks"), idx);
+                self.disk_path(&path, disk);
+            }
+            for (idx, device) in machine.pci_devices.iter().flatten().enumerate() {
+                let path = self.places.item(&join(&path, "pciDevices"), idx);
+                if !is_pci_address(device) {
+                    let what = format!("{} is no PCI address", show(device));
+                    self.error(
+                        Code::InvalidPciAddress,
+                        &path,
+                        what,
+                        "as `lspci -D` shows it, such as \"0000:3b:00.0\"",
+                    );
+                }
+            }
+        }
+    }
+
+    /// Where secrets are kept, and the hub.
+    pub(super) fn keeping(&mut self, spec: &wire::Spec) {
+        let vault = spec.secrets.as_ref().and_then(|secrets| match &secrets.backend {
+            Some(wire::SecretsBackend::Vault(vault)) => vault.vault.as_ref()?.address.as_deref(),
+            Some(wire::SecretsBackend::Word(_)) | None => None,
+        });
+        if let Some(url) = vault {
+            let path = "spec.secrets.backend.vault.address";
+            self.url(path, url, &["https", "http"], "https://vault.example.com:8200");
+        }
+        if let Some(url) = spec.hub.as_ref().and_then(|hub| hub.url.as_deref()) {
+            self.url("spec.hub.url", url, &["https"], "https://hub.example.com");
+        }
+    }
+}
+
+fn is_pci_address(text: &str) -> bool {
+    let parts: Vec<&str> = text.split([':', '.']).collect();
+    let hex = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
+    matches!(parts.as_slice(), [domain, bus, device, function]
+        if hex(domain, 4) && hex(bus, 2) && hex(device, 2) && hex(function, 1))
+        && text.matches(':').count() == 2
+}
+
+pub(super) fn services(switches: Option<&wire::Services>) -> site::Services {
+    let runs = |switch: fn(&wire::Services) -> Option<&wire::ServiceSwitch>| {
+        let switch = switches.and_then(switch);
+        switch.and_then(|switch| switch.enabled).unwrap_or(true)
+    };
+    site::Services {
+        dhcp: runs(|s| s.dhcp.as_ref()),
+        dns: runs(|s| s.dns.as_ref()),
+        netboot: runs(|s| s.netboot.as_ref()),
+        ignition: runs(|s| s.ignition.as_ref()),
+    }
+}
