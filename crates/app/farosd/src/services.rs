@@ -14,7 +14,10 @@ use faros_net::{
     service::{BindError, Health},
     tftp::Tftp,
 };
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -87,7 +90,11 @@ impl Services {
                 Some((name, site.site.lan.addresses.bastion, site.site.lan.subnet))
             }
         };
-        let watcher = tokio::spawn(lan::watch(wanted, shared.lan.clone()));
+        let nudge = Arc::new(Notify::new());
+        let watcher = tokio::spawn({
+            let (state, nudge) = (shared.lan.clone(), Arc::clone(&nudge));
+            async move { lan::watch(wanted, state, &nudge).await }
+        });
         let mut lan = shared.lan.subscribe();
         let mut served = shared.served.subscribe();
         loop {
@@ -100,7 +107,7 @@ impl Services {
             };
             tokio::select! {
                 () = shared.stop.cancelled() => break,
-                _ = served.changed() => (),
+                _ = served.changed() => nudge.notify_one(),
                 _ = lan.changed() => (),
                 () = again => (),
                 () = ended(&mut self.running) => tokio::time::sleep(AGAIN).await,

@@ -147,6 +147,13 @@ async fn serve(
     };
     let started = Instant::now();
     let result = transfer(&socket, request, &file, pages, *from.ip()).await;
+    // UEFI firmware asks for the size and breaks off, before it asks for the file.
+    if let Err((0, _)) = &result
+        && request.wants_size
+    {
+        health.counter("tftp_size_asked").add(1);
+        return Ok(());
+    }
     let (bytes, failed) = match result {
         Ok(bytes) => (bytes, None),
         Err((bytes, why)) => (bytes, Some(why)),

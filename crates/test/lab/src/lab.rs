@@ -9,7 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use faros_model::{api::NodeStatus, ids::MacAddr, site::Site};
+use faros_model::{
+    api::{NodeStatus, ServiceState},
+    ids::MacAddr,
+    site::Site,
+};
 use serde::Serialize;
 
 use crate::{
@@ -133,7 +137,30 @@ impl Lab {
         self.plug("bastion", bastion)?;
         self.serve_uplink(&site.dns.forwarders)?;
         daemon::start(&self.record.name, &self.folder)?;
-        self.apply(&self.record.site_file.clone())
+        self.apply(&self.record.site_file.clone())?;
+        self.wait_until_ready()
+    }
+
+    /// Waits until every service that the site wants answers.
+    pub fn wait_until_ready(&self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(15);
+        loop {
+            let output = self.farosctl(&["status", "--output", "json"])?;
+            let status: faros_model::api::Status =
+                serde_json::from_slice(&output.stdout).context("farosctl status is not understood")?;
+            let late = status
+                .services
+                .iter()
+                .find(|service| !matches!(service.state, ServiceState::Ready | ServiceState::Off));
+            let Some(late) = late else { return Ok(()) };
+            ensure!(
+                Instant::now() < deadline,
+                "{} is not ready: {}",
+                late.service.as_str(),
+                late.reason
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Applies a site file, as an operator would who has seen the plan.

@@ -218,9 +218,20 @@ pub fn command_line(hardware: &Hardware, mac: MacAddr, tap: &str, folder: &Path)
         "-netdev",
         format!("tap,id=lan,ifname={tap},script=no,downscript=no"),
     );
+    // OVMF has a driver of its own for virtio: without the card's ROM, which is iPXE already, it boots as
+    // real firmware does, by PXE and with a loader.
+    let rom = if hardware.firmware == Firmware::Uefi && nic == "virtio-net-pci" {
+        ",romfile="
+    } else {
+        ""
+    };
     add(
         "-device",
-        format!("{nic},netdev=lan,mac={mac},bootindex={network}"),
+        format!("{nic},netdev=lan,mac={mac},bootindex={network}{rom}"),
+    );
+    add(
+        "-uuid",
+        format!("fa205000-0000-4000-8000-{}", mac.to_string().replace(':', "")),
     );
     add(
         "-drive",

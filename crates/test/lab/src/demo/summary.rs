@@ -1,0 +1,191 @@
+//! What was seen, as a value: the end of the demo, and `summary.json`.
+
+use std::{fmt::Write as _, time::Duration};
+
+use faros_model::event::{Event, EventKind};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{Lab, machine::Firmware};
+
+/// The demo's outcome. The JSON shape is held on to by others.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Summary {
+    /// Whether all that was promised was seen.
+    pub(super) ok: bool,
+    /// How long the whole took, in seconds.
+    pub(super) seconds: f64,
+    /// How much of that was building the image and bringing the bastion up.
+    pub(super) set_up_seconds: f64,
+    /// Each machine.
+    pub(super) machines: Vec<Machine>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Machine {
+    name: String,
+    firmware: &'static str,
+    mac: String,
+    addresses: Vec<String>,
+    /// Its phases in order.
+    phases: Vec<Phase>,
+    /// What was seen of it, by kind of event, with when it was first seen.
+    seen: Vec<Seen>,
+    /// What was promised and not seen.
+    missing: Vec<&'static str>,
+    encrypted: bool,
+    unlocked: bool,
+}
+
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Phase {
+    #[serde(rename = "phase")]
+    name: String,
+    start: Timestamp,
+    end: Timestamp,
+    /// The evidence for its start.
+    seen_by: String,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Seen {
+    kind: EventKind,
+    at: Timestamp,
+}
+
+/// What each machine must have been seen to do.
+const PROMISED: &[EventKind] = &[
+    EventKind::DhcpDiscover,
+    EventKind::DhcpAck,
+    EventKind::BootScriptServed,
+    EventKind::KernelFetched,
+    EventKind::InitramfsFetched,
+    EventKind::IgnitionServed,
+    EventKind::NodeReport,
+];
+
+/// Gathers what the bastion recorded.
+pub(super) fn gather(
+    lab: &Lab,
+    machines: &[(&str, Firmware)],
+    took: Duration,
+    set_up: Duration,
+) -> anyhow::Result<Summary> {
+    let events = super::events(lab, 0)?;
+    let end = events.last().map_or(Timestamp::UNIX_EPOCH, |event| event.at);
+    let rows = lab.nodes()?;
+    let machines: Vec<Machine> = machines
+        .iter()
+        .filter_map(|(name, firmware)| {
+            let row = rows.iter().find(|row| row.name.as_str() == *name)?;
+            let own: Vec<&Event> = events
+                .iter()
+                .filter(|event| event.node.as_ref() == Some(&row.name))
+                .collect();
+            let first = |kind| own.iter().find(|event| event.kind == kind).map(|event| event.at);
+            let mut missing: Vec<&'static str> = PROMISED
+                .iter()
+                .filter(|kind| first(**kind).is_none())
+                .map(|kind| kind.as_str())
+                .collect();
+            // UEFI firmware needs a loader; QEMU's BIOS has iPXE in the network card's ROM.
+            if *firmware == Firmware::Uefi && first(EventKind::LoaderFetched).is_none() {
+                missing.push(EventKind::LoaderFetched.as_str());
+            }
+            let parsed = own.iter().any(|event| {
+                event.kind == EventKind::NodeReport
+                    && event
+                        .detail
+                        .get("report")
+                        .is_some_and(|r| r == "ignition-fetched")
+            });
+            if !parsed {
+                missing.push("ignition-fetched");
+            }
+            let seen = EventKind::ALL.iter().filter_map(|kind| {
+                Some(Seen {
+                    kind: *kind,
+                    at: first(*kind)?,
+                })
+            });
+            Some(Machine {
+                name: (*name).to_owned(),
+                firmware: firmware.as_str(),
+                mac: row.boot_mac.to_string(),
+                addresses: vec![row.address.to_string()],
+                phases: phases(&own, end),
+                seen: seen.collect(),
+                missing,
+                encrypted: false,
+                unlocked: false,
+            })
+        })
+        .collect();
+    Ok(Summary {
+        ok: machines.len() == super::MACHINES.len()
+            && machines.iter().all(|machine| machine.missing.is_empty()),
+        seconds: took.as_secs_f64(),
+        set_up_seconds: set_up.as_secs_f64(),
+        machines,
+    })
+}
+
+fn phases(events: &[&Event], end: Timestamp) -> Vec<Phase> {
+    let changes: Vec<&&Event> = events
+        .iter()
+        .filter(|event| event.kind == EventKind::PhaseChanged)
+        .collect();
+    let word = |event: &Event, key: &str| {
+        event
+            .detail
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let ends = changes.iter().skip(1).map(|event| event.at).chain([end]);
+    changes
+        .iter()
+        .zip(ends)
+        .map(|(event, end)| Phase {
+            name: word(event, "to"),
+            start: event.at,
+            end,
+            seen_by: word(event, "evidence"),
+        })
+        .collect()
+}
+
+impl Summary {
+    /// The summary as people read it.
+    pub(super) fn text(&self) -> String {
+        let mut out = String::new();
+        for machine in &self.machines {
+            let _ = writeln!(
+                out,
+                "{} ({}, {}) at {}",
+                machine.name,
+                machine.firmware,
+                machine.mac,
+                machine.addresses.join(", ")
+            );
+            let begun = machine.seen.iter().map(|seen| seen.at).min();
+            for seen in &machine.seen {
+                let after = begun.map_or(0.0, |begun| seen.at.duration_since(begun).as_secs_f64());
+                let _ = writeln!(out, "  {after:6.1} s  {}", seen.kind);
+            }
+            for missing in &machine.missing {
+                let _ = writeln!(out, "  MISSING   {missing}");
+            }
+        }
+        let (all, set_up) = (self.seconds, self.set_up_seconds);
+        let _ = writeln!(
+            out,
+            "{all:.0} s in all, {set_up:.0} s of it for the image and the bastion"
+        );
+        out
+    }
+}
