@@ -24,8 +24,9 @@ test:           ## everything that CI runs
 	@scripts/setup test
 	scripts/test
 
-bench:          ## side by side with the peers
+bench:          ## figures against the promises
 	@scripts/setup bench
-	cargo run --release -p faros-bench
+	cargo build --release -p farosd -p farosctl -p faros-lab -p faros-bench
+	$(CARGO_TARGET_DIR)/release/faros-bench
 
 .PHONY: help build demo check test bench
