@@ -16,7 +16,7 @@ use faros_model::{
     plan::Service,
     problem::Problem,
     sighting::Sighting,
-    site::Site,
+    site::{Node, Site},
 };
 use faros_net::{
     dhcp::Leases,
@@ -28,7 +28,12 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::{api, executor, loaders, recorder, services::Services};
+use crate::{
+    api,
+    executor::{self, CutOff},
+    loaders, recorder,
+    services::Services,
+};
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -91,6 +96,17 @@ impl Shared {
         });
     }
 
+    /// Tells something about a node.
+    pub(crate) fn tell_of(&self, node: &Node, kind: EventKind, detail: Map<String, Value>) {
+        self.sightings.send(Sighting {
+            at: Timestamp::now(),
+            mac: Some(node.boot_mac),
+            address: None,
+            kind,
+            detail,
+        });
+    }
+
     pub(crate) fn intent(&self) -> Option<Arc<Intent>> {
         self.intent.borrow().clone()
     }
@@ -108,12 +124,17 @@ impl Shared {
             .contains(node)
     }
 
-    /// Reads anew which nodes are armed.
+    /// Reads anew which nodes are armed. What an apply under way arms is not, until it is accepted.
     pub(crate) fn reload_armed(&self) -> Result<(), faros_store::StoreError> {
         let rows = self.store.nodes()?;
+        let journal = self.store.open_journal()?;
+        let coming: BTreeSet<&HostName> = journal
+            .iter()
+            .flat_map(|journal| executor::armed_by(&journal.entry.plan))
+            .collect();
         let armed = rows
             .into_iter()
-            .filter(|row| row.armed)
+            .filter(|row| row.armed && !coming.contains(&row.name))
             .map(|row| row.name)
             .collect();
         *self.armed.write().unwrap_or_else(PoisonError::into_inner) = armed;
@@ -153,6 +174,7 @@ impl Shared {
 pub(crate) struct Daemon {
     shared: Arc<Shared>,
     seen: mpsc::Receiver<Sighting>,
+    cut_off: Option<CutOff>,
 }
 
 impl Daemon {
@@ -184,6 +206,7 @@ impl Daemon {
         };
         shared.reload_armed()?;
         let daemon = Self {
+            cut_off: CutOff::find(&shared)?,
             shared: Arc::new(shared),
             seen,
         };
@@ -252,7 +275,9 @@ impl Daemon {
             let shared = Arc::clone(&shared);
             move || loaders::import(&shared)
         });
-        tokio::spawn(executor::resume(Arc::clone(&shared)));
+        if let Some(cut_off) = self.cut_off {
+            tokio::spawn(cut_off.resume(Arc::clone(&shared)));
+        }
         let serve = tokio::spawn(api::serve(
             Arc::clone(&shared),
             listener.take().context("listening once")?,

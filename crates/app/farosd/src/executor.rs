@@ -4,6 +4,8 @@
 //! the journal says it was. A step that fails takes the whole apply back: the accepted generation is served
 //! as before, and the journal says what failed.
 
+mod resume;
+
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use faros_model::{
@@ -21,6 +23,7 @@ use tokio::{
     time::Instant,
 };
 
+pub(crate) use self::resume::CutOff;
 use crate::daemon::{Intent, Shared, lock};
 
 /// How long a service may take to be ready with a new generation.
@@ -197,22 +200,19 @@ impl Apply {
         }
     }
 
+    /// What is armed here takes effect when the generation is accepted, and not before: until then the machine
+    /// by that name may be another one.
     async fn arm(&self, nodes: &[HostName]) -> Result<(), String> {
-        let shared = &self.shared;
         let macs = nodes
             .iter()
             .filter_map(|name| Some((name.clone(), self.intent.site.nodes.get(name)?.boot_mac)));
         let (by, at) = (self.entry.by.clone(), Timestamp::now());
-        let armed = shared
+        let armed = self
+            .shared
             .store
             .arm_new(macs.collect(), self.intent.generation, by, at)
             .await;
-        let armed = armed.map_err(|error| error.to_string())?;
-        shared.reload_armed().map_err(|error| error.to_string())?;
-        for node in armed {
-            shared.tell(EventKind::NodeArmed, json!({ "node": node, "by": self.entry.by }));
-        }
-        Ok(())
+        armed.map(drop).map_err(|error| error.to_string())
     }
 
     /// Waits until a service has the new generation, or says why it cannot.
@@ -249,6 +249,10 @@ impl Apply {
             .accept(Timestamp::now())
             .await
             .map_err(|error| error.to_string())?;
+        // It is accepted, whatever comes now; a node that is taken for not armed boots its own disk.
+        if let Err(error) = shared.reload_armed() {
+            tracing::error!(%error, "cannot read which nodes are armed");
+        }
         let intent = Arc::clone(&self.intent);
         lock(&shared.tracker).follow(&intent.site);
         // Services whose tables did not change serve the new generation all the same.
@@ -267,6 +271,14 @@ impl Apply {
         );
         let detail = json!({ "generation": row.generation, "by": row.by });
         shared.tell(EventKind::GenerationAccepted, detail);
+        for node in armed_by(&self.entry.plan).filter_map(|name| self.intent.site.nodes.get(name)) {
+            let by = self.entry.by.as_str().into();
+            shared.tell_of(
+                node,
+                EventKind::NodeArmed,
+                [("by".to_owned(), by)].into_iter().collect(),
+            );
+        }
         Ok(())
     }
 
@@ -286,18 +298,8 @@ impl Apply {
             "apply failed; taking it back"
         );
         shared.served.send_replace(before);
-        let known = shared.intent();
-        let new = self
-            .entry
-            .plan
-            .steps
-            .iter()
-            .filter_map(|step| match &step.action {
-                Action::Arm { nodes } => Some(nodes),
-                _ => None,
-            });
-        let known = |name: &HostName| known.as_ref().is_some_and(|i| i.site.nodes.contains_key(name));
-        let new: Vec<HostName> = new.flatten().filter(|name| !known(name)).cloned().collect();
+        // All of them: a machine that was to be replaced must not be armed in the place of its successor.
+        let new: Vec<HostName> = armed_by(&self.entry.plan).cloned().collect();
         let undone = async {
             shared.store.forget(new).await?;
             shared.store.abandon(format!("{title}: {why}")).await?;
@@ -308,72 +310,19 @@ impl Apply {
         }
         *lock(&shared.apply) = None;
         let message = format!("{title} failed: {why}");
-        let hint = "nothing was changed; mend the cause and apply again";
+        let hint = "what ran before runs on; mend the cause and apply again";
         tell(ApplyProgress::Failed {
             failure: failure("failed", message, hint),
         });
     }
 }
 
-/// Goes on with an apply that was cut off.
-pub(crate) async fn resume(shared: Arc<Shared>) {
-    let journal = match shared.store.open_journal() {
-        Ok(Some(journal)) => journal,
-        Ok(None) => return,
-        Err(error) => return tracing::error!(%error, "cannot read the journal"),
-    };
-    let Ok(only) = Arc::clone(&shared.applying).try_lock_owned() else {
-        return;
-    };
-    let (generation, done, of) = (
-        journal.generation(),
-        journal.steps_done,
-        journal.entry.plan.steps.len(),
-    );
-    tracing::info!(
-        generation = generation.0,
-        done,
-        of,
-        "going on with an apply that was cut off"
-    );
-    let Ok(loaded) = faros_site::load(&journal.entry.site_file) else {
-        let why = "this version of farosd refuses its site file";
-        if let Err(error) = shared.store.abandon(why.to_owned()).await {
-            tracing::error!(%error, "cannot give up an apply");
-        }
-        return;
-    };
-    shared.tell(
-        EventKind::ApplyResumed,
-        json!({ "generation": generation, "step": done + 1, "of": of }),
-    );
-    let intent = Arc::new(Intent {
-        generation,
-        site: loaded.site,
-        warnings: loaded.warnings,
-    });
-    // Steps on disk are done; what services serve was lost with the process, and is done again.
-    let first_service = journal
-        .entry
-        .plan
-        .steps
-        .iter()
-        .position(|step| is_of_service(&step.action));
-    let from = first_service.unwrap_or(done).min(done);
-    let apply = Apply {
-        shared,
-        entry: journal.entry,
-        intent,
-        _only: only,
-    };
-    apply.steps(from, &|_| ()).await;
-}
-
-const fn is_of_service(action: &Action) -> bool {
-    matches!(
-        action,
-        Action::Swap { .. } | Action::Start { .. } | Action::Stop { .. }
-    )
+/// The nodes that a plan arms.
+pub(crate) fn armed_by(plan: &Plan) -> impl Iterator<Item = &HostName> {
+    plan.steps.iter().flat_map(|step| match &step.action {
+        Action::Arm { nodes } => nodes.as_slice(),
+        _ => &[],
+    })
 }
 
 /// The generation's number, for messages.

@@ -202,10 +202,8 @@ async fn set_armed(
         ))
     };
     let node: HostName = name.parse().map_err(|_| unknown())?;
-    let intent = shared
-        .intent()
-        .filter(|intent| intent.site.nodes.contains_key(&node));
-    intent.ok_or_else(unknown)?;
+    let intent = shared.intent().ok_or_else(unknown)?;
+    let known = intent.site.nodes.get(&node).ok_or_else(unknown)?;
     let (store, by) = (&shared.store, request.by.clone());
     let changed = if armed {
         store.arm(node.clone(), by, Timestamp::now()).await?
@@ -219,10 +217,9 @@ async fn set_armed(
         EventKind::NodeDisarmed
     };
     if changed {
-        shared.tell(
-            kind,
-            json!({ "node": node, "by": request.by, "reason": "asked for" }),
-        );
+        let said = [("by", request.by.as_str()), ("reason", "asked for")];
+        let detail = said.map(|(key, value)| (key.to_owned(), value.into()));
+        shared.tell_of(known, kind, detail.into_iter().collect());
     }
     Ok(Json(Changed { changed }))
 }
