@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use faros_boot::{Changes, Tracker};
 use faros_kernel::lan::Interface;
 use faros_model::{
-    api::{ApplyStatus, ServiceState, Status},
+    api::{ApplyStatus, ServiceState, ServiceStatus, Status},
     event::{Event, EventKind},
     ids::{Generation, HostName},
     plan::Service,
@@ -66,7 +66,10 @@ pub(crate) struct Shared {
     pub(crate) tracker: Mutex<Tracker>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) sightings: Sightings,
+    /// The state that each service is told to be in.
     pub(crate) health: BTreeMap<Service, Health>,
+    /// What the drivers count, and what they say of themselves.
+    pub(crate) counted: BTreeMap<Service, Health>,
     pub(crate) lan: watch::Sender<Option<Interface>>,
     pub(crate) leases: Mutex<Option<Leases>>,
     /// Held while an apply is under way.
@@ -105,6 +108,15 @@ impl Shared {
             kind,
             detail,
         });
+    }
+
+    /// Why DHCP has not its port, though its part runs.
+    pub(crate) fn dhcp_fails(&self) -> Option<String> {
+        let status = self.counted.get(&Service::Dhcp)?.status();
+        match status.state {
+            ServiceState::Waiting | ServiceState::Failed => Some(status.reason),
+            ServiceState::Ready | ServiceState::Off => None,
+        }
     }
 
     pub(crate) fn intent(&self) -> Option<Arc<Intent>> {
@@ -152,9 +164,12 @@ impl Shared {
 
     pub(crate) fn status(&self) -> Status {
         let intent = self.intent();
-        let statuses = Service::ALL
-            .iter()
-            .filter_map(|service| Some(self.health.get(service)?.status()));
+        let statuses = Service::ALL.iter().filter_map(|service| {
+            Some(ServiceStatus {
+                counters: self.counted.get(service)?.status().counters,
+                ..self.health.get(service)?.status()
+            })
+        });
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             site: intent.as_ref().map(|intent| intent.site.name.clone()),
@@ -183,10 +198,10 @@ impl Daemon {
         let store = Store::open(&options.state_dir).map_err(with_hint)?;
         let tracker = Tracker::new(store.lives()?, store.discovered()?, store.next_session()?);
         let (sightings, seen) = Sightings::channel(8192);
-        let health = Service::ALL
-            .into_iter()
-            .map(|service| (service, Health::new(service)))
-            .collect();
+        let health = || {
+            let own = Service::ALL.into_iter();
+            own.map(|service| (service, Health::new(service))).collect()
+        };
         let shared = Shared {
             options,
             store,
@@ -197,7 +212,8 @@ impl Daemon {
             tracker: Mutex::new(tracker),
             events: broadcast::Sender::new(4096),
             sightings,
-            health,
+            health: health(),
+            counted: health(),
             lan: watch::Sender::new(None),
             leases: Mutex::new(None),
             applying: Arc::default(),
@@ -330,15 +346,15 @@ pub(crate) fn keep(shared: &Shared, events: Vec<Event>, changes: Changes) {
     }
 }
 
-/// The state of a service in words, for the log.
-pub(crate) fn set_state(shared: &Shared, service: Service, state: ServiceState, reason: &str) {
+/// Sets the state of a service, and tells of it; whether it is another one than before.
+pub(crate) fn set_state(shared: &Shared, service: Service, state: ServiceState, reason: &str) -> bool {
     let Some(health) = shared.health.get(&service) else {
-        return;
+        return false;
     };
     let before = health.status();
     health.set(state, reason);
     if (before.state, before.reason.as_str()) == (state, reason) {
-        return;
+        return false;
     }
     match state {
         ServiceState::Failed => {
@@ -359,4 +375,5 @@ pub(crate) fn set_state(shared: &Shared, service: Service, state: ServiceState, 
         ServiceState::Waiting => tracing::warn!(service = service.as_str(), reason, "waiting"),
         ServiceState::Off => tracing::info!(service = service.as_str(), "off"),
     }
+    true
 }

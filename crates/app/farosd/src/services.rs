@@ -1,25 +1,23 @@
 //! Runs the services: binds all that are wanted before any runs, restarts what ends, and hands each the
 //! tables of the generation that it is to serve.
+//!
+//! The state that a service is told to be in is decided here alone. The parts that have the sockets count, and
+//! DHCP says whether it has its port on the interface; both are read, and neither is told as it is.
+
+mod parts;
 
 use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
 
-use faros_kernel::lan;
-use faros_model::{api::ServiceState, lease::Lease, plan::Service};
-use faros_net::{
-    dhcp::{Dhcp, LeaseLog},
-    dns::Dns,
-    http::Http,
-    link::LanLink,
-    pages::Pages,
-    service::{BindError, Health},
-    tftp::Tftp,
-};
+use faros_kernel::lan::{self, Interface};
+use faros_model::{api::ServiceState, net::Subnet, plan::Service};
+use faros_net::{dhcp::Dhcp, dns::Dns, http::Http, link::LanLink, pages::Pages, service::Health, tftp::Tftp};
 use tokio::{
-    sync::{Notify, watch},
-    task::JoinHandle,
+    sync::watch,
+    task::{JoinError, JoinHandle},
 };
 use tokio_util::sync::CancellationToken;
 
+use self::parts::{Part, Start, StoredLeases, dhcp_taken, listens_on, serves, taken};
 use crate::{
     daemon::{Intent, Shared, lock, set_state},
     pages::Bastion,
@@ -28,28 +26,8 @@ use crate::{
 /// How long after a failure binding is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
 
-/// The parts that have sockets. Boot scripts, content and Ignition configs share the HTTP part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Dns,
-    Http,
-    Tftp,
-    Dhcp,
-}
-
-impl Part {
-    const ALL: [Self; 4] = [Self::Dns, Self::Http, Self::Tftp, Self::Dhcp];
-
-    /// The services that need it.
-    const fn services(self) -> &'static [Service] {
-        match self {
-            Self::Dns => &[Service::Dns],
-            Self::Http => &[Service::Netboot, Service::Ignition],
-            Self::Tftp => &[Service::Netboot],
-            Self::Dhcp => &[Service::Dhcp],
-        }
-    }
-}
+/// How long after the interface changed DHCP is asked how it fares on the new one.
+const SOON: Duration = Duration::from_millis(100);
 
 /// A part that runs.
 struct Running {
@@ -58,70 +36,104 @@ struct Running {
     task: JoinHandle<()>,
 }
 
+/// The interface, the address that it should have, and where that is.
+type Lan = (String, Ipv4Addr, Subnet);
+
 /// All services.
 pub(crate) struct Services {
     shared: Arc<Shared>,
     running: BTreeMap<Part, Running>,
+    /// Parts that ended by themselves, and how; they rest until the next try.
+    ended: BTreeMap<Part, String>,
     dhcp_tables: Option<watch::Sender<Arc<faros_dhcp::Tables>>>,
     dns_zones: Option<watch::Sender<Arc<faros_dns::Zones>>>,
     link: watch::Sender<Option<LanLink>>,
+    /// The LAN that is watched, and who watches it.
+    lan: Option<(Lan, JoinHandle<()>)>,
+}
+
+/// What to do about a service that cannot be had.
+enum Next {
+    /// All is as wanted.
+    Rest,
+    /// Try again after this long.
+    Again(Duration),
 }
 
 impl Services {
     pub(crate) fn new(shared: Arc<Shared>) -> Self {
-        let link = watch::Sender::new(None);
         Self {
             shared,
             running: BTreeMap::new(),
+            ended: BTreeMap::new(),
             dhcp_tables: None,
             dns_zones: None,
-            link,
+            link: watch::Sender::new(None),
+            lan: None,
         }
     }
 
     /// Runs until the daemon stops.
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        let wanted = {
-            let shared = Arc::clone(&shared);
-            move || {
-                let site = shared.current()?;
-                let name = shared.lan_interface()?;
-                Some((name, site.site.lan.addresses.bastion, site.site.lan.subnet))
-            }
-        };
-        let nudge = Arc::new(Notify::new());
-        let watcher = tokio::spawn({
-            let (state, nudge) = (shared.lan.clone(), Arc::clone(&nudge));
-            async move { lan::watch(wanted, state, &nudge).await }
-        });
         let mut lan = shared.lan.subscribe();
         let mut served = shared.served.subscribe();
         loop {
-            let whole = self.settle().await;
+            self.watch_lan().await;
+            lan.mark_unchanged();
+            let next = self.settle().await;
             let again = async {
-                if whole {
-                    std::future::pending::<()>().await;
+                match next {
+                    Next::Rest => std::future::pending().await,
+                    Next::Again(after) => tokio::time::sleep(after).await,
                 }
-                tokio::time::sleep(AGAIN).await;
             };
             tokio::select! {
                 () = shared.stop.cancelled() => break,
-                _ = served.changed() => nudge.notify_one(),
+                _ = served.changed() => (),
                 _ = lan.changed() => (),
-                () = again => (),
-                () = ended(&mut self.running) => tokio::time::sleep(AGAIN).await,
+                () = again => self.ended.clear(),
+                (part, how) = ended(&mut self.running) => {
+                    tracing::error!(?part, how, "a part ended by itself");
+                    self.running.remove(&part);
+                    self.ended.insert(part, how);
+                }
             }
         }
-        watcher.abort();
+        if let Some((_, watcher)) = self.lan.take() {
+            watcher.abort();
+        }
         for (_, part) in std::mem::take(&mut self.running) {
             part.stop.cancel();
             let _ = part.task.await;
         }
     }
 
-    /// Brings what runs in line with what is wanted; `false` if something could not be had.
-    async fn settle(&mut self) -> bool {
+    /// Has the interface of the current intent watched. A new one is looked at at once, so that what starts
+    /// on it starts ready.
+    async fn watch_lan(&mut self) {
+        let wanted = self.shared.current().and_then(|intent| {
+            let lan = &intent.site.lan;
+            Some((self.shared.lan_interface()?, lan.addresses.bastion, lan.subnet))
+        });
+        if self.lan.as_ref().map(|(lan, _)| lan) == wanted.as_ref() {
+            return;
+        }
+        if let Some((_, watcher)) = self.lan.take() {
+            watcher.abort();
+        }
+        let Some(wanted) = wanted else {
+            self.shared.lan.send_replace(None);
+            return;
+        };
+        self.shared.lan.send_replace(first_look(&wanted).await);
+        let of = wanted.clone();
+        let watcher = tokio::spawn(lan::watch(move || Some(of.clone()), self.shared.lan.clone()));
+        self.lan = Some((wanted, watcher));
+    }
+
+    /// Brings what runs in line with what is wanted.
+    async fn settle(&mut self) -> Next {
         let shared = Arc::clone(&self.shared);
         let served = shared.served.borrow().clone();
         let lan = shared.lan.borrow().clone();
@@ -131,7 +143,7 @@ impl Services {
             mac: own.mac,
         });
         let is_there = link.is_some();
-        self.link.send_if_modified(|own| {
+        let relinked = self.link.send_if_modified(|own| {
             let changed = *own != link;
             *own = link;
             changed
@@ -141,56 +153,66 @@ impl Services {
             .into_iter()
             .filter_map(|part| Some((part, serves(&served, part)?)))
             .collect();
-        for part in Part::ALL {
-            let right = |running: &Running| {
-                let intent = wanted.get(&part);
-                intent.is_some_and(|intent| intent.site.lan.addresses.bastion == running.address)
-                    && !running.task.is_finished()
+        self.stop_unwanted(&wanted).await;
+        self.publish(&wanted);
+        let result = self.start(&wanted);
+        let dhcp_fails = shared.dhcp_fails().filter(|_| is_there && !relinked);
+        for service in Service::ALL {
+            let intent = served.get(&service).filter(|intent| intent.site.runs(service));
+            let Some(health) = shared.health.get(&service) else {
+                continue;
             };
-            if self.running.get(&part).is_some_and(|running| !right(running))
+            let (state, why) = match (intent, &result) {
+                (None, _) => {
+                    health.listens(vec![]);
+                    (ServiceState::Off, String::new())
+                }
+                (Some(_), Err((part, why))) if part.services().contains(&service) => {
+                    (ServiceState::Failed, why.clone())
+                }
+                (Some(_), Err((part, _))) if !self.runs(service) => {
+                    let culprit = part.services()[0].as_str();
+                    let why = format!("it starts together with {culprit}, which cannot start");
+                    (ServiceState::Waiting, why)
+                }
+                (Some(_), _) if !is_there => {
+                    let name = shared.lan_interface().unwrap_or_default();
+                    let why =
+                        format!("the LAN's interface {name} is not there, or has not the bastion's address");
+                    (ServiceState::Waiting, why)
+                }
+                (Some(_), _) => match &dhcp_fails {
+                    Some(why) if service == Service::Dhcp => (ServiceState::Failed, dhcp_taken(why)),
+                    _ => (ServiceState::Ready, String::new()),
+                },
+            };
+            set_state(&shared, service, state, &why);
+            health.serves(intent.map(|intent| intent.generation));
+        }
+        if result.is_err() || dhcp_fails.is_some() {
+            Next::Again(AGAIN)
+        } else if relinked && is_there {
+            Next::Again(SOON)
+        } else {
+            Next::Rest
+        }
+    }
+
+    fn runs(&self, service: Service) -> bool {
+        self.running.keys().any(|part| part.services().contains(&service))
+    }
+
+    async fn stop_unwanted(&mut self, wanted: &BTreeMap<Part, Arc<Intent>>) {
+        for part in Part::ALL {
+            let address = wanted.get(&part).map(|intent| intent.site.lan.addresses.bastion);
+            let stale = |running: &Running| address != Some(running.address);
+            if self.running.get(&part).is_some_and(stale)
                 && let Some(running) = self.running.remove(&part)
             {
                 running.stop.cancel();
                 let _ = running.task.await;
             }
         }
-        self.publish(&wanted);
-        let result = self.start(&wanted);
-        for service in Service::ALL {
-            let intent = served.get(&service).filter(|intent| intent.site.runs(service));
-            let Some(health) = shared.health.get(&service) else {
-                continue;
-            };
-            match (intent, &result) {
-                (None, _) => {
-                    health.listens(vec![]);
-                    set_state(&shared, service, ServiceState::Off, "");
-                }
-                (Some(_), Err((part, why))) if part.services().contains(&service) => {
-                    set_state(&shared, service, ServiceState::Failed, why);
-                }
-                (Some(_), Err((part, _))) if !self.runs(service) => {
-                    let why = format!(
-                        "it starts together with {}, which cannot start",
-                        part.services()[0].as_str()
-                    );
-                    set_state(&shared, service, ServiceState::Waiting, &why);
-                }
-                (Some(_), _) if !is_there => {
-                    let name = shared.lan_interface().unwrap_or_default();
-                    let why =
-                        format!("the LAN's interface {name} is not there, or has not the bastion's address");
-                    set_state(&shared, service, ServiceState::Waiting, &why);
-                }
-                (Some(_), _) => set_state(&shared, service, ServiceState::Ready, ""),
-            }
-            health.serves(intent.map(|intent| intent.generation));
-        }
-        result.is_ok()
-    }
-
-    fn runs(&self, service: Service) -> bool {
-        self.running.keys().any(|part| part.services().contains(&service))
     }
 
     /// Hands new tables to what runs already; no socket is touched.
@@ -219,8 +241,10 @@ impl Services {
 
     /// Binds all parts that are wanted and do not run, and only then runs them.
     fn start(&mut self, wanted: &BTreeMap<Part, Arc<Intent>>) -> Result<(), (Part, String)> {
-        let shared = &self.shared;
-        let pages: Arc<dyn Pages> = Arc::new(Bastion(Arc::clone(shared)));
+        if let Some((part, how)) = self.ended.first_key_value() {
+            return Err((*part, format!("{how}; it starts again by itself")));
+        }
+        let pages: Arc<dyn Pages> = Arc::new(Bastion(Arc::clone(&self.shared)));
         let mut bound = Vec::new();
         for (part, intent) in wanted.iter().filter(|(part, _)| !self.running.contains_key(part)) {
             let address = intent.site.lan.addresses.bastion;
@@ -248,11 +272,8 @@ impl Services {
     fn bind(&self, part: Part, address: Ipv4Addr, pages: &Arc<dyn Pages>) -> Result<Start, String> {
         let shared = &self.shared;
         let health = |service: Service| {
-            shared
-                .health
-                .get(&service)
-                .cloned()
-                .unwrap_or_else(|| Health::new(service))
+            let own = shared.counted.get(&service).cloned();
+            own.unwrap_or_else(|| Health::new(service))
         };
         let pages = Arc::clone(pages);
         match part {
@@ -267,15 +288,12 @@ impl Services {
                 Ok(Box::new(|stop| Box::pin(tftp.run(stop))))
             }
             Part::Dhcp => {
-                let tables = self
-                    .dhcp_tables
-                    .as_ref()
-                    .ok_or("there are no tables")?
-                    .subscribe();
+                let tables = self.dhcp_tables.as_ref().ok_or("there are no tables")?;
                 let leases = shared.store.leases().map_err(|error| error.to_string())?;
                 let log = Arc::new(StoredLeases(shared.store.clone()));
                 let (link, sightings) = (self.link.subscribe(), shared.sightings.clone());
-                let bound = Dhcp::bind(link, tables, leases, log, sightings, health(Service::Dhcp));
+                let health = health(Service::Dhcp);
+                let bound = Dhcp::bind(link, tables.subscribe(), leases, log, sightings, health);
                 let (dhcp, leases) = bound.map_err(|error| taken(&error))?;
                 *lock(&shared.leases) = Some(leases);
                 Ok(Box::new(|stop| Box::pin(dhcp.run(stop))))
@@ -289,68 +307,70 @@ impl Services {
     }
 }
 
-/// A part that is bound, waiting to be run.
-type Start = Box<dyn FnOnce(CancellationToken) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
-
-/// The intent that a part serves, if any of its services runs.
-fn serves(served: &BTreeMap<Service, Arc<Intent>>, part: Part) -> Option<Arc<Intent>> {
-    let own = part
-        .services()
-        .iter()
-        .filter_map(|service| Some((service, served.get(service)?)));
-    own.filter(|(service, intent)| intent.site.runs(**service))
-        .map(|(_, intent)| Arc::clone(intent))
-        .next()
-}
-
-fn listens_on(part: Part, address: Ipv4Addr) -> Vec<String> {
-    use faros_model::ports::{DHCP_SERVER, DNS, NETBOOT_HTTP, TFTP};
-    match part {
-        Part::Dns => vec![format!("udp {address}:{DNS}"), format!("tcp {address}:{DNS}")],
-        Part::Http => vec![format!("tcp {address}:{NETBOOT_HTTP}")],
-        Part::Tftp => vec![format!("udp {address}:{TFTP}")],
-        Part::Dhcp => vec![format!("udp 0.0.0.0:{DHCP_SERVER}, on the LAN's interface only")],
+/// The interface, made ready if it is there; whoever watches it tells why it cannot be.
+async fn first_look((name, address, subnet): &Lan) -> Option<Interface> {
+    let found = lan::look(name)?;
+    if !found.addresses.contains(address) {
+        lan::ensure(&found, *address, *subnet).await.ok()?;
     }
+    lan::look(name)
 }
 
-/// Ends when one of the parts ends by itself.
-async fn ended(running: &mut BTreeMap<Part, Running>) {
+/// Ends when one of the parts ends by itself; which, and how. It must not be asked of that part again.
+async fn ended(running: &mut BTreeMap<Part, Running>) -> (Part, String) {
     if running.is_empty() {
         std::future::pending::<()>().await;
     }
+    let parts: Vec<Part> = running.keys().copied().collect();
     let tasks = running.values_mut().map(|running| &mut running.task);
-    if let (Err(error), _, _) = futures_util::future::select_all(tasks).await {
-        tracing::error!(%error, "a service ended");
+    let (result, idx, _) = futures_util::future::select_all(tasks).await;
+    (parts[idx], how_it_ended(result))
+}
+
+fn how_it_ended(result: Result<(), JoinError>) -> String {
+    match result {
+        Ok(()) => "it ended by itself".to_owned(),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => {
+                let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+                let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+                format!("it panicked: {}", said.unwrap_or_default())
+            }
+            Err(_) => "it was cut off".to_owned(),
+        },
     }
 }
 
-/// Why a port cannot be had, and by whom it is held.
-fn taken(error: &BindError) -> String {
-    let BindError {
-        protocol,
-        address,
-        source,
-    } = error;
-    let what = format!("{error}: {source}");
-    if source.kind() != std::io::ErrorKind::AddrInUse {
-        return what;
-    }
-    match faros_kernel::ports::holder(protocol, *address.ip(), address.port()) {
-        Some(holder) => {
-            format!(
-                "{what}: {} (process {}) has it; stop that service, then this one starts by itself",
-                holder.command, holder.pid
-            )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn running(task: JoinHandle<()>) -> Running {
+        Running {
+            address: Ipv4Addr::LOCALHOST,
+            stop: CancellationToken::new(),
+            task,
         }
-        None => format!("{what}: another program has it"),
     }
-}
 
-/// Leases go to the store.
-struct StoredLeases(faros_store::Store);
-
-impl LeaseLog for StoredLeases {
-    fn append(&self, lease: Lease, done: Box<dyn FnOnce(bool) + Send>) {
-        self.0.append_lease(lease, done);
+    #[tokio::test]
+    async fn a_part_that_panics_is_named_with_its_last_words_and_the_others_are_waited_for() {
+        let mut parts = BTreeMap::from([
+            (Part::Dns, running(tokio::spawn(std::future::pending()))),
+            (
+                Part::Tftp,
+                running(tokio::spawn(async { panic!("out of blocks") })),
+            ),
+            (Part::Dhcp, running(tokio::spawn(async {}))),
+        ]);
+        let mut seen = BTreeMap::new();
+        while parts.len() > 1 {
+            let (part, how) = ended(&mut parts).await;
+            parts.remove(&part);
+            seen.insert(part, how);
+        }
+        assert_eq!(seen[&Part::Tftp], "it panicked: out of blocks");
+        assert_eq!(seen[&Part::Dhcp], "it ended by itself");
+        assert!(parts.contains_key(&Part::Dns));
     }
 }

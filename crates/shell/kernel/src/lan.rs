@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, time::Duration};
 
 use faros_model::{ids::MacAddr, net::Subnet};
 use rtnetlink::LinkUnspec;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// How often the interface is looked at. Interfaces come and go by hand; a second is soon enough, and one
 /// look costs a few system calls.
@@ -104,11 +104,10 @@ pub async fn ensure(interface: &Interface, address: Ipv4Addr, subnet: Subnet) ->
 }
 
 /// Watches the interface that `wanted` names, and gives it `address` whenever it appears without it. The
-/// channel has `None` while it is not there or cannot be made ready. A `nudge` makes it look at once.
+/// channel has `None` while it is not there or cannot be made ready.
 pub async fn watch(
     wanted: impl Fn() -> Option<(String, Ipv4Addr, Subnet)>,
     state: watch::Sender<Option<Interface>>,
-    nudge: &Notify,
 ) {
     let mut refused = false;
     loop {
@@ -139,8 +138,7 @@ pub async fn watch(
         if state.is_closed() {
             return;
         }
-        // A nudge carries no data: it only ends the wait.
-        let _ = tokio::time::timeout(LOOK, nudge.notified()).await;
+        tokio::time::sleep(LOOK).await;
     }
 }
 
