@@ -3,14 +3,16 @@
 //! One table ([`routes`]) drives both the router and the OpenAPI document, so neither has what the other
 //! has not.
 
+mod events;
 mod handlers;
 mod openapi;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use axum::{Router, routing::MethodRouter};
-use tokio::net::UnixListener;
+use rustix::process::geteuid;
+use tokio::net::{UnixListener, UnixStream};
 
 use crate::daemon::Shared;
 
@@ -59,7 +61,38 @@ pub(crate) async fn serve(shared: Arc<Shared>, listener: UnixListener) {
         router.route(route.path, route.handler)
     });
     let router = router.fallback(handlers::nothing_here).with_state(shared);
-    if let Err(error) = axum::serve(listener, router).await {
+    if let Err(error) = axum::serve(RootOnly(listener), router).await {
         tracing::error!(%error, "the API ended");
+    }
+}
+
+/// A listener that hangs up on whoever is neither root nor the user of this process, should the socket's mode
+/// ever be loosened.
+struct RootOnly(UnixListener);
+
+impl axum::serve::Listener for RootOnly {
+    type Io = UnixStream;
+    type Addr = ();
+
+    async fn accept(&mut self) -> (UnixStream, ()) {
+        loop {
+            let accepted = match self.0.accept().await {
+                Ok((stream, _)) => stream.peer_cred().map(|peer| (stream, peer.uid())),
+                Err(error) => Err(error),
+            };
+            match accepted {
+                Ok((stream, uid)) if uid == 0 || uid == geteuid().as_raw() => return (stream, ()),
+                Ok((_, uid)) => tracing::warn!(uid, "a user who is not root is turned away from the API"),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection to the API");
+                    // Too many open files, most likely, which passes.
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<()> {
+        Ok(())
     }
 }

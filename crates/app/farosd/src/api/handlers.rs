@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use axum::{
     Json,
     body::Body,
-    extract::{Path, Query, State},
+    extract::{FromRequest, Path, Request, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post, put},
@@ -18,24 +18,23 @@ use faros_model::{
     },
     content::ContentEntry,
     event::{Event, EventKind},
-    ids::{ContentName, Generation, HostName, SessionId},
+    ids::{ContentName, Generation, HostName},
     problem::Problems,
 };
-use faros_store::EventQuery;
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 
-use super::{Route, openapi};
+use super::{Route, events, openapi};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
 };
 
-type Shares = State<Arc<Shared>>;
+pub(super) type Shares = State<Arc<Shared>>;
 
 fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
@@ -57,12 +56,30 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "post", path: "/v1/nodes/{name}/disarm", summary: "Have a node boot its own disk", takes: Some(of::<ArmRequest>), gives: of::<Changed>, media: JSON, handler: post(disarm) },
         Route { method: "get", path: "/v1/leases", summary: "Leased addresses", takes: None, gives: of::<Vec<LeaseInfo>>, media: JSON, handler: get(leases) },
         Route { method: "get", path: "/v1/discovered", summary: "Machines that are not in the site file", takes: None, gives: of::<Vec<Discovered>>, media: JSON, handler: get(discovered) },
-        Route { method: "get", path: "/v1/events", summary: "Events, one object a line; query: after, follow, node, session, limit", takes: None, gives: of::<Event>, media: NDJSON, handler: get(events) },
+        Route { method: "get", path: "/v1/events", summary: "Events, one object a line; query: after, follow, node, session, limit", takes: None, gives: of::<Event>, media: NDJSON, handler: get(events::events) },
         Route { method: "get", path: "/v1/content", summary: "What the content store has", takes: None, gives: of::<Vec<ContentEntry>>, media: JSON, handler: get(contents) },
         Route { method: "put", path: "/v1/content/{*name}", summary: "Add content; the body is its bytes", takes: None, gives: of::<ContentAdded>, media: JSON, handler: put(add_content).layer(axum::extract::DefaultBodyLimit::disable()) },
         Route { method: "post", path: "/v1/content-verify", summary: "Read all content and compare it with its digests; one object a line", takes: None, gives: of::<ContentVerified>, media: NDJSON, handler: post(verify_content) },
         Route { method: "get", path: "/openapi.json", summary: "This document", takes: None, gives: of::<serde_json::Value>, media: JSON, handler: get(|| async { Json(openapi::document()) }) },
     ]
+}
+
+/// The JSON body of a request. What cannot be read is refused in the API's own words.
+struct Asked<T>(T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Asked<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, shared: &Arc<Shared>) -> Result<Self, Refusal> {
+        let bad = |why: String| Refusal::of(failure("bad-request", why, "GET /openapi.json shows what is"));
+        let body = Bytes::from_request(request, shared)
+            .await
+            .map_err(|error| bad(error.body_text()))?;
+        let value = serde_json::from_slice(&body);
+        value
+            .map(Self)
+            .map_err(|error| bad(format!("the request's body is not understood: {error}")))
+    }
 }
 
 /// What arming and disarming answer.
@@ -76,7 +93,7 @@ struct Changed {
 pub(crate) struct Refusal(StatusCode, Failure);
 
 impl Refusal {
-    fn of(failure: Failure) -> Self {
+    pub(super) fn of(failure: Failure) -> Self {
         let status = match failure.code.as_str() {
             "not-found" => StatusCode::NOT_FOUND,
             "conflict" | "busy" => StatusCode::CONFLICT,
@@ -126,7 +143,7 @@ async fn status(State(shared): Shares) -> Json<Status> {
     Json(shared.status())
 }
 
-async fn plan(State(shared): Shares, Json(request): Json<PlanRequest>) -> Response {
+async fn plan(State(shared): Shares, Asked(request): Asked<PlanRequest>) -> Response {
     match executor::plan(&shared, &request.site_file) {
         Ok((plan, loaded)) => Json(PlanResponse {
             plan,
@@ -137,7 +154,7 @@ async fn plan(State(shared): Shares, Json(request): Json<PlanRequest>) -> Respon
     }
 }
 
-async fn apply(State(shared): Shares, Json(request): Json<ApplyRequest>) -> Response {
+async fn apply(State(shared): Shares, Asked(request): Asked<ApplyRequest>) -> Response {
     match Apply::prepare(shared, request) {
         Err(NotBegun::Problems(problems)) => refused_file(problems),
         Err(NotBegun::Failure(failure)) => Refusal::of(failure).into_response(),
@@ -152,7 +169,9 @@ async fn apply(State(shared): Shares, Json(request): Json<ApplyRequest>) -> Resp
 }
 
 /// An answer of one JSON object a line, as they come.
-fn ndjson<T: Serialize + Send + 'static>(lines: impl stream::Stream<Item = T> + Send + 'static) -> Response {
+pub(super) fn ndjson<T: Serialize + Send + 'static>(
+    lines: impl stream::Stream<Item = T> + Send + 'static,
+) -> Response {
     let lines = lines.map(|line| {
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
@@ -165,8 +184,18 @@ async fn generations(State(shared): Shares) -> Result<Json<Vec<GenerationInfo>>,
     Ok(Json(shared.store.generations()?))
 }
 
-async fn generation(State(shared): Shares, Path(number): Path<u64>) -> Result<Json<GenerationInfo>, Refusal> {
-    let generation = Generation(number);
+async fn generation(
+    State(shared): Shares,
+    Path(number): Path<String>,
+) -> Result<Json<GenerationInfo>, Refusal> {
+    let bad = || {
+        failure(
+            "bad-request",
+            format!("`{number}` is no number of a generation"),
+            "",
+        )
+    };
+    let generation = Generation(number.parse().map_err(|_| Refusal::of(bad()))?);
     let row = shared.store.generation(generation)?;
     row.map(Json)
         .ok_or_else(|| Refusal::of(executor::unknown(generation)))
@@ -180,18 +209,22 @@ async fn nodes(State(shared): Shares) -> Json<Vec<NodeStatus>> {
     Json(nodes)
 }
 
-async fn arm(state: Shares, name: Path<String>, body: Json<ArmRequest>) -> Result<Json<Changed>, Refusal> {
+async fn arm(state: Shares, name: Path<String>, body: Asked<ArmRequest>) -> Result<Json<Changed>, Refusal> {
     set_armed(state, name, body, true).await
 }
 
-async fn disarm(state: Shares, name: Path<String>, body: Json<ArmRequest>) -> Result<Json<Changed>, Refusal> {
+async fn disarm(
+    state: Shares,
+    name: Path<String>,
+    body: Asked<ArmRequest>,
+) -> Result<Json<Changed>, Refusal> {
     set_armed(state, name, body, false).await
 }
 
 async fn set_armed(
     State(shared): Shares,
     Path(name): Path<String>,
-    Json(request): Json<ArmRequest>,
+    Asked(request): Asked<ArmRequest>,
     armed: bool,
 ) -> Result<Json<Changed>, Refusal> {
     let unknown = || {
@@ -234,105 +267,6 @@ async fn leases(State(shared): Shares) -> Json<Vec<LeaseInfo>> {
 
 async fn discovered(State(shared): Shares) -> Json<Vec<Discovered>> {
     Json(lock(&shared.tracker).discovered())
-}
-
-#[derive(Debug, Deserialize)]
-struct EventsQuery {
-    after: Option<u64>,
-    #[serde(default)]
-    follow: bool,
-    node: Option<HostName>,
-    session: Option<SessionId>,
-    limit: Option<usize>,
-}
-
-impl EventsQuery {
-    fn wants(&self, event: &Event) -> bool {
-        self.node
-            .as_ref()
-            .is_none_or(|node| event.node.as_ref() == Some(node))
-            && self.session.is_none_or(|session| event.session == Some(session))
-    }
-}
-
-/// A follower that falls behind reads what it missed from the disk, so nothing is left out.
-async fn events(State(shared): Shares, Query(query): Query<EventsQuery>) -> Result<Response, Refusal> {
-    let live = shared.events.subscribe();
-    let limit = query
-        .limit
-        .unwrap_or(if query.after.is_some() { 10_000 } else { 100 })
-        .min(100_000);
-    let want = EventQuery {
-        after: query.after,
-        node: query.node.clone(),
-        session: query.session,
-        limit,
-    };
-    let past = match (query.after, query.limit, query.follow) {
-        // Following from now on.
-        (None, None, true) => vec![],
-        _ => {
-            shared.store.flush().await?;
-            shared.store.events(&want)?
-        }
-    };
-    let newest = past.last().map(|event| event.seq).or(query.after).unwrap_or(0);
-    let past = stream::iter(past);
-    if !query.follow {
-        return Ok(ndjson(past));
-    }
-    let follow = Follow {
-        shared,
-        live,
-        query,
-        newest,
-        missed: vec![].into_iter(),
-    };
-    Ok(ndjson(past.chain(stream::unfold(follow, |mut follow| async {
-        Some((follow.next().await?, follow))
-    }))))
-}
-
-struct Follow {
-    shared: Arc<Shared>,
-    live: broadcast::Receiver<Event>,
-    query: EventsQuery,
-    newest: u64,
-    missed: std::vec::IntoIter<Event>,
-}
-
-impl Follow {
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.missed.next() {
-                self.newest = event.seq;
-                return Some(event);
-            }
-            let received = tokio::select! {
-                received = self.live.recv() => received,
-                () = self.shared.stop.cancelled() => return None,
-            };
-            match received {
-                Ok(event) if event.seq <= self.newest || !self.query.wants(&event) => (),
-                Ok(event) => {
-                    self.newest = event.seq;
-                    return Some(event);
-                }
-                Err(broadcast::error::RecvError::Lagged(_)) => {
-                    let (node, session) = (self.query.node.clone(), self.query.session);
-                    let want = EventQuery {
-                        after: Some(self.newest),
-                        node,
-                        session,
-                        limit: 10_000,
-                    };
-                    self.shared.store.flush().await.ok()?;
-                    self.missed = self.shared.store.events(&want).ok()?.into_iter();
-                }
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
-    }
 }
 
 async fn contents(State(shared): Shares) -> Result<Json<Vec<ContentEntry>>, Refusal> {
