@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api,
     executor::{self, CutOff},
-    loaders, recorder,
+    loaders, notify, recorder,
     services::Services,
 };
 
@@ -298,10 +298,11 @@ impl Daemon {
             Arc::clone(&shared),
             listener.take().context("listening once")?,
         ));
-        notify(&[sd_notify::NotifyState::Ready]);
+        notify::ready(&shared);
+        tokio::spawn(notify::watchdog(Arc::clone(&shared)));
 
         stop.cancelled().await;
-        notify(&[sd_notify::NotifyState::Stopping]);
+        notify::stopping();
         shared.tell(EventKind::DaemonStopping, json!({ "reason": "signal" }));
         // An apply under way may end its step; the rest is resumed at the next start.
         shared.stop.cancel();
@@ -317,13 +318,6 @@ impl Daemon {
         drop(std::fs::remove_file(&shared.options.socket));
         tracing::info!("stopped");
         Ok(())
-    }
-}
-
-/// Tells systemd, if it started this.
-fn notify(state: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(state) {
-        tracing::debug!(%error, "cannot notify systemd");
     }
 }
 

@@ -7,6 +7,7 @@ mod api;
 mod daemon;
 mod executor;
 mod loaders;
+mod notify;
 mod pages;
 mod recorder;
 mod services;
@@ -14,6 +15,7 @@ mod services;
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Parser, ValueEnum};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
@@ -81,8 +83,11 @@ fn main() -> ExitCode {
         LogFormat::Text => log.with_target(false).init(),
         LogFormat::Json => log.json().init(),
     }
-    // Nothing that is made here is for others to read.
+    // Nothing that is made here is for others to read, and no core file shows what is in memory.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    if let Err(error) = set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!(%error, "cannot switch core files off");
+    }
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -118,13 +123,22 @@ fn run(args: &Args) -> anyhow::Result<()> {
         let stop = CancellationToken::new();
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut hangup = signal(SignalKind::hangup())?;
         let told = stop.clone();
         tokio::spawn(async move {
-            tokio::select! {
-                _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
-                _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "stopping"),
+                    _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "stopping"),
+                    // There is no file to read again: a site file comes by `farosctl apply`.
+                    _ = hangup.recv() => {
+                        tracing::info!(signal = "SIGHUP", "ignored");
+                        continue;
+                    }
+                }
+                told.cancel();
+                return;
             }
-            told.cancel();
         });
         daemon::Daemon::open(options)?.run(stop).await
     })

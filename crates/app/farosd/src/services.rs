@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use self::parts::{Part, Start, StoredLeases, dhcp_taken, listens_on, serves, taken};
 use crate::{
     daemon::{Intent, Shared, lock, set_state},
+    notify,
     pages::Bastion,
 };
 
@@ -157,6 +158,7 @@ impl Services {
         self.publish(&wanted);
         let result = self.start(&wanted);
         let dhcp_fails = shared.dhcp_fails().filter(|_| is_there && !relinked);
+        let mut changed = false;
         for service in Service::ALL {
             let intent = served.get(&service).filter(|intent| intent.site.runs(service));
             let Some(health) = shared.health.get(&service) else {
@@ -186,8 +188,11 @@ impl Services {
                     _ => (ServiceState::Ready, String::new()),
                 },
             };
-            set_state(&shared, service, state, &why);
+            changed |= set_state(&shared, service, state, &why);
             health.serves(intent.map(|intent| intent.generation));
+        }
+        if changed {
+            notify::status(&shared);
         }
         if result.is_err() || dhcp_fails.is_some() {
             Next::Again(AGAIN)
