@@ -1,0 +1,116 @@
+//! An apply that is cut off at any moment is either not begun, or is carried to its end by the next start.
+
+use std::time::Duration;
+
+use faros_client::Events;
+use faros_model::{api::ServiceState, event::EventKind, ids::Generation};
+
+use crate::world::{Outcome, SITE, World, request, site_with_printer};
+
+#[tokio::test]
+async fn a_bastion_that_is_killed_during_an_apply_ends_up_with_one_whole_generation() -> Outcome {
+    let mut world = World::serving().await?;
+    let files = [site_with_printer(), SITE.to_owned()];
+    let (mut resumed, mut base) = (0, Generation(1));
+    // An apply takes some ten milliseconds here; the kills are spread over twice that.
+    for (round, file) in files.iter().cycle().take(20).enumerate() {
+        let client = world.client();
+        let wanted = request(file, Some(base));
+        let applying = tokio::spawn(async move {
+            let mut lines = client.apply(&wanted).await.ok()?;
+            let mut began = false;
+            while let Ok(Some(_)) = lines.next().await {
+                began = true;
+            }
+            Some(began)
+        });
+        tokio::time::sleep(Duration::from_micros(1000 * u64::try_from(round)?)).await;
+        world.kill().await?;
+        let began = applying.await?.unwrap_or(false);
+
+        world.start().await?;
+        let status = world
+            .until(|status| status.apply.is_none() && status.generation.is_some())
+            .await?;
+        world.all_are(ServiceState::Ready).await?;
+        let after = world.generation().await?.unwrap_or(Generation(0));
+        anyhow::ensure!(
+            after == base || after == base.next(),
+            "round {round}: {after} after {base}: {status:#?}"
+        );
+        // Progress is only told after the journal has it.
+        anyhow::ensure!(
+            !began || after == base.next(),
+            "round {round}: begun, and lost\n{}",
+            world.log()
+        );
+        let served = world.status().await?;
+        anyhow::ensure!(
+            served.services.iter().all(|own| own.generation == Some(after)),
+            "round {round}: {served:#?}"
+        );
+        resumed += usize::from(world.log().contains("going on with an apply"));
+        // The next round applies the other file on top, whichever runs now.
+        if after == base {
+            world.apply(file).await?;
+        }
+        base = base.next();
+    }
+    anyhow::ensure!(resumed > 0, "no kill hit an apply");
+    let rows = world.client().generations().await?;
+    assert_eq!(rows.len(), 21, "no generation twice, none left out");
+    let events = Events {
+        after: Some(0),
+        ..Events::default()
+    };
+    let mut lines = world.client().events(&events).await?;
+    let mut newest = 0;
+    while let Some(event) = lines.next().await? {
+        anyhow::ensure!(event.seq > newest, "{} after {newest}", event.seq);
+        newest = event.seq;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_interrupted_apply_is_told_in_the_events() -> Outcome {
+    let mut world = World::new()?;
+    world.start().await?;
+    world.stop().await?;
+    {
+        // As a kill right after the journal was written leaves it.
+        let site = faros_site::load(SITE).map_err(|_| anyhow::anyhow!("the site has problems"))?;
+        let store = faros_store::Store::open(&world.state_dir())?;
+        let plan = faros_plan::plan(None, &site.site);
+        store
+            .begin(faros_store::JournalEntry {
+                site_file: SITE.to_owned(),
+                summary: faros_plan::summary(&plan),
+                plan,
+                by: "tester".to_owned(),
+                at: jiff::Timestamp::now(),
+                rollback_of: None,
+            })
+            .await?;
+    }
+    world.start().await?;
+    world
+        .until(|status| status.generation == Some(Generation(1)))
+        .await?;
+    world.all_are(ServiceState::Ready).await?;
+    assert!(world.client().nodes().await?.iter().all(|node| node.armed));
+    let mut lines = world
+        .client()
+        .events(&Events {
+            after: Some(0),
+            ..Events::default()
+        })
+        .await?;
+    let mut kinds = vec![];
+    while let Some(event) = lines.next().await? {
+        kinds.push(event.kind);
+    }
+    assert!(kinds.contains(&EventKind::ApplyResumed), "{kinds:?}");
+    assert!(kinds.contains(&EventKind::GenerationAccepted), "{kinds:?}");
+    Ok(())
+}

@@ -1,0 +1,8 @@
+//! The real `farosd`, each time in a network and with a state folder of its own.
+
+mod apply;
+mod kill;
+mod netboot;
+mod sockets;
+mod start;
+mod world;

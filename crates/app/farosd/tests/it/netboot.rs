@@ -1,0 +1,152 @@
+//! What a machine on the LAN gets, with real clients.
+
+use std::fs;
+
+use faros_model::{api::ServiceState, event::EventKind};
+
+use crate::world::{Namespace, Outcome, SITE, World};
+
+/// A machine on the bastion's LAN.
+struct Machine(Namespace);
+
+impl Machine {
+    fn plug(world: &World, mac: &str) -> anyhow::Result<Self> {
+        let own = Namespace::new()?;
+        world.net.ip(&format!(
+            "link add lan0 type veth peer name eth0 address {mac} netns {}",
+            own.0
+        ))?;
+        world.net.ip("link set lan0 up")?;
+        own.ip("link set eth0 up")?;
+        // A veth leaves checksums to hardware it has not got; DHCP clients read raw frames.
+        own.output("ethtool -K eth0 tx off")?;
+        world.net.output("ethtool -K lan0 tx off")?;
+        Ok(Self(own))
+    }
+
+    /// The status of an HTTP answer, and its text.
+    fn http(&self, words: &str) -> anyhow::Result<(u16, String)> {
+        let said = self
+            .0
+            .output(&format!("curl -s -m 10 -w %{{http_code}} {words}"))?;
+        let (text, status) = said.split_at(said.len() - 3);
+        Ok((status.parse()?, text.to_owned()))
+    }
+}
+
+const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
+const IGNITION: &str = "http://192.168.8.1:8080/ignition/node-1";
+const REPORT: &str = "http://192.168.8.1:8080/report/node-1";
+
+#[tokio::test]
+async fn a_node_gets_its_address_its_name_its_script_and_its_config() -> Outcome {
+    let mut world = World::without_interface()?;
+    let machine = Machine::plug(&world, "52:54:00:08:00:01")?;
+    world.start().await?;
+    world.apply(SITE).await?;
+    world.all_are(ServiceState::Ready).await?;
+    let address = world.client().nodes().await?[0].address;
+
+    let script = world.dir.path().join("dhclient-script");
+    fs::write(
+        &script,
+        "#!/bin/sh\ncase $reason in BOUND) ip address add $new_ip_address/24 dev $interface;; esac\n",
+    )?;
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let dir = world.dir.path().display();
+    machine.0.output(&format!(
+        "dhclient -1 -sf {dir}/dhclient-script -lf {dir}/leases -pf {dir}/pid eth0"
+    ))?;
+    let own = machine.0.output("ip -o -4 address show dev eth0")?;
+    assert!(own.contains(&format!("{address}/24")), "{own}");
+
+    let answer = machine
+        .0
+        .output("dig +short @192.168.8.1 node-1.quay.edge.example.com")?;
+    assert_eq!(answer.trim(), address.to_string());
+
+    let (status, text) = machine.http(BOOT)?;
+    assert_eq!(status, 200);
+    assert!(
+        text.starts_with("#!ipxe") && text.contains("not in the content store"),
+        "{text}"
+    );
+    let (status, text) = machine.http("http://192.168.8.1:8080/boot/52-54-00-ff-ff-ff.ipxe")?;
+    assert_eq!(status, 200);
+    assert!(text.contains("not in the site file"), "{text}");
+    let (status, text) = machine.http(IGNITION)?;
+    assert_eq!(status, 200);
+    let config: serde_json::Value = serde_json::from_str(&text)?;
+    assert_eq!(config["ignition"]["version"], "3.3.0");
+
+    // Another address on the same LAN is another machine.
+    machine.0.ip("address add 192.168.8.200/24 dev eth0")?;
+    let stranger = "--interface 192.168.8.200";
+    assert_eq!(machine.http(&format!("{stranger} {IGNITION}"))?.0, 404);
+    let report = format!("{stranger} -d {{\"report\":\"installed\"}} {REPORT}");
+    assert_eq!(machine.http(&report)?.0, 403);
+    assert!(world.client().nodes().await?[0].armed);
+
+    // Installed: never again by itself.
+    assert_eq!(
+        machine
+            .http(&format!("-d {{\"report\":\"installed\"}} {REPORT}"))?
+            .0,
+        204
+    );
+    assert!(!world.client().nodes().await?[0].armed);
+    assert_eq!(machine.http(IGNITION)?.0, 404);
+    let (status, text) = machine.http(BOOT)?;
+    assert_eq!(status, 200);
+    assert!(text.contains("not armed"), "{text}");
+
+    // All of it was seen.
+    let mut lines = world
+        .client()
+        .events(&faros_client::Events {
+            after: Some(0),
+            node: Some("node-1".parse().map_err(anyhow::Error::msg)?),
+            ..Default::default()
+        })
+        .await?;
+    let mut kinds = vec![];
+    while let Some(event) = lines.next().await? {
+        kinds.push(event.kind);
+    }
+    for kind in [
+        EventKind::NodeArmed,
+        EventKind::DhcpAck,
+        EventKind::BootScriptServed,
+        EventKind::IgnitionServed,
+        EventKind::IgnitionRefused,
+        EventKind::NodeReport,
+        EventKind::NodeDisarmed,
+    ] {
+        assert!(kinds.contains(&kind), "{kind} is not among {kinds:?}");
+    }
+    drop(
+        machine
+            .0
+            .output(&format!("dhclient -x -sf /bin/true -pf {dir}/pid eth0")),
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_machine_that_the_site_file_does_not_know_is_noted_and_gets_nothing() -> Outcome {
+    let mut world = World::without_interface()?;
+    let machine = Machine::plug(&world, "52:54:00:ff:00:01")?;
+    world.start().await?;
+    world.apply(SITE).await?;
+    world.all_are(ServiceState::Ready).await?;
+    let said = machine
+        .0
+        .output("udhcpc -i eth0 -n -q -f -s /bin/true -x hostname:foundling");
+    // A lease of the dynamic range is no secret; what boots is.
+    drop(said);
+    let found = world.client().discovered().await?;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].mac.to_string(), "52:54:00:ff:00:01");
+    assert_eq!(found[0].said["hostname"], "foundling");
+    Ok(())
+}
