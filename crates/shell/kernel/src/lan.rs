@@ -21,6 +21,8 @@ pub struct Interface {
     pub mac: MacAddr,
     /// Its IPv4 addresses.
     pub addresses: Vec<Ipv4Addr>,
+    /// Whether it is switched on.
+    pub is_up: bool,
 }
 
 /// Why the LAN's interface could not be made ready.
@@ -57,11 +59,14 @@ pub fn look(name: &str) -> Option<Interface> {
         index,
         mac: MacAddr([0; 6]),
         addresses: vec![],
+        is_up: false,
     };
     let own = nix::ifaddrs::getifaddrs()
         .ok()?
         .filter(|entry| entry.interface_name == name);
-    for address in own.filter_map(|entry| entry.address) {
+    for entry in own {
+        found.is_up |= entry.flags.contains(nix::net::if_::InterfaceFlags::IFF_UP);
+        let Some(address) = entry.address else { continue };
         if let Some(mac) = address.as_link_addr().and_then(nix::sys::socket::LinkAddr::addr) {
             found.mac = MacAddr(mac);
         }
@@ -114,7 +119,7 @@ pub async fn watch(
         let now = match wanted() {
             None => None,
             Some((name, address, subnet)) => match look(&name) {
-                Some(found) if found.addresses.contains(&address) => Some(found),
+                Some(found) if found.is_up && found.addresses.contains(&address) => Some(found),
                 Some(found) => match ensure(&found, address, subnet).await {
                     Ok(_) => look(&name),
                     Err(error) => {

@@ -1,1 +1,114 @@
-//! (skeleton)
+//! What the tests with real clients share: a lab that goes away with its test, and clients' words.
+
+use std::{path::PathBuf, process::Command, sync::Once};
+
+use anyhow::{Context as _, ensure};
+use faros_lab::{Lab, daemon};
+use faros_model::event::Event;
+
+/// A lab that is taken down when the test ends, however it ends.
+#[derive(Debug)]
+pub struct Site {
+    /// The lab.
+    pub lab: Lab,
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        // A test that failed has said why already.
+        drop(Lab::down(self.lab.name()));
+    }
+}
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(3)
+        .unwrap_or_else(|| "/".as_ref())
+        .to_owned()
+}
+
+impl Site {
+    /// Brings the demo's site up in a lab of this name.
+    ///
+    /// # Errors
+    /// Without root, which namespaces need, or if the site does not come up.
+    pub fn up(name: &str) -> anyhow::Result<Self> {
+        static BUILD: Once = Once::new();
+        // `cargo test` builds a package's own programs only.
+        BUILD.call_once(|| {
+            let words = [
+                "build",
+                "--quiet",
+                "-p",
+                "farosd",
+                "-p",
+                "farosctl",
+                "-p",
+                "faros-lab",
+            ];
+            let built = Command::new(env!("CARGO"))
+                .args(words)
+                .current_dir(root())
+                .status();
+            assert!(
+                built.is_ok_and(|status| status.success()),
+                "the programs under test do not build"
+            );
+        });
+        let lab = Lab::up(name, &root().join("examples/demo.yaml")).context("these tests need root")?;
+        Ok(Self { lab })
+    }
+
+    /// What a command on a host printed; fails if the command does.
+    pub fn run(&mut self, host: &str, words: &[&str]) -> anyhow::Result<String> {
+        let output = self.lab.command(host, words)?.output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "{words:?} on {host}: {} {}",
+            output.status,
+            said.trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// What a command printed on both of its outputs, however it ended.
+    pub fn said(&mut self, host: &str, words: &[&str]) -> anyhow::Result<String> {
+        let output = self.lab.command(host, words)?.output()?;
+        Ok([output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat())
+    }
+
+    /// What farosctl printed, and its exit code.
+    pub fn farosctl(&self, args: &[&str]) -> anyhow::Result<(String, i32)> {
+        let output = self.lab.farosctl(args)?;
+        let text = [output.stdout, output.stderr]
+            .map(|text| String::from_utf8_lossy(&text).into_owned())
+            .concat();
+        Ok((text, output.status.code().unwrap_or(-1)))
+    }
+
+    /// All events so far.
+    pub fn events(&self) -> anyhow::Result<Vec<Event>> {
+        let output = self
+            .lab
+            .farosctl(&["events", "--after", "0", "--limit", "10000", "--output", "json"])?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+    }
+
+    /// Whether an event of this kind was recorded.
+    pub fn saw(&self, kind: &str) -> anyhow::Result<bool> {
+        Ok(self.events()?.iter().any(|event| event.kind.as_str() == kind))
+    }
+
+    /// Kills farosd without a word, and starts it again.
+    pub fn kill_and_start(&self) -> anyhow::Result<()> {
+        daemon::stop(self.lab.folder(), true)?;
+        daemon::start(self.lab.name(), self.lab.folder())?;
+        self.lab.wait_until_ready()
+    }
+}

@@ -113,12 +113,15 @@ pub fn pid(folder: &Folder) -> Option<u32> {
 }
 
 fn is_running(pid: u32) -> bool {
-    // A zombie has ended: it waits for a parent that may be this very process.
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+    // A zombie has ended: it waits for a parent that may be this very process. But a first thread that is a
+    // zombie says nothing while others still run, and hold its sockets.
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+    let zombie = fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
         stat.rsplit(')')
             .next()
-            .is_some_and(|rest| !rest.trim_start().starts_with('Z'))
-    })
+            .is_some_and(|rest| rest.trim_start().starts_with('Z'))
+    });
+    threads > 1 || (threads == 1 && !zombie)
 }
 
 fn answers(socket: &Path) -> bool {

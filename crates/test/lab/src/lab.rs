@@ -147,7 +147,10 @@ impl Lab {
         loop {
             let output = self.farosctl(&["status", "--output", "json"])?;
             let status: faros_model::api::Status =
-                serde_json::from_slice(&output.stdout).context("farosctl status is not understood")?;
+                serde_json::from_slice(&output.stdout).with_context(|| {
+                    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                    format!("farosctl status is not understood: {}", said.trim())
+                })?;
             let late = status
                 .services
                 .iter()
@@ -204,6 +207,7 @@ impl Lab {
             "--pid-file=",
             "--user=root",
             "--address=/example.net/198.51.100.7",
+            "--local-ttl=300",
             "--txt-record=txt.example.net,beyond the uplink",
         ]
         .map(str::to_owned)

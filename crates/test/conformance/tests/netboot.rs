@@ -1,0 +1,151 @@
+//! `curl`, `tftp` and `atftp` against a real farosd, and Ignition's own verdict on what it serves.
+
+use faros_conformance::Site;
+
+const NODE: &str = "client:node=52:54:00:08:00:01";
+const BASE: &str = "http://192.168.8.1:8080";
+
+fn site(name: &str) -> anyhow::Result<Site> {
+    let mut site = Site::up(name)?;
+    site.run(NODE, &["dhclient", "-4", "-1", "eth0"])?;
+    Ok(site)
+}
+
+fn status(site: &mut Site, host: &str, path: &str) -> anyhow::Result<String> {
+    site.said(
+        host,
+        &[
+            "curl",
+            "-s",
+            "--path-as-is",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_code}",
+            &format!("{BASE}{path}"),
+        ],
+    )
+}
+
+#[test]
+fn loaders_arrive_whole_over_tftp_and_http() -> anyhow::Result<()> {
+    let mut site = site("t-loaders")?;
+    let sum = |text: String| text.split_whitespace().next().unwrap_or_default().to_owned();
+    let own = sum(site.run(NODE, &["sha256sum", "/usr/lib/ipxe/undionly.kpxe"])?);
+    for fetch in [
+        "tftp -m binary 192.168.8.1 -c get undionly.kpxe /run/x",
+        "atftp --option 'windowsize 16' -g -r undionly.kpxe -l /run/x 192.168.8.1",
+        "curl -sf -o /run/x tftp://192.168.8.1/undionly.kpxe",
+        "curl -sf -o /run/x http://192.168.8.1:8080/loader/undionly.kpxe",
+        "curl -sf -r 0-999 -o /run/x http://192.168.8.1:8080/loader/undionly.kpxe && curl -sf -C - -o /run/x http://192.168.8.1:8080/loader/undionly.kpxe",
+    ] {
+        let got = site.run(
+            NODE,
+            &[
+                "sh",
+                "-ec",
+                &format!("rm -f /run/x; {fetch} >&2; sha256sum /run/x"),
+            ],
+        )?;
+        assert_eq!(sum(got), own, "{fetch}");
+    }
+    Ok(())
+}
+
+#[test]
+fn no_path_leads_out_of_the_store() -> anyhow::Result<()> {
+    let mut site = site("t-escapes")?;
+    for path in [
+        "/../etc/passwd",
+        "/loader/../../faros.db",
+        "/loader/..%2f..%2ffaros.db",
+        "/content/sha256/../../faros.db",
+        "/etc/passwd",
+        "/",
+    ] {
+        assert_eq!(status(&mut site, NODE, path)?, "404", "{path}");
+    }
+    for file in [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "..\\..\\faros.db",
+        "loader/../../../faros.db",
+    ] {
+        let said = site.said(
+            NODE,
+            &[
+                "curl",
+                "-s",
+                "--path-as-is",
+                &format!("tftp://192.168.8.1/{file}"),
+            ],
+        )?;
+        assert!(!said.contains("root:"), "{file}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_script_decides_what_a_machine_boots() -> anyhow::Result<()> {
+    let mut site = site("t-scripts")?;
+    let script =
+        |site: &mut Site, mac: &str| site.run(NODE, &["curl", "-sf", &format!("{BASE}/boot/{mac}.ipxe")]);
+    assert!(script(&mut site, "52-54-00-08-00-01")?.contains("not in the content store"));
+    assert!(script(&mut site, "02-00-00-00-00-99")?.contains("not in the site file"));
+    site.farosctl(&["disarm", "node-1"])?;
+    assert!(script(&mut site, "52-54-00-08-00-01")?.contains("sanboot"));
+    assert!(site.saw("node-disarmed")?);
+    Ok(())
+}
+
+#[test]
+fn an_ignition_config_goes_to_the_armed_node_alone() -> anyhow::Result<()> {
+    let mut site = site("t-ignition")?;
+    let fetch = format!("curl -sf {BASE}/ignition/node-1 | ignition-validate -");
+    site.run(NODE, &["sh", "-ec", &fetch])?;
+    assert_eq!(
+        status(&mut site, NODE, "/ignition/node-2")?,
+        "404",
+        "another node's"
+    );
+    let other = "client:other=52:54:00:08:00:02";
+    site.run(other, &["dhclient", "-4", "-1", "eth0"])?;
+    assert_eq!(
+        status(&mut site, other, "/ignition/node-1")?,
+        "404",
+        "from another machine"
+    );
+    site.farosctl(&["disarm", "node-1"])?;
+    assert_eq!(status(&mut site, NODE, "/ignition/node-1")?, "404", "not armed");
+    assert!(site.saw("ignition-served")? && site.saw("ignition-refused")?);
+    Ok(())
+}
+
+#[test]
+fn a_node_that_reports_that_it_is_installed_is_never_installed_again() -> anyhow::Result<()> {
+    let mut site = site("t-report")?;
+    let report = [
+        "curl",
+        "-sf",
+        "-d",
+        "{\"report\":\"installed\"}",
+        &format!("{BASE}/report/node-1"),
+    ];
+    site.run(NODE, &report)?;
+    let (nodes, _) = site.farosctl(&["nodes"])?;
+    let node = nodes
+        .lines()
+        .find(|line| line.starts_with("node-1"))
+        .unwrap_or_default();
+    assert!(node.contains("installed") && !node.contains(" armed"), "{nodes}");
+    let (applied, code) = site.farosctl(&["apply", "--yes", "examples/demo.yaml"])?;
+    assert!(code == 0 || applied.contains("cannot read"), "{applied}");
+    assert!(
+        site.run(
+            NODE,
+            &["curl", "-sf", &format!("{BASE}/boot/52-54-00-08-00-01.ipxe")]
+        )?
+        .contains("sanboot")
+    );
+    Ok(())
+}
