@@ -29,7 +29,7 @@ use faros_model::{
 
 use crate::{
     codes::Code,
-    place::{join, problem},
+    place::{join, key as key_path, problem},
     shape::Places,
     show::show,
     tree::Node,
@@ -79,6 +79,12 @@ impl Check<'_> {
     fn error(&mut self, code: Code, path: &str, what: impl Into<String>, hint: impl Into<String>) {
         self.problems
             .push(problem(code, self.places.mark(path), path, what, hint));
+    }
+
+    /// An error in a key and not in its value.
+    fn error_in_key(&mut self, code: Code, path: &str, what: impl Into<String>, hint: impl Into<String>) {
+        self.problems
+            .push(problem(code, self.places.key(path), path, what, hint));
     }
 
     fn warn(&mut self, code: Code, path: &str, what: impl Into<String>, hint: impl Into<String>) {
@@ -157,6 +163,10 @@ impl Check<'_> {
                 format!("{} is an address in a network, not the network", show(text)),
                 format!("the network is {subnet}"),
             ),
+            why if text.contains(':') => (
+                format!("{} {why}", show(text)),
+                "the site's network is IPv4 only".to_owned(),
+            ),
             why => (
                 format!("{} {why}", show(text)),
                 "write it as 192.168.8.0/24".to_owned(),
@@ -222,7 +232,7 @@ impl Check<'_> {
             .and_then(|name| self.name("metadata.name", name));
         let labels = metadata.labels.unwrap_or_default();
         for (key, value) in &labels {
-            text::label(self, &join("metadata.labels", key), key, value);
+            text::label(self, &key_path("metadata.labels", key), key, value);
         }
         let domain = spec.domain.as_deref().and_then(|domain| {
             let hint = "write labels joined by dots, such as edge.example.com";

@@ -83,7 +83,6 @@ codes! {
     IgnoredMacInUse = "ignored-mac-in-use", "A MAC is to be ignored, and is a machine's of the site.";
     BondTooSmall = "bond-too-small", "A bond has fewer than two members.";
     BootMacNotInBond = "boot-mac-not-in-bond", "The interface that network-boots is no member of the bond.";
-    BondInDefaults = "bond-in-defaults", "A bond names MACs of one machine, and stands in the defaults of all.";
     ControlPlaneCount = "control-plane-count", "The control plane can have no quorum.";
     RolesExcludeEachOther = "roles-exclude-each-other", "An arbiter has another role.";
     PublishUnclear = "publish-unclear", "A published entry is neither a service nor a port.";

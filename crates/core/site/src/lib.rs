@@ -70,30 +70,7 @@ pub fn load(text: &str) -> Result<Loaded, Problems> {
 }
 
 #[doc(hidden)]
-pub mod fuzz {
-    //! Assertions that hold for any bytes, shared by the fuzz target and a unit test.
+pub mod fuzz;
 
-    /// Whatever the bytes, the check ends; what it tells points into the file.
-    pub fn site_file(bytes: &[u8]) {
-        let Ok(text) = std::str::from_utf8(bytes) else {
-            return;
-        };
-        if let Err(problems) = super::load(text) {
-            assert!(!problems.problems.is_empty(), "refused without a reason");
-            let lines = text.lines().count().max(1);
-            for problem in &problems.problems {
-                assert!(
-                    (1..=lines).contains(&(problem.line as usize)),
-                    "{problem:?} is outside of the file"
-                );
-                assert!(problem.column >= 1 && !problem.code.is_empty() && !problem.message.is_empty());
-            }
-            drop(super::report(
-                super::Severity::Error,
-                &problems.problems,
-                "site.yaml",
-                text,
-            ));
-        }
-    }
-}
+#[cfg(test)]
+mod tests;

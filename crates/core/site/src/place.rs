@@ -55,15 +55,22 @@ pub(crate) fn index(from_one: u32) -> usize {
     usize::try_from(from_one.saturating_sub(1)).unwrap_or(usize::MAX)
 }
 
-/// The path of a key in the mapping at `path`. A key that is no plain word is quoted.
-pub(crate) fn join(path: &str, key: &str) -> String {
+/// The path of a key of the format, or of several joined by dots, in the mapping at `path`.
+pub(crate) fn join(path: &str, keys: &str) -> String {
+    if path.is_empty() {
+        keys.to_owned()
+    } else {
+        format!("{path}.{keys}")
+    }
+}
+
+/// The path of a key that the author chose. One that is no plain word is quoted.
+pub(crate) fn key(path: &str, key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if key.is_empty() || !key.chars().all(plain) {
         format!("{path}[{key:?}]")
-    } else if path.is_empty() {
-        key.to_owned()
     } else {
-        format!("{path}.{key}")
+        join(path, key)
     }
 }
 
@@ -79,6 +86,15 @@ pub(crate) fn last(path: &str) -> &str {
         Some(dot) => &path[dot + 1..],
         None => path,
     }
+}
+
+/// The last key of a path, without the number of an item: `roles` of `spec.nodes[2].roles[0]`.
+pub(crate) fn last_key(path: &str) -> &str {
+    let last = last(path);
+    last.split('[')
+        .next()
+        .filter(|key| !key.is_empty())
+        .unwrap_or(last)
 }
 
 /// The path of what holds `path`; `None` for the document itself.

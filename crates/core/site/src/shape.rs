@@ -6,7 +6,7 @@
 
 mod say;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use faros_model::problem::Problem;
 use say::{add, describe, mapping_hint, scalar_hint};
@@ -14,9 +14,9 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     codes::Code,
-    place::{Mark, item, join, last, parent, problem},
+    place::{Mark, item, join, key as key_path, last, last_key, parent, problem},
     schema, secrets,
-    show::{closest, did_you_mean, or, show},
+    show::{closest, or, show},
     tree::{Key, Node, Value},
 };
 
@@ -142,7 +142,11 @@ impl Walk {
 
     fn wrong_type(&mut self, node: &Node, schema: &'static Json, path: &str) -> Option<Json> {
         let (found, hint) = match &node.value {
-            Value::Scalar { text, .. } => (show(text), scalar_hint(schema, text)),
+            Value::Scalar { text, plain: true } => (show(text), scalar_hint(schema, text)),
+            Value::Scalar { text, plain: false } => (
+                format!("the quoted text {}", show(text)),
+                scalar_hint(schema, text),
+            ),
             Value::Sequence(items) if items.is_empty() => ("an empty list".to_owned(), String::new()),
             Value::Sequence(_) => ("a list".to_owned(), String::new()),
             Value::Mapping(_) => ("a mapping".to_owned(), mapping_hint(schema)),
@@ -171,15 +175,13 @@ impl Walk {
         match text.parse::<i64>() {
             Ok(number) if (low..=high).contains(&number) => Some(number.into()),
             _ => {
-                let what = format!(
-                    "`{}` is {}, which is not between {low} and {high}",
-                    last(path),
-                    show(text)
-                );
-                let hint = match schema.get("default") {
-                    Some(usual) => format!("{usual} is usual"),
-                    None => String::new(),
+                let range = match bound("maximum") {
+                    None if text.len() < 10 => format!("{low} or more"),
+                    _ => format!("between {low} and {high}"),
                 };
+                let what = format!("`{}` is {}, and must be {range}", last(path), show(text));
+                let usual = schema.get("default");
+                let hint = usual.map(|usual| format!("{usual} is usual")).unwrap_or_default();
                 self.tell(Code::NumberOutOfRange, node.mark, path, what, hint);
                 None
             }
@@ -208,7 +210,7 @@ impl Walk {
             (None, [only]) => format!("write `{only}`"),
             (None, _) => format!("write {}", describe(whole)),
         };
-        let what = format!("{} is no value of `{}`", show(text), last(path));
+        let what = format!("{} is no value of `{}`", show(text), last_key(path));
         self.tell(code, node.mark, path, what, hint);
         None
     }
@@ -235,17 +237,21 @@ impl Walk {
             // Free keys: labels.
             let of = schema.get("additionalProperties").unwrap_or(&Json::Bool(true));
             for (key, value) in entries {
-                let inside = join(path, &key.text);
+                let inside = key_path(path, &key.text);
                 if secrets::is_label(&key.text) {
                     self.secret_key(key, &inside);
-                } else if let Some(value) = self.value(value, of, &inside) {
+                    continue;
+                }
+                self.places.keys.insert(inside.clone(), key.mark);
+                if let Some(value) = self.value(value, of, &inside) {
                     out.insert(key.text.clone(), value);
                 }
             }
             return Json::Object(out);
         };
+        let mut meant = BTreeSet::new();
         for (key, value) in entries {
-            let inside = join(path, &key.text);
+            let inside = key_path(path, &key.text);
             match known.get(&key.text) {
                 Some(schema) => {
                     self.places.keys.insert(inside.clone(), key.mark);
@@ -256,18 +262,14 @@ impl Walk {
                 None if secrets::is_name(&key.text) && !known.contains_key(&format!("{}s", key.text)) => {
                     self.secret_key(key, &inside);
                 }
-                None => self.unknown_key(key, known, path, &inside),
+                None => meant.extend(self.unknown_key(key, known, path, &inside)),
             }
         }
         let required = schema.get("required").and_then(Json::as_array);
         let absent = required.into_iter().flatten().filter_map(Json::as_str);
         for key in absent.filter(|key| entries.iter().all(|(have, _)| have.text != *key)) {
             // A key that is there under a wrong name is one mistake, not two.
-            let misspelt = entries.iter().any(|(have, _)| {
-                !known.contains_key(&have.text)
-                    && closest(&have.text, known.keys().map(String::as_str)) == Some(key)
-            });
-            if !misspelt {
+            if !meant.contains(key) {
                 let what = format!("{} has no `{key}`", owner(node, path));
                 let hint = known.get(key).map(|schema| add(key, schema)).unwrap_or_default();
                 self.tell(Code::MissingKey, node.mark, &join(path, key), what, hint);
@@ -281,9 +283,16 @@ impl Walk {
         self.tell(Code::SecretInClear, key.mark, path, what, secrets::HINT);
     }
 
-    fn unknown_key(&mut self, key: &Key, known: &'static Map<String, Json>, path: &str, inside: &str) {
-        let names = || known.keys().map(String::as_str);
-        let hint = if let Some(word) = closest(&key.text, names()) {
+    /// Tells of a key that is not known; says which was meant.
+    fn unknown_key(
+        &mut self,
+        key: &Key,
+        known: &'static Map<String, Json>,
+        path: &str,
+        inside: &str,
+    ) -> Option<&'static str> {
+        let meant = closest(&key.text, known.keys().map(String::as_str));
+        let hint = if let Some(word) = meant {
             format!("did you mean `{word}`?")
         } else if let Some(homes) = schema::homes(&key.text).filter(|homes| homes.len() <= 3) {
             let homes: Vec<String> = homes
@@ -298,7 +307,10 @@ impl Walk {
                 .collect();
             format!("it belongs {}", or(&homes))
         } else {
-            did_you_mean(&key.text, &names().collect::<Vec<_>>())
+            format!(
+                "known: {}",
+                known.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+            )
         };
         let place = if path.is_empty() {
             "a site file".to_owned()
@@ -307,6 +319,7 @@ impl Walk {
         };
         let what = format!("{place} has no key {}", show(&key.text));
         self.tell(Code::UnknownKey, key.mark, inside, what, hint);
+        meant
     }
 }
 

@@ -5,6 +5,9 @@ const LONGEST: usize = 60;
 
 /// The text for a message: in backticks, escaped, cut if it is long.
 pub(crate) fn show(text: &str) -> String {
+    if text.is_empty() {
+        return "\"\"".to_owned();
+    }
     let mut out = String::from("`");
     for (idx, c) in text.chars().enumerate() {
         if idx == LONGEST {
@@ -12,7 +15,7 @@ pub(crate) fn show(text: &str) -> String {
             break;
         }
         if is_invisible(c) {
-            out.extend(c.escape_unicode());
+            out.extend(c.escape_default());
         } else {
             out.push(c);
         }

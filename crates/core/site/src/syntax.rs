@@ -15,6 +15,16 @@ pub(crate) fn explain(info: &str, line: &str) -> (String, &'static str) {
         )
     } else if says("found unexpected end of stream") {
         ("this quote is never closed", "add the closing quote")
+    } else if says("indentation in quoted scalar") {
+        (
+            "this quote is not closed on its line",
+            "add the closing quote, or indent the lines that belong to the text",
+        )
+    } else if says("must be followed by a valid YAML whitespace") {
+        (
+            "there is no blank behind this `:`",
+            "write `key: value`, with a blank and not a tab",
+        )
     } else if says("unknown anchor") {
         (
             "aliases (`*name`) are not read",

@@ -11,7 +11,7 @@ use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 
 use crate::{
     codes::Code,
-    place::{Mark, index, item, join, lines, problem},
+    place::{Mark, index, item, key as key_path, lines, problem},
     show::show,
     syntax,
 };
@@ -222,7 +222,7 @@ impl<'a> Reader<'a> {
             let Value::Scalar { text, .. } = key.value else {
                 continue;
             };
-            let inside = join(path, &text);
+            let inside = key_path(path, &text);
             let mut value = self.node(event, span, depth + 1, &inside)?;
             if value.is_null() || self.spreads(&span) {
                 value.mark = key.mark;

@@ -18,6 +18,8 @@ use crate::{
     place::join,
 };
 
+const RANGE: &str = "spec.lan.dynamicRange";
+
 /// An address that is not derived.
 struct Fixed {
     path: String,
@@ -177,6 +179,7 @@ impl Check<'_> {
             .map(|hosts| format!("the subnet's hosts are {hosts}"))
             .unwrap_or_default();
         let mut owners: BTreeMap<Ipv4Addr, &Fixed> = BTreeMap::new();
+        let mut covered = Vec::new();
         for new in fixed {
             let Fixed {
                 path,
@@ -203,28 +206,25 @@ impl Check<'_> {
                 };
                 self.error(Code::DuplicateAddress, path, what, hint);
             } else if let Some(range) = lan.dynamic_range.filter(|range| range.contains(*address)) {
-                self.in_dynamic_range(path, who, *address, range, *usual);
+                if *usual && self.places.has(RANGE) {
+                    covered.push(format!("{address} of {who}"));
+                } else {
+                    self.in_dynamic_range(path, who, *address, range);
+                }
             } else {
                 owners.insert(*address, new);
             }
         }
+        if let Some(range) = lan.dynamic_range.filter(|_| !covered.is_empty()) {
+            let what = format!("the range {range} takes in {}", covered.join(" and "));
+            let hint = "shrink it, or set other `spec.lan.addresses`";
+            self.error(Code::AddressInDynamicRange, RANGE, what, hint);
+        }
     }
 
-    fn in_dynamic_range(&mut self, path: &str, who: &str, address: Ipv4Addr, range: Range, usual: bool) {
-        const RANGE: &str = "spec.lan.dynamicRange";
-        let stated = self.places.has(RANGE);
-        let (path, what) = if usual && stated {
-            (
-                RANGE,
-                format!("the dynamic range {range} takes in {address}, the usual address of {who}"),
-            )
-        } else {
-            (
-                path,
-                format!("{address} for {who} is in the dynamic range {range}"),
-            )
-        };
-        let hint = if stated {
+    fn in_dynamic_range(&mut self, path: &str, who: &str, address: Ipv4Addr, range: Range) {
+        let what = format!("{address} for {who} is in the dynamic range {range}");
+        let hint = if self.places.has(RANGE) {
             "DHCP could lease it to someone else: move it, or shrink `dynamicRange`"
         } else {
             "DHCP could lease it to someone else: move it, or set `spec.lan.dynamicRange`, which is the upper half of the subnet by default"
@@ -250,7 +250,10 @@ impl Check<'_> {
             shown.join(", "),
         );
         let hint = "take a larger subnet or a smaller `dynamicRange`; the bastion, the API, the bootstrap machine and each node, BMC and host need one address";
-        self.error(Code::SubnetTooSmall, "spec.lan.subnet", what, hint);
+        let stated = ["spec.lan.subnet", RANGE]
+            .into_iter()
+            .find(|path| self.places.has(path));
+        self.error(Code::SubnetTooSmall, stated.unwrap_or("spec.lan"), what, hint);
     }
 
     fn sent_on(&mut self, claim: &Claim, path: &str, given: Given) {

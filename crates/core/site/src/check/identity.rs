@@ -84,16 +84,6 @@ impl Check<'_> {
             let Some(name) = &node.name else { continue };
             names.claim(self, &join(&node.path, "name"), name.as_str());
         }
-        for host in lan.into_iter().flat_map(|lan| &lan.hosts) {
-            let Some(name) = &host.name else { continue };
-            names.claim(self, &join(&host.path, "name"), name.as_str());
-        }
-        for (idx, machine) in machines.into_iter().flatten().enumerate() {
-            let path = join(&self.places.item("spec.machines", idx), "name");
-            if let Some(name) = machine.name.as_deref().and_then(|name| self.name(&path, name)) {
-                names.claim(self, &path, name.as_str());
-            }
-        }
         let mut seen = BTreeSet::new();
         for node in nodes {
             let (Some(name), Some(_)) = (&node.name, &node.bmc) else {
@@ -109,6 +99,16 @@ impl Check<'_> {
                 self.error(Code::InvalidName, &join(&node.path, "name"), what, hint);
             } else if seen.insert(name) {
                 names.claim(self, &join(&node.path, "bmc"), &mgmt);
+            }
+        }
+        for host in lan.into_iter().flat_map(|lan| &lan.hosts) {
+            let Some(name) = &host.name else { continue };
+            names.claim(self, &join(&host.path, "name"), name.as_str());
+        }
+        for (idx, machine) in machines.into_iter().flatten().enumerate() {
+            let path = join(&self.places.item("spec.machines", idx), "name");
+            if let Some(name) = machine.name.as_deref().and_then(|name| self.name(&path, name)) {
+                names.claim(self, &path, name.as_str());
             }
         }
         names

@@ -94,7 +94,7 @@ impl Check<'_> {
     fn lan_interfaces(&mut self, lan: &wire::Lan, uplink: Option<&wire::Uplink>) -> Vec<String> {
         const PATH: &str = "spec.lan.interfaces";
         let interfaces = lan.interfaces.clone().unwrap_or_default();
-        if interfaces.is_empty() && !self.is_told(PATH) {
+        if interfaces.is_empty() && self.places.has(PATH) && !self.is_told(PATH) {
             self.error(
                 Code::MissingValue,
                 PATH,

@@ -9,7 +9,11 @@ use faros_model::{
 };
 
 use super::{Check, Wish, network::BmcDraft, text};
-use crate::{codes::Code, place::join, show::show};
+use crate::{
+    codes::Code,
+    place::{join, key as key_path},
+    show::show,
+};
 
 /// What could be read of a node.
 pub(super) struct NodeDraft {
@@ -49,7 +53,7 @@ impl Check<'_> {
         let wire = spec.node_defaults.clone().unwrap_or_default();
         let defaults = self.node_defaults(&wire);
         let nodes = spec.nodes.clone().unwrap_or_default();
-        if nodes.is_empty() && !self.is_told(PATH) {
+        if nodes.is_empty() && self.places.has(PATH) && !self.is_told(PATH) {
             self.error(
                 Code::MissingValue,
                 PATH,
@@ -71,32 +75,7 @@ impl Check<'_> {
 
     fn node_defaults(&mut self, wire: &wire::NodeDefaults) -> Defaults {
         let at = |key| join(DEFAULTS, key);
-        if wire
-            .network
-            .as_ref()
-            .is_some_and(|network| network.bond.is_some())
-        {
-            let what = "a bond names the MACs of one machine, and this is for all";
-            self.error(
-                Code::BondInDefaults,
-                &at("network.bond"),
-                what,
-                "move it to the nodes that have one",
-            );
-        }
         let bmc = wire.bmc.clone().unwrap_or_default();
-        for key in ["address", "mac"].into_iter().filter(|key| match *key {
-            "address" => bmc.address.is_some(),
-            _ => bmc.mac.is_some(),
-        }) {
-            let what = format!("`{key}` is that of one controller, and this is for all");
-            self.error(
-                Code::UnknownKey,
-                &join(&at("bmc"), key),
-                what,
-                "move it to the node that has it",
-            );
-        }
         let image = wire.image.as_deref().unwrap_or("debian-13");
         Defaults {
             roles: self.roles(&at("roles"), wire.roles.as_deref()),
@@ -204,25 +183,25 @@ impl Check<'_> {
     /// The nodes of which nothing says where they are installed.
     fn without_disk(&mut self, nodes: &[wire::Node]) {
         let hint = "add `installDisk: /dev/disk/by-path/…`, or `installDisk: {hints: {minSize: 200Gi}}`, to the node or to `spec.nodeDefaults`";
-        let without = nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, node)| node.install_disk.is_none());
-        let without: Vec<(String, Option<&String>)> = without
-            .map(|(idx, node)| (self.places.item(PATH, idx), node.name.as_ref()))
-            .collect();
-        if without.len() == nodes.len() && nodes.len() > 1 && !self.is_told(PATH) {
-            let what = "no node says on which disk it is installed";
-            self.error(Code::MissingKey, PATH, what, hint);
-            return;
+        let mut without = Vec::new();
+        for (idx, node) in nodes.iter().enumerate() {
+            let path = join(&self.places.item(PATH, idx), "installDisk");
+            if node.install_disk.is_none() && !self.is_told(&path) {
+                without.push((path, node.name.as_deref()));
+            }
+        }
+        if without.len() > 1 && without.len() == nodes.len() {
+            return self.error(
+                Code::MissingKey,
+                PATH,
+                "no node says on which disk it is installed",
+                hint,
+            );
         }
         for (path, name) in without {
-            let path = join(&path, "installDisk");
-            if !self.is_told(&path) {
-                let name = name.map_or_else(|| "this node".to_owned(), |name| show(name));
-                let what = format!("{name} does not say on which disk it is installed");
-                self.error(Code::MissingKey, &path, what, hint);
-            }
+            let name = name.map_or_else(|| "this node".to_owned(), show);
+            let what = format!("{name} does not say on which disk it is installed");
+            self.error(Code::MissingKey, &path, what, hint);
         }
     }
 
@@ -242,7 +221,7 @@ impl Check<'_> {
     ) -> BTreeMap<String, String> {
         let labels = labels.cloned().unwrap_or_default();
         for (key, value) in &labels {
-            text::node_label(self, &join(path, key), key, value);
+            text::node_label(self, &key_path(path, key), key, value);
         }
         labels
     }

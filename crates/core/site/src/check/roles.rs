@@ -8,7 +8,7 @@ use crate::codes::Code;
 const NODES: &str = "spec.nodes";
 
 impl Check<'_> {
-    /// The roles, sorted; `None` if the schema told of some. Without any, those of a small site.
+    /// The roles, sorted; `None` if something is wrong with them. Without any, those of a small site.
     pub(super) fn roles(&mut self, path: &str, roles: Option<&[wire::Role]>) -> Option<Vec<site::Role>> {
         if self.is_told(path) {
             return None;
@@ -25,6 +25,7 @@ impl Check<'_> {
             );
             return None;
         }
+        let told = self.problems.len();
         let mut checked = Vec::new();
         for (idx, role) in roles.iter().enumerate() {
             let role = role_of(*role);
@@ -46,7 +47,7 @@ impl Check<'_> {
             );
         }
         checked.sort_unstable();
-        Some(checked)
+        Some(checked).filter(|_| self.problems.len() == told)
     }
 
     /// etcd needs an odd number of members: 1, 3 or 5, of which one may be an arbiter.
@@ -78,9 +79,7 @@ impl Check<'_> {
                 "make it 1, 3 or 5; a node without `roles` is control-plane and worker",
             ),
             _ => (
-                format!(
-                    "{members} nodes with the role control-plane and {arbiters} with the role arbiter make no quorum"
-                ),
+                format!("the roles control-plane ({members}) and arbiter ({arbiters}) make no quorum"),
                 "one arbiter goes with 2 control-plane nodes",
             ),
         };

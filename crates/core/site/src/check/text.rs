@@ -19,7 +19,7 @@ pub(super) fn ssh_keys(check: &mut Check<'_>, keys: &[String]) {
         "sk-ssh-ed25519@openssh.com",
         "sk-ecdsa-sha2-nistp256@openssh.com",
     ];
-    if keys.is_empty() && !check.is_told(PATH) {
+    if keys.is_empty() && check.places.has(PATH) && !check.is_told(PATH) {
         let what = "nobody will be able to log in on a node";
         check.warn(Code::NoSshKeys, PATH, what, "add a public key");
     }
@@ -62,7 +62,7 @@ pub(super) fn ssh_keys(check: &mut Check<'_>, keys: &[String]) {
 pub(super) fn label(check: &mut Check<'_>, path: &str, key: &str, value: &str) {
     let hint = "names and values have at most 63 of A-Z, a-z, 0-9, `-`, `_`, `.` and begin and end with a letter or digit; a prefix is a domain and ends with `/`";
     if !is_label_key(key) {
-        check.error(
+        check.error_in_key(
             Code::InvalidLabel,
             path,
             format!("{} is no Kubernetes label", show(key)),
@@ -94,7 +94,7 @@ pub(super) fn node_label(check: &mut Check<'_>, path: &str, key: &str, value: &s
             "node-role.kubernetes.io" => "it follows from `roles`",
             _ => "use a prefix of your own, or none",
         };
-        check.error(Code::ReservedLabel, path, what, hint);
+        check.error_in_key(Code::ReservedLabel, path, what, hint);
     }
 }
 

@@ -123,27 +123,34 @@ impl Check<'_> {
 
     fn published(&mut self, entries: &[wire::Publish]) {
         const PATH: &str = "spec.uplink.publish";
-        let mut first: BTreeMap<String, String> = BTreeMap::new();
+        let mut first: BTreeMap<String, u32> = BTreeMap::new();
         for (idx, entry) in entries.iter().enumerate() {
             let path = self.places.item(PATH, idx);
-            let (key, name) = match entry {
-                wire::Publish::Word(service) => (word(*service), None),
+            let keys = match entry {
+                wire::Publish::Word(service) => vec![word(*service)],
                 wire::Publish::Entry(entry) => {
                     self.published_entry(&path, entry);
-                    let Some(key) = entry.service.map(word).or_else(|| entry.port.clone()) else {
-                        continue;
-                    };
-                    (key, entry.name.as_ref())
+                    let name = entry
+                        .name
+                        .as_ref()
+                        .map(|name| format!("a port named {}", show(name)));
+                    let port = entry.port.as_ref().map(|port| format!("the port {}", show(port)));
+                    entry
+                        .service
+                        .map(word)
+                        .into_iter()
+                        .chain(name)
+                        .chain(port)
+                        .collect()
                 }
             };
-            for key in std::iter::once(key).chain(name.map(|name| format!("the name {name}"))) {
-                if let Some(other) = first.get(&key) {
-                    let line = self.places.mark(other).line;
-                    let what = format!("{} is published already, on line {line}", show(&key));
-                    self.error(Code::PublishedTwice, &path, what, "keep one of them");
-                    break;
-                }
-                first.insert(key, path.clone());
+            let line = self.places.mark(&path).line;
+            if let Some((key, line)) = keys.iter().find_map(|key| Some((key, first.get(key)?))) {
+                let what = format!("{key} is published already, on line {line}");
+                self.error(Code::PublishedTwice, &path, what, "keep one of them");
+            }
+            for key in keys {
+                first.entry(key).or_insert(line);
             }
         }
     }
@@ -259,5 +266,5 @@ fn word(service: wire::PublishedService) -> String {
         wire::PublishedService::IngressHttp => "ingress-http",
         wire::PublishedService::IngressHttps => "ingress-https",
     };
-    word.to_owned()
+    show(word)
 }

@@ -48,26 +48,30 @@ pub(super) fn mapping_hint(schema: &Json) -> String {
 
 /// What a value must be, in words.
 pub(super) fn describe(schema: &'static Json) -> String {
+    or(&alternatives(schema))
+}
+
+fn alternatives(schema: &'static Json) -> Vec<String> {
     let schema = schema::resolve(schema);
     if let Some(branches) = schema.get("anyOf").and_then(Json::as_array) {
-        return or(&branches.iter().map(describe).collect::<Vec<_>>());
+        return branches.iter().flat_map(alternatives).collect();
     }
     if let Some(words) = schema::words(schema) {
-        return or(&words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>());
+        return words.iter().map(|word| format!("`{word}`")).collect();
     }
-    match schema.get("type").and_then(Json::as_str) {
-        Some("string") => "text".to_owned(),
-        Some("integer") => "a whole number".to_owned(),
-        Some("boolean") => "true or false".to_owned(),
-        Some("array") => "a list".to_owned(),
-        Some("object") => match schema.get("required").and_then(Json::as_array) {
-            Some(keys) => {
-                let keys: Vec<_> = keys.iter().filter_map(Json::as_str).collect();
-                format!("a mapping with {}", keys.join(", "))
-            }
-            None => "a mapping".to_owned(),
-        },
-        _ => "a value".to_owned(),
+    let kind = match schema.get("type").and_then(Json::as_str) {
+        Some("string") => "text",
+        Some("integer") => "a whole number",
+        Some("boolean") => "true or false",
+        Some("array") => "a list",
+        Some("object") => "a mapping",
+        _ => "a value",
+    };
+    let keys = schema.get("required").and_then(Json::as_array);
+    let keys: Vec<&str> = keys.into_iter().flatten().filter_map(Json::as_str).collect();
+    match keys.as_slice() {
+        [] => vec![kind.to_owned()],
+        keys => vec![format!("{kind} with {}", keys.join(", "))],
     }
 }
 
@@ -82,7 +86,10 @@ fn meaning(schema: &'static Json) -> String {
         .next()
         .unwrap_or_default()
         .replace('\n', " ");
+    // `MAC` stays as it is.
     let mut letters = first.chars();
-    let start = letters.next().map(|first| first.to_lowercase().to_string());
-    start.unwrap_or_default() + letters.as_str()
+    match (letters.next(), letters.as_str().starts_with(char::is_uppercase)) {
+        (Some(start), false) => start.to_lowercase().collect::<String>() + letters.as_str(),
+        _ => first,
+    }
 }

@@ -13,8 +13,8 @@ wire! {
         /// What a node does.
         #[schemars(extend("default" = ["control-plane", "worker"]))]
         roles: Vec<Role>,
-        /// How a node is on the LAN once it runs.
-        network: NodeNetwork,
+        /// How nodes are on the LAN once they run.
+        network: NodeNetworkDefaults,
         /// Processor architecture.
         #[schemars(extend("default" = "x86_64"))]
         architecture: Architecture,
@@ -27,7 +27,7 @@ wire! {
         /// Further disks.
         data_disks: Vec<DataDisk>,
         /// What board management controllers have in common. It gives none to a node that has no `bmc` of its own.
-        bmc: Bmc,
+        bmc: BmcDefaults,
         /// Encryption of the disks.
         encryption: Encryption,
         /// Kubernetes labels; a node's own are added, and win.
@@ -37,6 +37,24 @@ wire! {
         /// Kernel arguments; a node's own are added.
         #[schemars(extend("examples" = [["console=ttyS0"]]))]
         kernel_arguments: Vec<String>,
+    }
+}
+
+wire! {
+    /// How nodes are on the LAN once they run. A bond is one node's own, because it names MACs.
+    NodeNetworkDefaults {
+        /// How the operating system learns its address, which is the same either way.
+        #[schemars(extend("default" = "dhcp"))]
+        addressing: NodeAddressing,
+    }
+}
+
+wire! {
+    /// What board management controllers have in common.
+    BmcDefaults {
+        /// The secret with user and password.
+        #[schemars(extend("examples" = [{"name": "bmc"}]))]
+        credentials_ref: SecretRef,
     }
 }
 
@@ -112,8 +130,7 @@ words! {
 wire! {
     /// How a node is on the LAN once it runs.
     NodeNetwork {
-        /// How its operating system learns its address, which is the same either way.
-        #[schemars(extend("default" = "dhcp"))]
+        /// How its operating system learns its address, which is the same either way. Default: that of `nodeDefaults`.
         addressing: NodeAddressing,
         /// Interfaces joined to one. Default: none.
         bond: Bond,
@@ -168,7 +185,7 @@ wire! {
         /// Its MAC; with it, DHCP gives it its address.
         #[schemars(extend("examples" = ["52:54:00:08:02:01"], "pattern" = pattern::MAC))]
         mac: String,
-        /// The secret with its user and password.
+        /// The secret with its user and password. Default: that of `nodeDefaults`.
         #[schemars(extend("examples" = [{"name": "bmc"}]))]
         credentials_ref: SecretRef,
     }
