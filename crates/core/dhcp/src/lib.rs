@@ -11,7 +11,7 @@ mod reply;
 mod server;
 mod tables;
 
-pub use message::{Malformed, Message, MessageType, Opt};
+pub use message::{Malformed, Message, MessageType, opt};
 pub use reply::Destination;
 pub use server::{Effect, Ignored, Server, Ticket};
 pub use tables::{Reservation, Tables};

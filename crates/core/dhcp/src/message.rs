@@ -14,8 +14,7 @@ const COOKIE: [u8; 4] = [99, 130, 83, 99];
 
 /// Option numbers (RFC 2132 and those named).
 #[expect(missing_docs, reason = "the names are those of the RFCs")]
-#[allow(non_snake_case, reason = "a namespace of constants")]
-pub mod Opt {
+pub mod opt {
     pub const SUBNET_MASK: u8 = 1;
     pub const ROUTER: u8 = 3;
     pub const DNS: u8 = 6;
@@ -128,7 +127,7 @@ impl Message {
         read_options(&bytes[FIXED..], &mut options)?;
         // RFC 2131 section 4.1: `file` is read before `sname`.
         let overload = options
-            .remove(&Opt::OVERLOAD)
+            .remove(&opt::OVERLOAD)
             .and_then(|value| value.first().copied())
             .unwrap_or(0);
         if overload & 1 != 0 {
@@ -137,7 +136,7 @@ impl Message {
         if overload & 2 != 0 {
             read_options(&fixed[44..108], &mut options)?;
         }
-        let kind = match options.remove(&Opt::MESSAGE_TYPE).as_deref() {
+        let kind = match options.remove(&opt::MESSAGE_TYPE).as_deref() {
             Some([1]) => MessageType::Discover,
             Some([2]) => MessageType::Offer,
             Some([3]) => MessageType::Request,
@@ -187,7 +186,7 @@ impl Message {
 
     /// The client's system architecture (option 93, RFC 4578): the first of the list.
     pub fn architecture(&self) -> Option<u16> {
-        match self.options.get(&Opt::ARCHITECTURE)?.as_slice() {
+        match self.options.get(&opt::ARCHITECTURE)?.as_slice() {
             [hi, lo, ..] => Some(u16::from_be_bytes([*hi, *lo])),
             _ => None,
         }
@@ -195,12 +194,12 @@ impl Message {
 
     /// The user class (option 77): as iPXE sends it, plain, or the first with a length before it (RFC 3004).
     pub fn user_class(&self) -> Option<String> {
-        let bytes = self.options.get(&Opt::USER_CLASS)?;
+        let bytes = self.options.get(&opt::USER_CLASS)?;
         match bytes.as_slice() {
             [length, rest @ ..] if usize::from(*length) <= rest.len() && *length > 0 && *length < 0x20 => {
                 Some(String::from_utf8_lossy(&rest[..usize::from(*length)]).into_owned())
             }
-            _ => self.text(Opt::USER_CLASS),
+            _ => self.text(opt::USER_CLASS),
         }
     }
 
@@ -212,7 +211,7 @@ impl Message {
     /// The machine's UUID (option 97, RFC 4578) in the form of SMBIOS, whose first three fields are
     /// little-endian.
     pub fn uuid(&self) -> Option<String> {
-        let bytes = self.options.get(&Opt::CLIENT_UUID)?;
+        let bytes = self.options.get(&opt::CLIENT_UUID)?;
         let [0, uuid @ ..] = bytes.as_slice() else {
             return None;
         };

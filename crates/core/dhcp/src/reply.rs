@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use faros_model::ids::MacAddr;
 
-use crate::message::{FIXED, Message, MessageType, Opt};
+use crate::message::{FIXED, Message, MessageType, opt};
 
 /// Smallest message: old relays and clients drop shorter ones (RFC 1542 section 2.1).
 const SMALLEST: usize = 300;
@@ -42,7 +42,7 @@ pub(crate) struct Reply<'a> {
 
 impl<'a> Reply<'a> {
     pub(crate) fn new(to: &'a Message, kind: MessageType, server: Ipv4Addr, yiaddr: Ipv4Addr) -> Self {
-        let options = vec![(Opt::SERVER_ID, server.octets().to_vec())];
+        let options = vec![(opt::SERVER_ID, server.octets().to_vec())];
         Self {
             to,
             kind,
@@ -83,7 +83,7 @@ impl<'a> Reply<'a> {
         }
         bytes[236..240].copy_from_slice(&[99, 130, 83, 99]);
 
-        let asked = match to.options.get(&Opt::MAX_SIZE).map(Vec::as_slice) {
+        let asked = match to.options.get(&opt::MAX_SIZE).map(Vec::as_slice) {
             Some([hi, lo]) => usize::from(u16::from_be_bytes([*hi, *lo])),
             _ => SMALLEST_MAXIMUM,
         };
@@ -92,12 +92,12 @@ impl<'a> Reply<'a> {
         // What must be there whatever the size: the client's identifier (RFC 6842), its UUID if it is PXE
         // firmware (RFC 4578 section 2.3), and the relay's own option, which comes last (RFC 3046 section 2.2).
         let mut tail = Vec::new();
-        for code in [Opt::CLIENT_ID, Opt::CLIENT_UUID, Opt::RELAY] {
+        for code in [opt::CLIENT_ID, opt::CLIENT_UUID, opt::RELAY] {
             if let Some(value) = to.options.get(&code) {
                 write_option(&mut tail, code, value);
             }
         }
-        bytes.extend([Opt::MESSAGE_TYPE, 1, self.kind as u8]);
+        bytes.extend([opt::MESSAGE_TYPE, 1, self.kind as u8]);
         for (code, value) in &self.options {
             let mut option = Vec::new();
             write_option(&mut option, *code, value);

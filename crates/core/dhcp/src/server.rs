@@ -26,7 +26,7 @@ use self::{
     telling::{granted, said, saw, sighting},
 };
 use crate::{
-    message::{Malformed, Message, MessageType, Opt},
+    message::{Malformed, Message, MessageType, opt},
     reply::{Destination, Reply},
     tables::{LEASE_SECONDS, Tables},
 };
@@ -112,7 +112,7 @@ impl Server {
         if !message.mac.is_unicast() || message.mac.is_zero() {
             return vec![Effect::Ignore(Ignored::BadMac)];
         }
-        let id = message.options.get(&Opt::CLIENT_ID);
+        let id = message.options.get(&opt::CLIENT_ID);
         if id.is_some_and(|id| id.len() > MAX_CLIENT_ID) {
             return vec![Effect::Ignore(Ignored::Malformed)];
         }
@@ -219,7 +219,7 @@ impl Server {
         if self.probing.contains_key(&key) {
             return self.probe(now, message, key, Ipv4Addr::UNSPECIFIED, tries);
         }
-        let wanted = message.address(Opt::REQUESTED_ADDRESS);
+        let wanted = message.address(opt::REQUESTED_ADDRESS);
         match self.book.pick(now, &self.tables, &key, wanted) {
             Pick::Known(address) => {
                 self.book.hold(now + OFFER_HELD, address, &key);
@@ -271,8 +271,8 @@ impl Server {
 
     fn request(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
         let key = Key::of(message);
-        let requested = message.address(Opt::REQUESTED_ADDRESS);
-        let server = message.address(Opt::SERVER_ID);
+        let requested = message.address(opt::REQUESTED_ADDRESS);
+        let server = message.address(opt::SERVER_ID);
         if let Some(server) = server.filter(|server| *server != self.tables.bastion) {
             // SELECTING, and the client took another server's offer.
             self.book.forget_offer_to(now, &key);
@@ -326,9 +326,9 @@ impl Server {
         let lease = Lease {
             address,
             mac: message.mac,
-            client_id: message.options.get(&Opt::CLIENT_ID).cloned(),
+            client_id: message.options.get(&opt::CLIENT_ID).cloned(),
             hostname: message
-                .text(Opt::HOST_NAME)
+                .text(opt::HOST_NAME)
                 .map(|name| name.chars().take(63).collect()),
             state: LeaseState::Active,
             since: now,
@@ -350,7 +350,7 @@ impl Server {
             self.tables.bastion,
             Ipv4Addr::UNSPECIFIED,
         );
-        reply.option(Opt::MESSAGE, why);
+        reply.option(opt::MESSAGE, why);
         let mut detail = Map::new();
         detail.insert("address".into(), json!(address));
         detail.insert("reason".into(), json!(why));
@@ -373,21 +373,21 @@ impl Server {
         let tables = &self.tables;
         let seconds = LEASE_SECONDS;
         let mut reply = Reply::new(message, kind, tables.bastion, address);
-        reply.option(Opt::LEASE_TIME, seconds.to_be_bytes());
-        reply.option(Opt::RENEWAL, (seconds / 2).to_be_bytes());
-        reply.option(Opt::REBINDING, (seconds / 8 * 7).to_be_bytes());
+        reply.option(opt::LEASE_TIME, seconds.to_be_bytes());
+        reply.option(opt::RENEWAL, (seconds / 2).to_be_bytes());
+        reply.option(opt::REBINDING, (seconds / 8 * 7).to_be_bytes());
         let mut boot_file = None;
         if let Some(boot) = tables.boot_file(message) {
             reply.boot(tables.bastion, &boot.file);
             if let Some(class) = boot.class {
-                reply.option(Opt::VENDOR_CLASS, class);
+                reply.option(opt::VENDOR_CLASS, class);
             }
             if boot.class == Some("PXEClient") {
                 // PXE discovery control: take the boot file, and look for no boot server.
-                reply.option(Opt::VENDOR, [6, 1, 8, 255]);
+                reply.option(opt::VENDOR, [6, 1, 8, 255]);
             }
-            reply.option(Opt::TFTP_SERVER, tables.bastion.to_string());
-            reply.option(Opt::BOOT_FILE, boot.file.as_str());
+            reply.option(opt::TFTP_SERVER, tables.bastion.to_string());
+            reply.option(opt::BOOT_FILE, boot.file.as_str());
             boot_file = Some(boot.file);
         }
         for (code, value) in tables.network_options(message) {

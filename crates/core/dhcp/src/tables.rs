@@ -12,7 +12,7 @@ use faros_model::{
     site::Site,
 };
 
-use crate::message::{Message, Opt};
+use crate::message::{Message, opt};
 
 /// Length of a lease in seconds: a day. A node keeps its address through a night without a bastion, and
 /// an address that nobody uses comes back within a day.
@@ -112,7 +112,7 @@ impl Tables {
     /// The machine that speaks: by its hardware address, or by a client identifier that is one by convention
     /// (RFC 2132 section 9.14), as other interfaces of the same machine send it.
     pub(crate) fn reservation_of(&self, message: &Message) -> Option<&Reservation> {
-        let by_id = || match message.options.get(&Opt::CLIENT_ID)?.as_slice() {
+        let by_id = || match message.options.get(&opt::CLIENT_ID)?.as_slice() {
             [1, mac @ ..] => self.reservation(MacAddr(mac.try_into().ok()?)),
             _ => None,
         };
@@ -131,27 +131,27 @@ impl Tables {
             .reservation_of(message)
             .map(|own| own.name.as_str().as_bytes().to_vec());
         let mut all: Vec<(u8, Vec<u8>)> = vec![
-            (Opt::SUBNET_MASK, self.subnet.netmask().octets().to_vec()),
-            (Opt::ROUTER, bastion.clone()),
-            (Opt::DNS, bastion.clone()),
+            (opt::SUBNET_MASK, self.subnet.netmask().octets().to_vec()),
+            (opt::ROUTER, bastion.clone()),
+            (opt::DNS, bastion.clone()),
         ];
-        all.extend(name.map(|name| (Opt::HOST_NAME, name)));
-        all.push((Opt::DOMAIN, self.zone.as_str().as_bytes().to_vec()));
-        all.push((Opt::BROADCAST, self.subnet.broadcast().octets().to_vec()));
+        all.extend(name.map(|name| (opt::HOST_NAME, name)));
+        all.push((opt::DOMAIN, self.zone.as_str().as_bytes().to_vec()));
+        all.push((opt::BROADCAST, self.subnet.broadcast().octets().to_vec()));
         if self.mtu != 1500 {
-            all.push((Opt::MTU, self.mtu.to_be_bytes().to_vec()));
+            all.push((opt::MTU, self.mtu.to_be_bytes().to_vec()));
         }
-        all.push((Opt::NTP, bastion));
+        all.push((opt::NTP, bastion));
         // A client that takes option 121 ignores option 3, so the default route stands in both (RFC 3442).
         let default_route: Vec<u8> = [0].into_iter().chain(self.bastion.octets()).collect();
-        all.push((Opt::ROUTES, default_route));
-        all.push((Opt::SEARCH, encoded_name(&self.zone)));
-        match message.options.get(&Opt::PARAMETERS) {
+        all.push((opt::ROUTES, default_route));
+        all.push((opt::SEARCH, encoded_name(&self.zone)));
+        match message.options.get(&opt::PARAMETERS) {
             // Without these a client is lost, whether it asked or not.
             Some(asked) => all.retain(|(code, _)| {
-                matches!(*code, Opt::SUBNET_MASK | Opt::ROUTER | Opt::DNS) || asked.contains(code)
+                matches!(*code, opt::SUBNET_MASK | opt::ROUTER | opt::DNS) || asked.contains(code)
             }),
-            None => all.retain(|(code, _)| !matches!(*code, Opt::ROUTES | Opt::SEARCH)),
+            None => all.retain(|(code, _)| !matches!(*code, opt::ROUTES | opt::SEARCH)),
         }
         all
     }
@@ -165,7 +165,7 @@ impl Tables {
             return None;
         }
         let http = format!("http://{}:{NETBOOT_HTTP}", self.bastion);
-        let vendor = message.text(Opt::VENDOR_CLASS).unwrap_or_default();
+        let vendor = message.text(opt::VENDOR_CLASS).unwrap_or_default();
         if message.is_ipxe() {
             let file = format!("{http}/boot/{}.ipxe", message.mac.hyphenated());
             return Some(BootFile { file, class: None });

@@ -152,13 +152,13 @@ fn show(to: Destination, bytes: &[u8]) -> String {
         Destination::Relay(address) => format!("relay {address}"),
     };
     let mut out = format!("{:?} {} to {to}", reply.kind, reply.yiaddr);
-    if let Some(file) = reply.text(Opt::BOOT_FILE) {
+    if let Some(file) = reply.text(opt::BOOT_FILE) {
         write!(out, " boot {file}").unwrap();
     }
-    if let Some(class) = reply.text(Opt::VENDOR_CLASS) {
+    if let Some(class) = reply.text(opt::VENDOR_CLASS) {
         write!(out, " class {class}").unwrap();
     }
-    if let Some(why) = reply.text(Opt::MESSAGE) {
+    if let Some(why) = reply.text(opt::MESSAGE) {
         write!(out, " ({why})").unwrap();
     }
     out
@@ -366,7 +366,7 @@ fn options_are_joined_and_read_from_the_header_fields() {
     bytes[108..113].copy_from_slice(&[12, 1, b'd', 255, 9]);
     bytes[44..48].copy_from_slice(&[12, 1, b'e', 255]);
     assert_eq!(
-        Message::parse(&bytes).unwrap().text(Opt::HOST_NAME).as_deref(),
+        Message::parse(&bytes).unwrap().text(opt::HOST_NAME).as_deref(),
         Some("abcde")
     );
     bytes[108..111].copy_from_slice(&[12, 200, 1]);
@@ -494,11 +494,11 @@ fn a_machine_is_known_by_its_conventional_client_identifier_too() {
     let reply = Message::parse(bytes).unwrap();
     assert_eq!(reply.yiaddr, Ipv4Addr::new(192, 168, 8, 11));
     assert_eq!(
-        reply.options.get(&Opt::CLIENT_ID).unwrap(),
+        reply.options.get(&opt::CLIENT_ID).unwrap(),
         &[1, 2, 0, 0, 0, 0, 1]
     );
     assert_eq!(
-        reply.text(Opt::BOOT_FILE),
+        reply.text(opt::BOOT_FILE),
         None,
         "the boot script has another name"
     );
@@ -597,7 +597,7 @@ proptest! {
         options in proptest::collection::btree_map(100_u8..250, proptest::collection::vec(any::<u8>(), 1..600), 0..3),
     ) {
         let mut asked = Message::parse(&message("discover 01 relay=192.168.8.3 id=me")).unwrap();
-        asked.options.insert(Opt::MAX_SIZE, 1500_u16.to_be_bytes().to_vec());
+        asked.options.insert(opt::MAX_SIZE, 1500_u16.to_be_bytes().to_vec());
         let server = Ipv4Addr::new(192, 168, 8, 1);
         let mut reply = reply::Reply::new(&asked, MessageType::Offer, server, Ipv4Addr::new(192, 168, 8, 11));
         let (mut room, mut fits) = (1500 - 28 - 240 - 40, std::collections::BTreeMap::new());
@@ -613,7 +613,7 @@ proptest! {
         prop_assert!(bytes.ends_with(&[255]) || bytes.len() == 300, "the end comes last");
         let read = Message::parse(&bytes).unwrap();
         prop_assert_eq!((read.op, read.xid, read.mac, read.giaddr), (2, asked.xid, asked.mac, asked.giaddr));
-        for code in [Opt::CLIENT_ID, Opt::RELAY] {
+        for code in [opt::CLIENT_ID, opt::RELAY] {
             prop_assert_eq!(read.options.get(&code), asked.options.get(&code));
         }
         for (code, value) in &fits {

@@ -16,7 +16,7 @@ use faros_model::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    message::{Message, Opt},
+    message::{Message, opt},
     tables::Tables,
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Key(Box<[u8]>);
 impl Key {
     pub(super) fn of(message: &Message) -> Self {
         Self::from(
-            message.options.get(&Opt::CLIENT_ID).map(Vec::as_slice),
+            message.options.get(&opt::CLIENT_ID).map(Vec::as_slice),
             message.mac,
         )
     }

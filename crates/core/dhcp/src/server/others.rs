@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, json};
 
 use super::{Effect, Ignored, Server};
-use crate::message::{Message, Opt};
+use crate::message::{Message, opt};
 
 /// A second server is reported again after this time.
 const ROGUE_AGAIN: SignedDuration = SignedDuration::from_mins(5);
@@ -17,7 +17,7 @@ const MAX_ROGUES: usize = 64;
 impl Server {
     /// An answer of another server reached us.
     pub(super) fn other_server(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
-        let mut effects = match message.address(Opt::SERVER_ID) {
+        let mut effects = match message.address(opt::SERVER_ID) {
             // The driver hears its own broadcasts.
             Some(server) if server == self.tables.bastion => return vec![],
             Some(server) => self.rogue(now, server, message, "answer"),

@@ -7,16 +7,16 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Effect;
-use crate::message::{Message, Opt};
+use crate::message::{Message, opt};
 
 /// What a machine says about itself.
 pub(super) fn said(message: &Message) -> Map<String, Value> {
     let facts = [
         ("architecture", message.architecture().map(Value::from)),
-        ("vendorClass", message.text(Opt::VENDOR_CLASS).map(Value::from)),
+        ("vendorClass", message.text(opt::VENDOR_CLASS).map(Value::from)),
         ("userClass", message.user_class().map(Value::from)),
         ("uuid", message.uuid().map(Value::from)),
-        ("hostname", message.text(Opt::HOST_NAME).map(Value::from)),
+        ("hostname", message.text(opt::HOST_NAME).map(Value::from)),
     ];
     let facts = facts
         .into_iter()

@@ -13,7 +13,7 @@ use serde_json::{Map, json};
 
 use super::{Effect, Ignored, Key, Server, Waiting, telling::saw};
 use crate::{
-    message::{Message, MessageType, Opt},
+    message::{Message, MessageType, opt},
     reply::Reply,
 };
 
@@ -22,7 +22,7 @@ const QUARANTINE: SignedDuration = SignedDuration::from_mins(10);
 
 impl Server {
     pub(super) fn decline(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
-        let Some(address) = message.address(Opt::REQUESTED_ADDRESS) else {
+        let Some(address) = message.address(opt::REQUESTED_ADDRESS) else {
             return vec![Effect::Ignore(Ignored::Malformed)];
         };
         if self.is_for_another(message) {
@@ -49,7 +49,7 @@ impl Server {
 
     /// Whether it names another server than this one.
     fn is_for_another(&self, message: &Message) -> bool {
-        let server = message.address(Opt::SERVER_ID);
+        let server = message.address(opt::SERVER_ID);
         server.is_some_and(|server| server != self.tables.bastion)
     }
 
