@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::Command, sync::Once};
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use faros_lab::{Lab, daemon};
 use faros_model::event::Event;
 
@@ -57,7 +57,7 @@ impl Site {
                 "the programs under test do not build"
             );
         });
-        let lab = Lab::up(name, &root().join("examples/demo.yaml")).context("these tests need root")?;
+        let lab = Lab::up(name, &root().join("examples/demo.yaml"))?;
         Ok(Self { lab })
     }
 

@@ -54,7 +54,10 @@ fn a_stranger_gets_a_dynamic_address_from_udhcpc_and_is_discovered() -> anyhow::
             "/bin/true",
         ],
     )?;
-    assert!(said.contains("192.168.8.1"), "{said}");
+    assert!(
+        said.contains("lease of 192.168.8.1") && said.contains("obtained from 192.168.8.1"),
+        "{said}"
+    );
     let (discovered, _) = site.farosctl(&["discovered"])?;
     assert!(discovered.contains("02:00:00:00:00:77"), "{discovered}");
     Ok(())

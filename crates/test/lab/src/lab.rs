@@ -68,6 +68,10 @@ impl Lab {
     /// Brings a lab up: namespaces, cables, `farosd`, and the site applied. What was made is removed again
     /// if a part of it fails.
     pub fn up(name: &str, site_file: &Path) -> anyhow::Result<Self> {
+        ensure!(
+            rustix::process::geteuid().is_root(),
+            "the lab makes network namespaces, which needs root"
+        );
         let short = (1..=20).contains(&name.len());
         let plain = name
             .bytes()
