@@ -1,4 +1,4 @@
-//! Runs the fuzz targets for a bounded time.
+//! Runs the fuzz targets, bounded in runs or in time.
 //!
 //! libFuzzer needs coverage counters in the code it drives. The compiler passes that plant them are part of
 //! the stable toolchain; only the sanitizers need a nightly one, and safe Rust panics where C would corrupt.
@@ -12,8 +12,11 @@ const COVERAGE: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-l
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares -Cdebug-assertions -Ccodegen-units=1 --cfg fuzzing";
 
-/// Runs each target whose name contains `only` for `seconds`.
-pub(crate) fn run(seconds: u32, only: &str) -> anyhow::Result<()> {
+/// How long the run is that is the same each time: a change fails for what it did, not by luck.
+const FIXED_RUN: [&str; 2] = ["-seed=1", "-runs=30000"];
+
+/// Runs each target whose name contains `only`: for `seconds`, or the same short run each time.
+pub(crate) fn run(seconds: Option<u32>, only: &str) -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fuzz");
     let target_dir = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
     let target_dir = target_dir.join("fuzz");
@@ -42,8 +45,12 @@ pub(crate) fn run(seconds: u32, only: &str) -> anyhow::Result<()> {
         fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
         fs::create_dir_all(&crashes).with_context(|| format!("cannot make {}", crashes.display()))?;
         let mut fuzzer = Command::new(target_dir.join(triple).join("release").join(&name));
-        fuzzer.arg(&corpus).args(seeds.exists().then_some(&seeds)).args([
-            format!("-max_total_time={seconds}"),
+        match seconds {
+            // What earlier runs found is kept, and the start of this one.
+            Some(seconds) => fuzzer.arg(&corpus).arg(format!("-max_total_time={seconds}")),
+            None => fuzzer.args(FIXED_RUN),
+        };
+        fuzzer.args(seeds.exists().then_some(&seeds)).args([
             format!("-artifact_prefix={}/", crashes.display()),
             "-timeout=10".to_owned(),
             "-rss_limit_mb=1024".to_owned(),

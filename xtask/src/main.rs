@@ -27,11 +27,11 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
-    /// Run every fuzz target for a short time; a crash fails, and leaves its input behind.
+    /// Run every fuzz target; a crash fails, and leaves its input behind.
     Fuzz {
-        /// Seconds for each target.
-        #[arg(long, default_value_t = 5)]
-        seconds: u32,
+        /// Explore from a random start for so many seconds each; without it, the same short run each time.
+        #[arg(long)]
+        seconds: Option<u32>,
         /// Only targets whose name contains this.
         #[arg(default_value = "")]
         only: String,
