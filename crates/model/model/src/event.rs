@@ -89,12 +89,35 @@ event_kinds! {
     ContentFetched => "content-fetched",
     /// A transfer ended before its end. Detail: `name`, `bytes`, `of`, `reason`.
     TransferFailed => "transfer-failed",
-    /// A node got its Ignition config. Detail: `bytes`, `digest`.
+    /// A node got its Ignition config. Detail: `bytes`.
     IgnitionServed => "ignition-served",
     /// Someone asked for an Ignition config and got nothing. Detail: `address`, `reason`.
     IgnitionRefused => "ignition-refused",
-    /// A node reported about itself. Detail: `report` and what the node said.
+    /// A node reported about itself. Detail: `report` (see the reports in the events page) and what the node said.
     NodeReport => "node-report",
+    /// Someone fetched the advertisement of the unlock keys. Detail: `keys` (thumbprints), `address`.
+    UnlockAdvertised => "unlock-advertised",
+    /// The bastion helped to unlock a disk. Detail: `key` (thumbprint), `rotated`, `address`.
+    UnlockRecovered => "unlock-recovered",
+    /// The bastion refused to help. Detail: `reason` (a word), `message`, `key`, `address`, `repeated`.
+    UnlockRefused => "unlock-refused",
+    /// A node was found to depend on an unlock key for the first time. Detail: `key`.
+    UnlockBound => "unlock-bound",
+    /// A node no longer depends on an unlock key. Detail: `key`, `by`.
+    UnlockUnbound => "unlock-unbound",
+    /// New unlock keys are advertised; the old ones still unlock. Detail: `key`, `rotated`, `by`.
+    UnlockRotated => "unlock-rotated",
+    /// An unlock key was destroyed. Detail: `key`, `by`.
+    UnlockRetired => "unlock-retired",
+    /// All unlocking was stopped. Detail: `by`, `reason`.
+    UnlockLockdown => "unlock-lockdown",
+    /// Unlocking is allowed again. Detail: `by`.
+    UnlockLockdownLifted => "unlock-lockdown-lifted",
+    /// A machine is not the one it was, or two claim to be one: its boot session gets nothing more.
+    /// Detail: `what` (`uuid`, `mac`), `expected`, `found`, `address`.
+    IdentityConflict => "identity-conflict",
+    /// A node has been in a phase for longer than it should. Detail: `phase`, `seconds`, `limit`.
+    PhaseOverdue => "phase-overdue",
     /// A node entered a phase. Detail: `from`, `to`, `evidence`.
     PhaseChanged => "phase-changed",
     /// A node was armed: its next network boot installs it. Detail: `by`.
