@@ -7,7 +7,8 @@
 use std::fmt::Write as _;
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::curve::{Curve, Point, Secret};
@@ -48,18 +49,29 @@ pub enum BadJwk {
     Mismatch,
 }
 
-/// The members of a JWK that are looked at.
+/// The members of a JWK that are looked at. One that is `null` is there, and of the wrong type.
 #[derive(Deserialize)]
 pub(crate) struct WireJwk {
+    #[serde(default, deserialize_with = "present")]
     pub(crate) kty: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     pub(crate) alg: Option<String>,
-    pub(crate) key_ops: Option<Vec<String>>,
-    #[serde(rename = "use")]
-    pub(crate) usage: Option<String>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) key_ops: Option<Value>,
+    #[serde(default, deserialize_with = "present", rename = "use")]
+    pub(crate) usage: Option<Value>,
+    #[serde(default, deserialize_with = "present")]
     pub(crate) crv: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     pub(crate) x: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     pub(crate) y: Option<String>,
+    #[serde(default, deserialize_with = "present")]
     pub(crate) d: Option<Zeroizing<String>>,
+}
+
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 impl WireJwk {
@@ -91,6 +103,12 @@ impl WireJwk {
         }
     }
 
+    /// Whether its `key_ops` name that operation (RFC 7517 section 4.3).
+    pub(crate) fn may(&self, operation: &str) -> bool {
+        let operations = self.key_ops.as_ref().and_then(Value::as_array);
+        operations.is_some_and(|all| all.iter().any(|it| it == operation))
+    }
+
     fn secret_usage(&self, curve: Curve) -> Option<Usage> {
         let by_alg = match self.alg.as_deref() {
             Some("ECMR") => Some(Usage::Exchange),
@@ -98,12 +116,12 @@ impl WireJwk {
             Some(_) => return None,
             None => None,
         };
-        let has = |op: &str| self.key_ops.iter().flatten().any(|it| it == op);
-        let by_ops = match (has("sign"), has("deriveKey")) {
+        let by_ops = match (self.may("sign"), self.may("deriveKey")) {
             (true, false) => Some(Usage::Signing),
             (false, true) => Some(Usage::Exchange),
             (false, false) if self.key_ops.is_none() => {
-                (self.usage.as_deref() == Some("sig")).then_some(Usage::Signing)
+                let signs = self.usage.as_ref().is_some_and(|it| it == "sig");
+                signs.then_some(Usage::Signing)
             }
             (true, true) | (false, false) => return None,
         };

@@ -95,7 +95,8 @@ impl RecoverError {
 
 /// Reads the body of a request. What is checked first decides the status, so the order is that of `tangd`.
 ///
-/// `tangd` recovers for private keys too; no client needs that, and one that sends its secret is told so.
+/// `tangd` recovers for private keys too; no client needs that, and one that sends its secret is told so. It
+/// also takes the last of members of one name; here there may be only one (RFC 7517 section 4 allows both).
 pub(crate) fn request(body: &[u8]) -> Result<WireJwk, RecoverError> {
     if body.len() > MAX_REQUEST {
         return Err(RecoverError::TooLarge);
@@ -109,7 +110,8 @@ pub(crate) fn request(body: &[u8]) -> Result<WireJwk, RecoverError> {
         });
     };
     let may_derive = match (&wire.key_ops, &wire.usage) {
-        (Some(ops), _) => ops.iter().any(|op| op == "deriveKey"),
+        (Some(_), Some(usage)) => usage.is_string() && wire.may("deriveKey"),
+        (Some(_), None) => wire.may("deriveKey"),
         (None, usage) => usage.is_none(),
     };
     if !may_derive {

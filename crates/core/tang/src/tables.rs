@@ -67,8 +67,9 @@ impl Tables {
     }
 
     /// The advertisement, of type [`crate::ADVERTISEMENT_TYPE`]: the public keys that are advertised, signed by
-    /// all advertised signing keys, and by the hidden one that is asked for, so that who trusts only that one
-    /// learns of its successors. `None` (404) if there is no signing key of that name.
+    /// all advertised signing keys, and by the hidden one that is asked for. `None` (404) if there is no signing
+    /// key of that name. A client that pinned a hidden key can check that signature; clevis 19 does not, and
+    /// refuses to bind.
     ///
     /// `tangd` signs twice with an advertised key that is asked for by name; here it signs once.
     pub fn advertisement(&self, asked: Option<&str>) -> Option<&str> {
