@@ -7,7 +7,7 @@ use crate::jwk::{self, Usage, WireJwk};
 use crate::ring::Standing;
 use crate::thumbprint::Thumbprint;
 
-/// Largest body of a recovery request, in bytes; that of clevis on P-521 has 254.
+/// Largest body of a recovery request, in bytes; that of clevis on P-521 has some 250.
 pub const MAX_REQUEST: usize = 4096;
 
 /// An answer to a recovery request.

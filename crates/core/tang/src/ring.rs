@@ -4,6 +4,8 @@
 //! others: hidden keys are no longer advertised, so nothing new is bound to them, and go on to recover what is.
 //! Only [`KeyRing::retire`] ends that, and it cannot be undone: what was bound to the key alone is lost.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
@@ -24,7 +26,8 @@ pub enum Standing {
 /// A secret key and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
-    pub(crate) secret: Secret,
+    /// In one place of the memory, however often the key is cloned or moved.
+    pub(crate) secret: Arc<Secret>,
     pub(crate) point: Point,
     thumbprint: Thumbprint,
     usage: Usage,
@@ -44,7 +47,7 @@ impl Key {
         let point = secret.public();
         let thumbprint = Thumbprint::of(&point);
         Self {
-            secret,
+            secret: Arc::new(secret),
             point,
             thumbprint,
             usage,

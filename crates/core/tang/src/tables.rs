@@ -78,7 +78,7 @@ impl Tables {
         };
         match self.by_name.get(name)? {
             Named::Signing(advertisement) => advertisement.as_deref(),
-            // `tangd` before version 11 answered with the secret itself here (CVE-2021-4076).
+            // Some versions of `tangd` answered with the secret itself here.
             Named::Exchange(_) => None,
         }
     }

@@ -19,11 +19,11 @@ pub struct Thumbprint([u8; 32]);
 /// The hashes by which a key is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Hash {
-    /// SHA-1, which clients before clevis 15 pinned.
+    /// SHA-1, by which clevis before version 18 named keys.
     Sha1,
     /// SHA-224.
     Sha224,
-    /// SHA-256, which clients pin.
+    /// SHA-256, by which clients name keys.
     Sha256,
     /// SHA-384.
     Sha384,

@@ -206,6 +206,16 @@ proptest! {
         fuzz::recover(&Tables::compile(&ring), &exchange_names(&ring), &bytes);
     }
 
+    #[test]
+    fn no_key_file_and_no_store_confuses_a_ring(cut in any::<prop::sample::Index>(), with in "[ -~]{0,3}") {
+        let store = folder().to_secret_json().to_string();
+        for (_, text) in FOLDER.iter().copied().chain([("store", store.as_str())]) {
+            fuzz::keys(text.as_bytes());
+            let (before, after) = text.split_at(cut.index(text.len()));
+            fuzz::keys(format!("{before}{with}{}", after.get(with.len()..).unwrap_or_default()).as_bytes());
+        }
+    }
+
     /// The heart of the protocol: `a(bG) = b(aG)`, for every curve.
     #[test]
     fn both_sides_come_to_the_same_point(seed in any::<u64>(), curve in prop::sample::select(Curve::ALL.to_vec())) {
