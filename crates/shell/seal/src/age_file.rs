@@ -36,7 +36,7 @@ pub(crate) fn to_passphrase(secret: &Secret, passphrase: &Passphrase, work: Work
     encrypt(secret.expose(), iter::once(&recipient as _), Vec::new()).map_err(io::Error::other)?
 }
 
-pub(crate) fn with_passphrase(body: &[u8], passphrase: &Passphrase) -> Result<Secret, OpenError> {
+pub(crate) fn with_passphrase(body: &[u8], passphrase: &Passphrase) -> Result<Secret, DecryptError> {
     let mut identity = age::scrypt::Identity::new(passphrase.text().clone());
     identity.set_max_work_factor(Work::MAX);
     decrypt(body, iter::once(&identity as _))
@@ -60,33 +60,21 @@ pub(crate) fn encrypt<'a, W: Write>(
 pub(crate) fn decrypt<'a>(
     body: impl io::BufRead,
     identities: impl Iterator<Item = &'a dyn Identity>,
-) -> Result<Secret, OpenError> {
-    let reader = Decryptor::new_buffered(body)
-        .map_err(OpenError::Age)?
-        .decrypt(identities)
-        .map_err(|error| match error {
-            DecryptError::DecryptionFailed | DecryptError::NoMatchingKeys => OpenError::WrongKey,
-            DecryptError::ExcessiveWork { .. } => OpenError::TooMuchWork,
-            other => OpenError::Age(other),
-        })?;
+) -> Result<Secret, DecryptError> {
+    let reader = Decryptor::new_buffered(body)?.decrypt(identities)?;
     // One allocation, so that no copy is left behind by a move to a larger one.
     let mut secret = Zeroizing::new(Vec::with_capacity(MAX_SECRET + 64));
-    let n_bytes = reader
-        .take(MAX_SECRET as u64 + 1)
-        .read_to_end(&mut secret)
-        .map_err(|error| OpenError::Age(error.into()))?;
+    let n_bytes = reader.take(MAX_SECRET as u64 + 1).read_to_end(&mut secret)?;
     if n_bytes > MAX_SECRET {
-        return Err(OpenError::Age(
-            io::Error::from(io::ErrorKind::FileTooLarge).into(),
-        ));
+        return Err(io::Error::from(io::ErrorKind::FileTooLarge).into());
     }
     Ok(Secret::new(secret))
 }
 
-/// Why an age file does not open.
-#[derive(Debug)]
-pub(crate) enum OpenError {
-    WrongKey,
-    TooMuchWork,
-    Age(DecryptError),
+/// Whether it is the key that is wrong, and not the file.
+pub(crate) fn is_wrong_key(error: &DecryptError) -> bool {
+    matches!(
+        error,
+        DecryptError::DecryptionFailed | DecryptError::NoMatchingKeys
+    )
 }

@@ -3,7 +3,7 @@
 //! Only native recipients (`age1…`) are taken. Those of SSH keys would bring RSA and five more crates along, and
 //! whoever has an SSH key can make an age key in a second.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io, str::FromStr};
 
 use age::{
     DecryptError, EncryptError,
@@ -11,10 +11,7 @@ use age::{
     x25519,
 };
 
-use crate::{
-    Secret,
-    age_file::{self, OpenError},
-};
+use crate::{Secret, age_file};
 
 /// Encrypts a secret to everyone of `recipients`: any one of them opens it. The result is text.
 pub fn backup_to_age(secret: &[u8], recipients: &[Recipient]) -> Result<String, BackupError> {
@@ -28,17 +25,19 @@ pub fn backup_to_age(secret: &[u8], recipients: &[Recipient]) -> Result<String, 
     let text = age_file::encrypt(secret, recipients, armor)
         .map_err(BackupError::Recipients)??
         .finish()?;
-    String::from_utf8(text).map_err(|error| BackupError::Write(std::io::Error::other(error)))
+    String::from_utf8(text).map_err(|error| BackupError::Write(io::Error::other(error)))
 }
 
 /// Opens what [`backup_to_age`] made, or any age file to the same recipient.
 pub fn restore_from_age(text: &str, with: &Identities) -> Result<Secret, RestoreError> {
     let reader = ArmoredReader::new(text.as_bytes());
     let identities = with.0.iter().map(|identity| identity as &dyn age::Identity);
-    age_file::decrypt(std::io::BufReader::new(reader), identities).map_err(|error| match error {
-        OpenError::WrongKey => RestoreError::NotForUs,
-        OpenError::TooMuchWork => RestoreError::Read(DecryptError::NoMatchingKeys),
-        OpenError::Age(source) => RestoreError::Read(source),
+    age_file::decrypt(io::BufReader::new(reader), identities).map_err(|error| {
+        if age_file::is_wrong_key(&error) {
+            RestoreError::NotForUs
+        } else {
+            RestoreError::Read(error)
+        }
     })
 }
 
@@ -141,7 +140,7 @@ pub enum BackupError {
     Recipients(#[source] EncryptError),
     /// age cannot write it.
     #[error("cannot write the backup")]
-    Write(#[from] std::io::Error),
+    Write(#[from] io::Error),
 }
 
 /// Why a backup cannot be opened.

@@ -9,6 +9,9 @@ use std::{
 };
 
 use rustix::fs::OFlags;
+use zeroize::Zeroizing;
+
+use crate::blob::MAX_SEALED;
 
 /// Replaces the file at `path`. After a power cut there is the old one or the new one.
 pub fn write_sealed(path: &Path, sealed: &[u8]) -> Result<(), FileError> {
@@ -52,7 +55,7 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 /// Reads the file at `path`, if others than its owner may not. `None` if there is none.
-pub fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+pub fn read_sealed(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, FileError> {
     let failed = |source| FileError::Read {
         path: path.to_owned(),
         source,
@@ -75,9 +78,10 @@ pub fn read_sealed(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
             mode,
         });
     }
-    let mut sealed = Vec::new();
+    let n_bytes = usize::try_from(meta.len()).unwrap_or(MAX_SEALED).min(MAX_SEALED);
+    let mut sealed = Zeroizing::new(Vec::with_capacity(n_bytes + 64));
     // One byte more than the format allows, for the format to refuse.
-    file.take(crate::blob::MAX_SEALED as u64 + 1)
+    file.take(MAX_SEALED as u64 + 1)
         .read_to_end(&mut sealed)
         .map_err(failed)?;
     Ok(Some(sealed))

@@ -35,7 +35,7 @@ pub use tpm::{Bound, Tpm, TpmError};
 
 use std::io;
 
-use age_file::OpenError;
+use age::DecryptError;
 
 /// How to seal.
 #[derive(Debug, Clone, Copy)]
@@ -94,9 +94,9 @@ pub async fn unseal(sealed: &[u8], tpm: &Tpm, ask: &mut impl AskPassphrase) -> R
                 let body = body.to_vec();
                 match apart(move || age_file::with_passphrase(&body, &passphrase)).await {
                     Ok(secret) => return Ok(secret),
-                    Err(OpenError::WrongKey) => question = Question::OpenAgain,
-                    Err(OpenError::TooMuchWork) => return Err(UnsealError::TooMuchWork),
-                    Err(OpenError::Age(source)) => return Err(UnsealError::Age(source)),
+                    Err(error) if age_file::is_wrong_key(&error) => question = Question::OpenAgain,
+                    Err(DecryptError::ExcessiveWork { .. }) => return Err(UnsealError::TooMuchWork),
+                    Err(error) => return Err(UnsealError::Age(error)),
                 }
             }
         }
@@ -142,7 +142,7 @@ pub enum UnsealError {
     TooMuchWork,
     /// It was changed, along with its digest.
     #[error("cannot decrypt the sealed secret")]
-    Age(#[source] age::DecryptError),
+    Age(#[source] DecryptError),
     /// The TPM does not open it.
     #[error("cannot open with the TPM")]
     Tpm(#[from] TpmError),

@@ -131,7 +131,16 @@ impl TpmError {
     fn of(stderr: &str) -> Self {
         let said = last_line(stderr, "nothing was said");
         let has = |texts: &[&str]| texts.iter().any(|text| stderr.contains(text));
-        if has(&["ERROR:tcti:", "TPM2 support", "not installed"]) {
+        // `ERROR:tcti:FILE:LINE:FUNCTION() WHAT`, by the library that opens the device.
+        let unopened = stderr.lines().find_map(|line| line.strip_prefix("ERROR:tcti:"));
+        if let Some(line) = unopened {
+            let said = line
+                .split_once("() ")
+                .map_or(line, |(_, what)| what)
+                .trim()
+                .to_owned();
+            Self::Absent { said }
+        } else if has(&["TPM2 support", "not installed"]) {
             Self::Absent { said }
         } else if has(&["(0x000001df)", "integrity check failed"]) {
             Self::OtherTpm
@@ -153,7 +162,8 @@ impl TpmError {
                 "`systemd-creds` comes with systemd, from version 250"
             }
             Self::Absent { .. } => {
-                "enable the TPM in the firmware; `systemd-creds has-tpm2` says what is missing"
+                "enable the TPM in the firmware, or let the daemon open it (group `tss`, where there is one); \
+                 `systemd-creds has-tpm2` says what is missing"
             }
             Self::OtherTpm | Self::Changed => "restore the keys from a backup, and seal them anew",
             Self::Unmeasured => "bind to the machine alone, or use a passphrase",

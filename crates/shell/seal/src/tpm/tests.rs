@@ -28,7 +28,12 @@ fn what_went_wrong_is_read_from_what_is_said() {
             "ERROR:tcti:src/tss2-tcti/tcti-device.c:452:Tss2_Tcti_Device_Init() Failed to open specified TCTI \
              device file /dev/tpmrm0: No such file or directory \n\
              Failed to initialize TCTI context: tcti:IO failure\n",
-            "there is no TPM 2.0 to talk to: Failed to initialize TCTI context: tcti:IO failure",
+            "there is no TPM 2.0 to talk to: Failed to open specified TCTI device file /dev/tpmrm0: No such file \
+             or directory",
+        ),
+        (
+            "TPM2 support is not installed.\n",
+            "there is no TPM 2.0 to talk to: TPM2 support is not installed.",
         ),
         (
             "Failed to open session in TPM: tpm:warn(2.0): out of memory for session contexts\n",
