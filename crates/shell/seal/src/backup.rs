@@ -153,3 +153,30 @@ pub enum RestoreError {
     #[error("cannot read the backup")]
     Read(#[source] DecryptError),
 }
+
+impl IdentityError {
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        "it is the file that `age-keygen` wrote; an identity starts with `AGE-SECRET-KEY-1`"
+    }
+}
+
+impl BackupError {
+    /// What to do about it.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Nobody => Some("name one, as `age-keygen` prints it"),
+            Self::Recipients(_) | Self::Write(_) => None,
+        }
+    }
+}
+
+impl RestoreError {
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::NotForUs => "use the identity of one of the recipients that it was made for",
+            Self::Read(_) => "try another copy of the backup",
+        }
+    }
+}

@@ -33,7 +33,7 @@ pub use secret::{Passphrase, Secret};
 pub use systemd::{CREDENTIAL, SystemdAsk};
 pub use tpm::{Bound, Tpm, TpmError};
 
-use std::io;
+use std::{future, io, panic};
 
 use age::DecryptError;
 
@@ -107,7 +107,9 @@ pub async fn unseal(sealed: &[u8], tpm: &Tpm, ask: &mut impl AskPassphrase) -> R
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
+        Err(error) if error.is_panic() => panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down, and this future with it.
+        Err(_) => future::pending().await,
     }
 }
 
