@@ -15,4 +15,5 @@ pub mod ports;
 pub mod problem;
 pub mod sighting;
 pub mod site;
+pub mod timeline;
 pub mod wire;

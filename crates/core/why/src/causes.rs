@@ -1,0 +1,59 @@
+//! The rows of the catalogue, by what they are about.
+
+pub(crate) mod address;
+pub(crate) mod content;
+pub(crate) mod identity;
+pub(crate) mod ignition;
+pub(crate) mod install;
+pub(crate) mod loader;
+pub(crate) mod otherwise;
+pub(crate) mod unlock;
+
+use faros_model::{
+    api::{ServiceState, ServiceStatus},
+    event::Event,
+};
+
+use crate::{case::Case, words};
+
+/// Events as evidence: the first and the latest of many, and how many there were.
+fn cited(case: &Case<'_>, events: &[&Event]) -> Vec<String> {
+    match events {
+        [] => vec![],
+        [only] => vec![case.cite(only)],
+        [first, last] => vec![case.cite(first), case.cite(last)],
+        [first, .., last] => vec![
+            case.cite(first),
+            format!("… {} in all, the latest:", words::times(events.len())),
+            case.cite(last),
+        ],
+    }
+}
+
+/// How long nothing was heard of the node, as evidence.
+fn silence(case: &Case<'_>) -> Option<String> {
+    let silent = words::took(case.silent_for()?);
+    let phase = case.phase.as_ref()?;
+    let awaited = crate::stand::awaited(phase.kind, &phase.name);
+    Some(format!("silent for {silent} since; awaited: {awaited}"))
+}
+
+/// The last thing heard of a node, and how long it has been silent since.
+fn last_and_silence(case: &Case<'_>) -> Vec<String> {
+    let last = case.last_sign().map(|event| case.cite(event));
+    last.into_iter().chain(silence(case)).collect()
+}
+
+/// A service that does not answer, as evidence.
+fn service_says(status: &ServiceStatus) -> String {
+    let state = match status.state {
+        ServiceState::Ready => "ready",
+        ServiceState::Waiting => "waiting",
+        ServiceState::Off => "switched off",
+        ServiceState::Failed => "failed",
+    };
+    words::with(
+        &format!("the service {} is {state} now", status.service.as_str()),
+        &status.reason,
+    )
+}

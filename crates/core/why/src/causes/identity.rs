@@ -1,0 +1,101 @@
+//! The machine is not who it should be, its clock is not, or the bastion was away.
+
+use faros_model::{
+    event::{Event, EventKind},
+    timeline::Confidence,
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::cited;
+use crate::{
+    case::Case,
+    catalogue::{Found, Rule},
+    facts::Facts as _,
+    words,
+};
+
+pub(crate) const RULES: &[Rule] = &[
+    Rule {
+        code: "identity-conflict",
+        confidence: Confidence::Certain,
+        means: "the machine is not the one it was, or two claim to be one; its boot session gets nothing more",
+        told_by: "`identity-conflict`",
+        next: "see which machine it is (`farosctl events --node {node}`); if the board was changed on purpose: `farosctl install {node}`, which wipes its disk, and power-cycle it",
+        find: identity_conflict,
+    },
+    Rule {
+        code: "clock-off",
+        confidence: Confidence::Possible,
+        means: "the node's clock is more than five minutes off, which spoils certificates and logs",
+        told_by: "`clock` in a report against the bastion's time",
+        next: "set the clock in the firmware setup of {node}; an empty battery on its board is the usual cause",
+        find: clock_off,
+    },
+    Rule {
+        code: "daemon-was-down",
+        confidence: Confidence::Likely,
+        means: "farosd was down in the present phase of the boot, so what the node asked for may have gone unanswered and unseen",
+        told_by: "`daemon-started` in the present phase",
+        next: "the node tries again by itself; if it does not within some minutes, power-cycle {node}",
+        find: daemon_was_down,
+    },
+];
+
+const FAR_OFF: SignedDuration = SignedDuration::from_mins(5);
+
+fn identity_conflict(case: &Case<'_>, _: &Rule) -> Option<Found> {
+    let events: Vec<&Event> = case
+        .own
+        .iter()
+        .copied()
+        .filter(|event| event.kind == EventKind::IdentityConflict)
+        .collect();
+    let last = events.last()?;
+    let summary = format!(
+        "the machine is not the one it was: its {} is {}, and was {}",
+        last.word("what"),
+        words::fact(last, "found"),
+        words::fact(last, "expected")
+    );
+    Some(Found::new(summary, cited(case, &events)))
+}
+
+fn clock_off(case: &Case<'_>, _: &Rule) -> Option<Found> {
+    let off = |event: &&Event| {
+        let clock: Timestamp = event.word("clock").parse().ok()?;
+        Some(clock.duration_since(event.at))
+    };
+    // The latest report counts: time service may have mended it.
+    let last = case.own.iter().rfind(|event| off(event).is_some())?;
+    let by = off(last)?;
+    (by.abs() > FAR_OFF).then(|| {
+        let way = if by.is_negative() { "behind" } else { "ahead" };
+        let summary = format!("the node's clock is {} {way}", words::took(by.abs()));
+        let evidence = format!("{}; its clock said {}", case.cite(last), last.word("clock"));
+        Found::new(summary, vec![evidence])
+    })
+}
+
+fn daemon_was_down(case: &Case<'_>, _: &Rule) -> Option<Found> {
+    case.phase.as_ref()?;
+    let is_about =
+        |event: &&Event| matches!(event.kind, EventKind::DaemonStarted | EventKind::DaemonStopping);
+    let events: Vec<&Event> = case.since_phase().filter(is_about).collect();
+    let started = events
+        .iter()
+        .rfind(|event| event.kind == EventKind::DaemonStarted)?;
+    let last = case.last_sign();
+    let spoke = last.is_some_and(|sign| sign.seq > started.seq);
+    let found = Found::new(
+        "farosd was down while the node was in its present phase, and what the node asked for meanwhile is lost",
+        cited(case, &events)
+            .into_iter()
+            .chain(super::silence(case))
+            .collect(),
+    );
+    Some(if spoke || !case.is_stalled() {
+        found.at(Confidence::Aside)
+    } else {
+        found
+    })
+}
