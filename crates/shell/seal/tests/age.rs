@@ -3,11 +3,9 @@
 use std::{
     error::Error,
     fs,
-    io::Write,
+    io::{Read, Write},
     path::Path,
     process::{Command, Stdio},
-    thread,
-    time::Duration,
 };
 
 use faros_seal::{
@@ -39,14 +37,22 @@ fn on_a_terminal(folder: &Path, command: &str, answers: &[&str]) -> Outcome {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    let mut keyboard = terminal.stdin.take().ok_or("no keyboard")?;
+    let (Some(mut keyboard), Some(mut screen)) = (terminal.stdin.take(), terminal.stdout.take()) else {
+        return Err("no keyboard or no screen".into());
+    };
+    let mut shown = Vec::new();
     for answer in answers {
-        // age throws away what was typed before it asked.
-        thread::sleep(Duration::from_millis(700));
+        while !shown.ends_with(b": ") {
+            let mut byte = [0];
+            screen.read_exact(&mut byte)?;
+            shown.extend(byte);
+        }
+        shown.clear();
         keyboard.write_all(format!("{answer}\n").as_bytes())?;
     }
-    let ended = terminal.wait_with_output()?;
-    assert!(ended.status.success(), "{ended:?}");
+    screen.read_to_end(&mut shown)?;
+    let ended = terminal.wait()?;
+    assert!(ended.success(), "{}", String::from_utf8_lossy(&shown));
     Ok(())
 }
 
