@@ -21,7 +21,7 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
-    /// Write the site file's JSON Schema and reference page anew, from the types.
+    /// Write what `docs/` has of the types anew: JSON Schema, reference page, events, causes.
     Schema {
         /// Compare instead of writing.
         #[arg(long)]

@@ -1,16 +1,19 @@
-//! The site file's JSON Schema and reference page, made from the wire types and checked in under `docs/`.
+//! What is made from types and tables and checked in under `docs/`: the site file's JSON Schema and reference
+//! page, the events, and the causes of a stall.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail};
 
-/// Writes the two files, or says which of them is not what the types say.
+/// Writes the files, or says which of them is not what the types say.
 pub(crate) fn run(check: bool) -> anyhow::Result<()> {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs");
     let schema = serde_json::to_string_pretty(&faros_site::json_schema())? + "\n";
     for (name, text) in [
         ("site.schema.json", schema),
         ("site-file.md", faros_site::reference_page()),
+        ("events.md", faros_why::pages::events()),
+        ("why.md", faros_why::pages::causes()),
     ] {
         let path = docs.join(name);
         if check {
@@ -29,7 +32,7 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn schema_and_reference_page_are_what_the_types_say() -> anyhow::Result<()> {
+    fn the_pages_are_what_the_types_say() -> anyhow::Result<()> {
         super::run(true)
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use faros_model::ids::{ContentName, Generation, HostName};
+use faros_model::ids::{ContentName, Generation, HostName, SessionId};
 
 /// Plan, apply and watch a Faros site.
 #[derive(Debug, Parser)]
@@ -16,6 +16,7 @@ use faros_model::ids::{ContentName, Generation, HostName};
   farosctl plan site.yaml           what would change, and for whom
   farosctl apply site.yaml          show the plan, ask, and carry it out
   farosctl watch                    follow the machines as they boot
+  farosctl why node-1               why a node does not get on, and what to do
 
 Exit codes: 0 done, 1 failed, 2 wrong command line, 3 the site file has problems,
 4 there are changes (plan --exit-code), 5 no daemon answers, 6 refused for safety,
@@ -121,6 +122,46 @@ pub(crate) enum Command {
         #[arg(long, value_name = "SEQ")]
         after: Option<u64>,
     },
+    /// Tell the story of a boot: what took how long, from its first packet on.
+    #[command(after_help = "Examples:
+  farosctl timeline                         every node's latest boot, side by side
+  farosctl timeline node-1                  one boot, with a bar
+  farosctl timeline node-1 --sessions       which boots there are
+  farosctl timeline node-1 --session boot-17
+  farosctl timeline node-1 --follow         as it happens
+  farosctl timeline --last 2 --svg boots.svg    a picture of the two latest boots of each
+  farosctl timeline node-1 --output json | jq '.spans[] | {kind, name, began, ended}'")]
+    Timeline {
+        /// The node; without it, all nodes.
+        #[arg(value_parser = host)]
+        node: Option<HostName>,
+        /// One boot session, such as boot-17; the latest, if none is named.
+        #[arg(long, value_parser = session, requires = "node", conflicts_with_all = ["last", "sessions"])]
+        session: Option<SessionId>,
+        /// List the node's boot sessions instead.
+        #[arg(long, requires = "node", conflicts_with_all = ["last", "svg", "follow"])]
+        sessions: bool,
+        /// So many of the latest boot sessions of each node.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        last: usize,
+        /// Write a picture to this file instead.
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+        /// Go on as the boot goes on, until interrupted.
+        #[arg(long, conflicts_with_all = ["svg", "session", "last"])]
+        follow: bool,
+    },
+    /// Say why a node does not get on: the likely causes, their evidence, and what to do.
+    #[command(after_help = "Examples:
+  farosctl why node-1
+  farosctl why node-1 --output json | jq -r '.causes[0].code'
+
+The page `why.md` of the documentation lists all causes.")]
+    Why {
+        /// The node.
+        #[arg(value_parser = host)]
+        node: HostName,
+    },
     /// Show past events.
     Events {
         /// Only this node.
@@ -192,6 +233,10 @@ pub(crate) enum ContentCommand {
 }
 
 fn host(text: &str) -> Result<HostName, String> {
+    text.parse().map_err(|why| format!("`{text}` {why}"))
+}
+
+fn session(text: &str) -> Result<SessionId, String> {
     text.parse().map_err(|why| format!("`{text}` {why}"))
 }
 

@@ -5,6 +5,7 @@ mod content;
 mod outcome;
 mod screens;
 mod site;
+mod story;
 mod watch;
 
 use std::process::ExitCode;
@@ -54,6 +55,22 @@ async fn run(args: Args) -> Result<Done, Error> {
         }),
         Command::Watch { node, after } => watch::watch(&client, node, after, json).await,
         Command::Events { node, after, limit } => watch::events(&client, node, after, limit, json).await,
+        Command::Timeline {
+            node,
+            session,
+            sessions,
+            last,
+            svg,
+            follow,
+        } => match (node, sessions, follow) {
+            (Some(node), true, _) => story::sessions(&client, &node, json).await,
+            (node, _, true) => story::follow(&client, node.as_ref(), json).await,
+            (node, ..) => {
+                let wanted = story::Wanted { node, session, last };
+                story::timeline(&client, &wanted, svg.as_deref(), json).await
+            }
+        },
+        Command::Why { node } => story::why(&client, &node, json).await,
         Command::Content { command } => match command {
             ContentCommand::Add { path, name } => content::add(&client, &path, name, json).await,
             ContentCommand::List => {

@@ -135,6 +135,11 @@ impl<'a> Case<'a> {
             .filter(move |event| event.node.as_ref() == Some(node))
     }
 
+    /// The latest event of this kind, whoever it is about.
+    pub(crate) fn last_of_all(&self, kind: EventKind) -> Option<&'a Event> {
+        self.known.events.iter().rfind(|event| event.kind == kind)
+    }
+
     /// Events of whomever, not older than this.
     pub(crate) fn within(&self, time: SignedDuration) -> impl DoubleEndedIterator<Item = &'a Event> {
         let now = self.now();

@@ -1,11 +1,14 @@
-//! Shows timelines: one as text with a bar, several side by side as text, and any number as a picture.
+//! Shows what was found: a timeline as text with a bar, several side by side, any number as a picture; and
+//! the causes of a stall as text.
 
+mod causes;
 mod svg;
 mod text;
 
 use faros_model::timeline::{Span, SpanKind};
 
 pub use self::{
+    causes::causes,
     svg::svg,
     text::{side_by_side, text},
 };
@@ -38,4 +41,22 @@ fn label(span: &Span) -> String {
         (Some(bytes), None) => format!("{what}, {}", words::size(bytes)),
         (None, _) => what,
     }
+}
+
+/// Text in lines of at most `width` columns; a word that is longer has a line of its own.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else { break };
+        let length = line.chars().count();
+        if length > 0 && length + 1 + word.chars().count() > width {
+            lines.push(word.to_owned());
+        } else {
+            if length > 0 {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines
 }

@@ -44,7 +44,7 @@ pub(crate) fn wait(kind: SpanKind, name: &str) -> Wait {
         SpanKind::Kernel => ("the end of the kernel", 5, 120),
         SpanKind::Initramfs => ("the end of the initramfs", 10, 120),
         SpanKind::SystemStart => ("its first report", 40, 180),
-        SpanKind::Ignition => ("the fetch of its Ignition config", 10, 90),
+        SpanKind::Ignition => ("its word that it has its Ignition config", 10, 90),
         SpanKind::Stage => {
             let own = STAGES.iter().find(|(stage, ..)| *stage == name);
             let (usual, patience) = own.map_or((30, 180), |(_, usual, patience)| (*usual, *patience));

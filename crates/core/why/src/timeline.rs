@@ -69,7 +69,11 @@ pub fn timeline(recorded: &Recorded<'_>) -> Option<Timeline> {
     let marks = recorded.events.iter().filter(in_its_time);
     let marks =
         marks.filter(|event| (first.seq..=last.seq).contains(&event.seq) || (open && event.seq > first.seq));
-    let marks: Vec<Mark> = marks.filter_map(mark).collect();
+    let mut marks: Vec<Mark> = marks.filter_map(mark).collect();
+    // That a service is ready is news only after it was not.
+    let failed = marks.iter().find(|mark| mark.kind == EventKind::ServiceFailed);
+    let failed = failed.map_or(u64::MAX, |mark| mark.seq);
+    marks.retain(|mark| mark.kind != EventKind::ServiceReady || mark.seq > failed);
     let last_alarm = marks.iter().filter(|mark| mark.alarm).map(|mark| mark.at).max();
     let ended = ended.max(last_alarm.unwrap_or(ended));
     Some(Timeline {

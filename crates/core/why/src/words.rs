@@ -170,7 +170,7 @@ pub(crate) fn message(event: &Event) -> &str {
 }
 
 /// What, and why if somebody says why.
-pub(crate) fn with(what: &str, why: &str) -> String {
+pub fn with(what: &str, why: &str) -> String {
     if why.is_empty() {
         what.to_owned()
     } else {

@@ -17,8 +17,9 @@ use faros_model::{
     },
     content::ContentEntry,
     event::Event,
-    ids::{ContentName, Generation, HostName},
+    ids::{ContentName, Generation, HostName, SessionId},
     problem::Problems,
+    timeline::{Diagnosis, SessionInfo, Timeline},
 };
 use http_body_util::{BodyExt as _, Full, combinators::BoxBody};
 use hyper::{Method, Request, StatusCode, body::Incoming};
@@ -127,6 +128,27 @@ impl Client {
         let request = ArmRequest { by: by.to_owned() };
         let changed: Changed = self.json(Method::POST, &path, Some(&request)).await?;
         Ok(changed.changed)
+    }
+
+    /// Boot sessions of a node, latest first.
+    pub async fn sessions(&self, node: &HostName) -> Result<Vec<SessionInfo>, ClientError> {
+        self.get(&format!("/v1/nodes/{node}/sessions")).await
+    }
+
+    /// The story of a boot session of a node; of its latest, if none is named.
+    pub async fn timeline(
+        &self,
+        node: &HostName,
+        session: Option<SessionId>,
+    ) -> Result<Timeline, ClientError> {
+        let query = session.map(|session| format!("?session={session}"));
+        let query = query.unwrap_or_default();
+        self.get(&format!("/v1/nodes/{node}/timeline{query}")).await
+    }
+
+    /// Why a node stands where it stands.
+    pub async fn why(&self, node: &HostName) -> Result<Diagnosis, ClientError> {
+        self.get(&format!("/v1/nodes/{node}/why")).await
     }
 
     /// Leased addresses.

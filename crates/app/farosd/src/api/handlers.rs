@@ -20,6 +20,7 @@ use faros_model::{
     event::{Event, EventKind},
     ids::{ContentName, Generation, HostName},
     problem::Problems,
+    timeline::{Diagnosis, SessionInfo, Timeline},
 };
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
@@ -28,7 +29,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Route, events, openapi};
+use super::{Route, events, openapi, story};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
@@ -54,6 +55,9 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "get", path: "/v1/nodes", summary: "Where each node is in its life", takes: None, gives: of::<Vec<NodeStatus>>, media: JSON, handler: get(nodes) },
         Route { method: "post", path: "/v1/nodes/{name}/arm", summary: "Have a node's next network boot install it", takes: Some(of::<ArmRequest>), gives: of::<Changed>, media: JSON, handler: post(arm) },
         Route { method: "post", path: "/v1/nodes/{name}/disarm", summary: "Have a node boot its own disk", takes: Some(of::<ArmRequest>), gives: of::<Changed>, media: JSON, handler: post(disarm) },
+        Route { method: "get", path: "/v1/nodes/{name}/sessions", summary: "Boot sessions of a node, latest first", takes: None, gives: of::<Vec<SessionInfo>>, media: JSON, handler: get(story::sessions) },
+        Route { method: "get", path: "/v1/nodes/{name}/timeline", summary: "The story of a boot session; query: session, by default the latest", takes: None, gives: of::<Timeline>, media: JSON, handler: get(story::timeline) },
+        Route { method: "get", path: "/v1/nodes/{name}/why", summary: "Why a node stands where it stands: causes, most likely first", takes: None, gives: of::<Diagnosis>, media: JSON, handler: get(story::why) },
         Route { method: "get", path: "/v1/leases", summary: "Leased addresses", takes: None, gives: of::<Vec<LeaseInfo>>, media: JSON, handler: get(leases) },
         Route { method: "get", path: "/v1/discovered", summary: "Machines that are not in the site file", takes: None, gives: of::<Vec<Discovered>>, media: JSON, handler: get(discovered) },
         Route { method: "get", path: "/v1/events", summary: "Events, one object a line; query: after, follow, node, session, limit", takes: None, gives: of::<Event>, media: NDJSON, handler: get(events::events) },
@@ -227,15 +231,10 @@ async fn set_armed(
     Asked(request): Asked<ArmRequest>,
     armed: bool,
 ) -> Result<Json<Changed>, Refusal> {
-    let unknown = || {
-        Refusal::of(failure(
-            "not-found",
-            format!("there is no node {name}"),
-            "`farosctl nodes` lists them",
-        ))
-    };
+    let intent = shared.intent();
+    let unknown = || story::no_such_node(intent.as_ref().map(|intent| &intent.site), &name);
     let node: HostName = name.parse().map_err(|_| unknown())?;
-    let intent = shared.intent().ok_or_else(unknown)?;
+    let intent = intent.as_ref().ok_or_else(unknown)?;
     let known = intent.site.nodes.get(&node).ok_or_else(unknown)?;
     let (store, by) = (&shared.store, request.by.clone());
     let changed = if armed {

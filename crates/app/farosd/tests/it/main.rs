@@ -5,4 +5,5 @@ mod kill;
 mod netboot;
 mod sockets;
 mod start;
+mod story;
 mod world;

@@ -7,10 +7,10 @@ use faros_model::{api::ServiceState, event::EventKind};
 use crate::world::{Namespace, Outcome, SITE, World};
 
 /// A machine on the bastion's LAN.
-struct Machine(Namespace);
+pub(crate) struct Machine(pub(crate) Namespace);
 
 impl Machine {
-    fn plug(world: &World, mac: &str) -> anyhow::Result<Self> {
+    pub(crate) fn plug(world: &World, mac: &str) -> anyhow::Result<Self> {
         let own = Namespace::new()?;
         world.net.ip(&format!(
             "link add lan0 type veth peer name eth0 address {mac} netns {}",
@@ -25,7 +25,7 @@ impl Machine {
     }
 
     /// The status of an HTTP answer, and its text.
-    fn http(&self, words: &str) -> anyhow::Result<(u16, String)> {
+    pub(crate) fn http(&self, words: &str) -> anyhow::Result<(u16, String)> {
         let said = self
             .0
             .output(&format!("curl -s -m 10 -w %{{http_code}} {words}"))?;

@@ -4,7 +4,6 @@ use faros_model::{
     event::{Event, EventKind},
     timeline::{Confidence, SpanKind},
 };
-use jiff::SignedDuration;
 
 use super::{cited, last_and_silence, service_says};
 use crate::{
@@ -127,16 +126,19 @@ fn refusals<'a>(case: &Case<'a>) -> Vec<&'a Event> {
 
 fn locked_down(case: &Case<'_>, _: &Rule) -> Option<Found> {
     let refusals = refusals(case);
-    let stopped = case
-        .known
-        .events
-        .iter()
-        .rfind(|event| event.kind == EventKind::UnlockLockdown);
+    let stopped = case.last_of_all(EventKind::UnlockLockdown);
     let concerns = (waits(case) && case.unlocks_by_tang()) || !refusals.is_empty();
-    (case.known.lockdown && concerns).then(|| {
+    // The record may be shorter than the lockdown.
+    let lifted = case
+        .last_of_all(EventKind::UnlockLockdownLifted)
+        .map_or(0, |event| event.seq);
+    let told = refusals
+        .last()
+        .is_some_and(|last| last.word("reason") == "locked-down" && last.seq > lifted);
+    ((case.known.lockdown && concerns) || told).then(|| {
         let mut evidence = vec![match stopped {
             Some(event) => case.cite(event),
-            None => "the lockdown is on".to_owned(),
+            None => "the lockdown is on, and was begun longer ago than the record goes back".to_owned(),
         }];
         evidence.extend(cited(case, &refusals));
         let why = stopped.map_or("", |event| event.word("reason"));
@@ -182,10 +184,8 @@ fn refused_otherwise(case: &Case<'_>, rule: &Rule) -> Option<Found> {
     let has_row = RULES
         .iter()
         .any(|row| row.code != rule.code && row.code.strip_prefix("unlock-") == Some(word));
-    // A lockdown that is over is the cause of nothing: the node asks again.
-    let over = word == "locked-down"
-        && (case.known.lockdown || case.now().duration_since(last.at) < SignedDuration::from_mins(1));
-    (!has_row && !over).then(|| {
+    // A lockdown has a row of its own; one that is over is the cause of nothing, for the node asks again.
+    (!has_row && word != "locked-down").then(|| {
         let summary = words::with("the node is refused help to unlock", words::message(last));
         Found::new(summary, cited(case, &refusals))
     })

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use faros_model::timeline::{HowFar, Span, SpanKind, Timeline};
 use jiff::{SignedDuration, Timestamp};
 
-use super::label;
+use super::{label, wrap};
 use crate::words;
 
 /// Columns of the offset, of the duration, and between columns.
@@ -225,22 +225,4 @@ fn draw(timeline: &Timeline, span: &Span, width: usize) -> String {
     };
     let filled = to.saturating_sub(from).max(1);
     format!("{}{}", " ".repeat(from), sign.repeat(filled))
-}
-
-/// Text in lines of at most `width` columns; a word that is longer has a line of its own.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let Some(line) = lines.last_mut() else { break };
-        let length = line.chars().count();
-        if length > 0 && length + 1 + word.chars().count() > width {
-            lines.push(word.to_owned());
-        } else {
-            if length > 0 {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }

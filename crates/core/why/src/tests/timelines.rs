@@ -247,8 +247,8 @@ fn a_phase_that_outlasts_the_daemon_keeps_its_name_if_its_end_bears_it_out() {
                                  some time in it, and was started again
                15.0 s    16.0 s  system starts, begin not seen                     ========
                15.0 s              farosd started
-               31.0 s     1.0 s  Ignition, so far; awaited: the fetch of                   =
-                                 its Ignition config
+               31.0 s     1.0 s  Ignition, so far; awaited: its word that                  =
+                                 it has its Ignition config
                31.0 s              reports that its system is up
         "]],
     );
@@ -280,8 +280,8 @@ fn a_hole_in_the_record_is_shown() {
                                  numbers of events are missing
                12.0 s     0.0 s  not recorded: the bastion's clock was set        ?
                                  back by 19.0 s
-               12.0 s    20.0 s  Ignition, so far; awaited: the fetch of          =========
-                                 its Ignition config
+               12.0 s    20.0 s  Ignition, so far; awaited: its word that         =========
+                                 it has its Ignition config
                12.0 s              is given its Ignition config
                31.0 s     0.0 s  system starts, begin not seen                             =
                31.0 s     0.0 s  Ignition, no end seen                                     =

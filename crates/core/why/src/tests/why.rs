@@ -20,6 +20,7 @@ const FAULTS: &[(Fault, &str)] = &[
     // The story before, and the story after.
     (("never-seen", "", 600.0, "1 - generation-accepted generation=1\n2 ~ node-armed by=root"), ""),
     (("never-seen", "", 600.0, ""), ""),
+    (("never-seen", "no-image", 600.0, "2 ~ node-armed by=root"), ""),
     (("wrong-mac", "stranger:590", 600.0, "2 ~ node-armed by=root"), ""),
     (("never-seen", "stranger:590", 9000.0, "2 ~ node-armed by=root"), ""),
     (("ignored-mac", "ignored", 600.0, "2 ~ node-armed by=root"), ""),
@@ -90,6 +91,8 @@ const FAULTS: &[(Fault, &str)] = &[
     (("disk-boot-silent", "not-armed", 900.0, "0 /4 installed\n60 firmware-has\n68 told-disk"), ""),
     (("unlock-not-asked", "not-armed", 400.0, INSTALLED), "120 system-has"),
     (("locked-down", "lockdown", 200.0, INSTALLED), "100 - unlock-lockdown by=root reason=theft\n120 system-has\n121 unlock-refused reason=locked-down key=k address=192.168.8.11"),
+    (("locked-down", "not-armed", 200.0, INSTALLED), "120 system-has\n121 unlock-refused reason=locked-down key=k address=192.168.8.11"),
+    (("on-its-way", "not-armed", 170.0, INSTALLED), "120 system-has\n121 unlock-refused reason=locked-down key=k address=192.168.8.11\n150 - unlock-lockdown-lifted by=root"),
     (("unlock-unknown-machine", "not-armed", 200.0, INSTALLED), "120 system-has\n121 - unlock-refused reason=unknown-machine key=k address=192.168.8.200"),
     (("unlock-wrong-mac", "not-armed", 200.0, INSTALLED), "120 system-has\n121 unlock-refused reason=wrong-mac key=k address=192.168.8.11"),
     (("unlock-not-booting", "not-armed", 200.0, INSTALLED), "120 ~ system-has\n121 ~ unlock-refused reason=not-booting key=k address=192.168.8.11"),
@@ -185,4 +188,55 @@ fn a_cause_says_what_it_is_told_by_and_what_to_do() {
           ],
           "next": "look for loss between node-1 and the bastion: cable, port, duplex (`ethtool`), MTU; `farosctl timeline node-1` shows the rates"
         }"#]].assert_eq(&serde_json::to_string_pretty(&causes[0]).unwrap());
+}
+
+#[test]
+fn an_answer_fits_the_terminal() {
+    let events = events(
+        "0 firmware-has
+         2 loader-sent
+         6 loader-has
+         8 told-install
+         9 - daemon-stopping reason=signal
+         30 - daemon-started version=1
+         31 - rogue-dhcp-server server=192.168.8.66 seenBy=offer
+         32 transfer-failed name=debian-13/initramfs.img bytes=1048576 of=39044657 reason=reset
+         36 transfer-failed name=debian-13/initramfs.img bytes=1048576 of=39044657 reason=reset
+         40 transfer-failed name=debian-13/initramfs.img bytes=1048576 of=39044657 reason=reset",
+    );
+    let world = World::new(&events);
+    let diagnosis = faros_model::timeline::Diagnosis {
+        node: world.status.name.clone(),
+        at: at(60.0),
+        phase: world.status.phase,
+        since: Some(at(0.0)),
+        armed: true,
+        session: world.status.session,
+        causes: world.why(at(60.0), &events),
+    };
+    let text = crate::draw::causes(&diagnosis, 80);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    expect_test::expect![[r"
+        node-1  netbooting for 1 m 00 s, armed
+
+        transfer-fails (likely)
+          debian-13/initramfs.img does not get through to the node: reset
+
+          told by
+            event 14, 28 s ago: has 1.0 MiB of 37.2 MiB of debian-13/initramfs.img,
+              and no more: reset
+            … 3 times in all, the latest:
+            event 16, 20 s ago: has 1.0 MiB of 37.2 MiB of debian-13/initramfs.img,
+              and no more: reset
+
+          next
+            look for loss between node-1 and the bastion: cable, port, duplex
+            (`ethtool`), MTU; `farosctl timeline node-1` shows the rates
+
+        less likely, or beside it
+          daemon-was-down: farosd was down while the node was in its present phase,
+            and what the node asked for meanwhile is lost
+          second-dhcp-server: another DHCP server, 192.168.8.66, answers on this LAN
+    "]]
+    .assert_eq(&text);
 }

@@ -65,7 +65,7 @@ pub(super) fn find(events: &[Event], first: &Event, last: &Event, now: Option<Ti
                 let why = "farosd ended without a word some time in it, and was started again";
                 Some(hole(before, event, false, why.to_owned()))
             }
-            (_, _, Some(before)) if event.seq - before.seq > JUMP => {
+            (_, _, Some(before)) if event.seq.saturating_sub(before.seq) > JUMP => {
                 let why = "the record has a hole: numbers of events are missing";
                 Some(hole(before, event, false, why.to_owned()))
             }

@@ -1,0 +1,146 @@
+//! The story of a boot, and why a node does not get on, as the API tells them.
+
+use faros_model::{
+    api::ServiceState,
+    ids::HostName,
+    timeline::{HowFar, SpanKind},
+};
+
+use crate::{
+    netboot::Machine,
+    world::{Outcome, SITE, World, refusal},
+};
+
+const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
+const IGNITION: &str = "http://192.168.8.1:8080/ignition/node-1";
+const REPORT: &str = "http://192.168.8.1:8080/report/node-1";
+
+fn node() -> anyhow::Result<HostName> {
+    "node-1".parse().map_err(anyhow::Error::msg)
+}
+
+/// The code of the first cause.
+async fn first(world: &World) -> anyhow::Result<String> {
+    let diagnosis = world.client().why(&node()?).await?;
+    let first = diagnosis.causes.into_iter().next();
+    Ok(first.map(|cause| cause.code).unwrap_or_default())
+}
+
+/// A bastion, and a machine with the node's MAC and address.
+async fn booting() -> anyhow::Result<(World, Machine)> {
+    let mut world = World::without_interface()?;
+    let machine = Machine::plug(&world, "52:54:00:08:00:01")?;
+    world.start().await?;
+    world.apply(SITE).await?;
+    world.all_are(ServiceState::Ready).await?;
+    let address = world.client().nodes().await?[0].address;
+    machine.0.ip(&format!("address add {address}/24 dev eth0"))?;
+    Ok((world, machine))
+}
+
+fn report(machine: &Machine, facts: &str) -> Outcome {
+    let (status, _) = machine.http(&format!("-d {{{facts}}} {REPORT}"))?;
+    anyhow::ensure!(status == 204, "the report is answered {status}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_boot_is_told_and_what_stops_it_is_named() -> Outcome {
+    let (world, machine) = booting().await?;
+    assert_eq!(
+        refusal(world.client().timeline(&node()?, None).await)?,
+        "not-found"
+    );
+    assert!(world.client().sessions(&node()?).await?.is_empty());
+    assert_eq!(first(&world).await?, "never-seen");
+
+    // It asks for its script, and there is no image.
+    assert_eq!(machine.http(BOOT)?.0, 200);
+    assert_eq!(first(&world).await?, "image-missing");
+
+    assert_eq!(machine.http(IGNITION)?.0, 200);
+    report(&machine, r#""report":"ignition-fetched""#)?;
+    report(&machine, r#""report":"stage","stage":"disk","state":"started""#)?;
+    report(
+        &machine,
+        r#""report":"failed","stage":"disk","code":"disk-missing","message":"none""#,
+    )?;
+    let diagnosis = world.client().why(&node()?).await?;
+    let cause = &diagnosis.causes[0];
+    assert_eq!(cause.code, "disk-missing");
+    assert!(cause.evidence[0].contains("event "), "{cause:?}");
+
+    let told = world.client().timeline(&node()?, None).await?;
+    assert_eq!((told.reached, told.open), (HowFar::Failed, false));
+    assert!(told.reason.contains("disk-missing"), "{}", told.reason);
+    let kinds: Vec<SpanKind> = told.spans.iter().map(|span| span.kind).collect();
+    assert!(
+        kinds.ends_with(&[SpanKind::Ignition, SpanKind::Stage]),
+        "{kinds:?}"
+    );
+
+    // It starts over: another session, and the old one is still there to be told.
+    assert_eq!(machine.http(BOOT)?.0, 200);
+    let sessions = world.client().sessions(&node()?).await?;
+    assert_eq!(sessions.len(), 2, "{sessions:?}");
+    assert_eq!(sessions[1].session, told.session);
+    assert!(sessions[0].latest && !sessions[1].latest);
+    let again = world.client().timeline(&node()?, Some(told.session)).await?;
+    assert_eq!(again.spans, told.spans);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_timeline_has_a_hole_where_the_daemon_was_killed() -> Outcome {
+    let (mut world, machine) = booting().await?;
+    assert_eq!(machine.http(BOOT)?.0, 200);
+    assert_eq!(machine.http(IGNITION)?.0, 200);
+    report(&machine, r#""report":"ignition-fetched""#)?;
+    report(&machine, r#""report":"stage","stage":"disks","state":"started""#)?;
+    // What is asked for is on disk by the time it is answered.
+    world.client().timeline(&node()?, None).await?;
+    world.kill().await?;
+    world.start().await?;
+    world.all_are(ServiceState::Ready).await?;
+    report(&machine, r#""report":"stage","stage":"root","state":"started""#)?;
+
+    let told = world.client().timeline(&node()?, None).await?;
+    let phases: Vec<_> = told.spans.iter().filter(|span| !span.inside).collect();
+    let kinds: Vec<SpanKind> = phases.iter().map(|span| span.kind).collect();
+    assert!(
+        kinds.ends_with(&[
+            SpanKind::Stage,
+            SpanKind::Down,
+            SpanKind::Unknown,
+            SpanKind::Stage
+        ]),
+        "{kinds:?}"
+    );
+    let [.., disks, _, _, root] = phases.as_slice() else {
+        anyhow::bail!("{phases:?}");
+    };
+    assert!(!disks.end_seen && disks.name == "disks", "{disks:?}");
+    assert!(root.begin_seen && root.name == "root", "{root:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_name_that_is_nearly_a_node_s_is_met_with_the_node_s() -> Outcome {
+    let world = World::serving().await?;
+    let wrong: HostName = "node-l".parse().map_err(anyhow::Error::msg)?;
+    for result in [
+        world.client().why(&wrong).await.map(drop),
+        world.client().timeline(&wrong, None).await.map(drop),
+        world.client().sessions(&wrong).await.map(drop),
+        world.client().set_armed(&wrong, true, "tester").await.map(drop),
+    ] {
+        match result {
+            Err(faros_client::ClientError::Refused(failure)) => {
+                assert_eq!(failure.code, "not-found");
+                assert_eq!(failure.hint, "did you mean `node-1`?");
+            }
+            other => anyhow::bail!("{other:?}"),
+        }
+    }
+    Ok(())
+}
