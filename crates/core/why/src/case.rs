@@ -135,6 +135,11 @@ impl<'a> Case<'a> {
             .filter(move |event| event.node.as_ref() == Some(node))
     }
 
+    /// Whether the machine was ever heard of.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.history().any(|event| is_sign_of_life(event.kind))
+    }
+
     /// The latest event of this kind, whoever it is about.
     pub(crate) fn last_of_all(&self, kind: EventKind) -> Option<&'a Event> {
         self.known.events.iter().rfind(|event| event.kind == kind)

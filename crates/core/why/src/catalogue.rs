@@ -8,7 +8,7 @@ use faros_model::timeline::Confidence;
 
 use crate::{
     case::Case,
-    causes::{address, content, identity, ignition, install, loader, otherwise, unlock},
+    causes::{absent, address, content, identity, ignition, install, loader, otherwise, unlock},
 };
 
 /// One cause.
@@ -68,4 +68,5 @@ pub(crate) fn causes() -> impl Iterator<Item = &'static Rule> {
         .chain(content::RULES)
         .chain(loader::RULES)
         .chain(address::RULES)
+        .chain(absent::RULES)
 }

@@ -1,5 +1,6 @@
 //! The rows of the catalogue, by what they are about.
 
+pub(crate) mod absent;
 pub(crate) mod address;
 pub(crate) mod content;
 pub(crate) mod identity;

@@ -43,10 +43,16 @@ fn label(span: &Span) -> String {
     }
 }
 
-/// Text in lines of at most `width` columns; a word that is longer has a line of its own.
+/// Text without control characters: what a node says of itself is not for a terminal, or an XML reader, to obey.
+fn harmless(text: &str) -> String {
+    let visible = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(visible).collect()
+}
+
+/// Harmless text in lines of at most `width` columns; a word that is longer has a line of its own.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
-    for word in text.split(' ') {
+    for word in harmless(text).split(' ') {
         let Some(line) = lines.last_mut() else { break };
         let length = line.chars().count();
         if length > 0 && length + 1 + word.chars().count() > width {

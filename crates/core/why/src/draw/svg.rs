@@ -3,6 +3,8 @@
 //! One file that needs nothing else: no script, no font, no style from elsewhere. It is readable on light and on
 //! dark ground; colors say what a phase is, and words say it again wherever they fit, and on hovering.
 
+mod hues;
+
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use faros_model::{
@@ -11,83 +13,20 @@ use faros_model::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use super::label;
+use self::hues::{HUES, hue, legend};
+use super::{harmless, label};
 use crate::words;
 
 const WIDTH: f64 = 1080.0;
 const LEFT: f64 = 132.0;
 const RIGHT: f64 = 28.0;
 const TOP: f64 = 74.0;
-const LANE: f64 = 62.0;
+const LANE: f64 = 68.0;
 const BAR: f64 = 26.0;
 const INNER: f64 = 7.0;
 
 /// About the width of a letter at the size of the labels.
 const LETTER: f64 = 5.9;
-
-/// What is drawn in one color.
-struct Hue {
-    class: &'static str,
-    name: &'static str,
-    fill: &'static str,
-    kinds: &'static [SpanKind],
-}
-
-const HUES: &[Hue] = &[
-    Hue {
-        class: "fw",
-        name: "firmware, loader",
-        fill: "#7c8aa0",
-        kinds: &[SpanKind::Firmware, SpanKind::Loader, SpanKind::Script],
-    },
-    Hue {
-        class: "tx",
-        name: "transfer",
-        fill: "#2f7fd6",
-        kinds: &[
-            SpanKind::LoaderTransfer,
-            SpanKind::Kernel,
-            SpanKind::Initramfs,
-            SpanKind::Content,
-        ],
-    },
-    Hue {
-        class: "os",
-        name: "system starts",
-        fill: "#1f9c95",
-        kinds: &[SpanKind::SystemStart, SpanKind::Start],
-    },
-    Hue {
-        class: "ig",
-        name: "Ignition",
-        fill: "#8a63d2",
-        kinds: &[SpanKind::Ignition],
-    },
-    Hue {
-        class: "in",
-        name: "install",
-        fill: "#c9861a",
-        kinds: &[SpanKind::Stage, SpanKind::Between],
-    },
-    Hue {
-        class: "rb",
-        name: "reboot, disk boot",
-        fill: "#a8766a",
-        kinds: &[SpanKind::Reboot, SpanKind::DiskBoot],
-    },
-    Hue {
-        class: "un",
-        name: "unlock",
-        fill: "#3f9a3a",
-        kinds: &[SpanKind::Unlock],
-    },
-    Hue {
-        class: "no",
-        name: "not recorded, not seen",
-        fill: "url(#hole)",
-        kinds: &[SpanKind::Down, SpanKind::Unknown],
-    },
-];
 
 const STYLE: &str = "
   text { font: 12px system-ui, -apple-system, 'Segoe UI', 'DejaVu Sans', Helvetica, Arial, sans-serif; fill: #1c2430; }
@@ -270,6 +209,14 @@ fn draw_row(body: &mut String, axis: &Axis, row: &Row<'_>, top: f64) {
         bar + 30.0,
         words::took(total)
     );
+    for pair in row.timelines.windows(2) {
+        let (from, to) = (axis.x(pair[0].ended), axis.x(pair[1].began));
+        let y = bar + BAR / 2.0;
+        let _ = writeln!(
+            body,
+            "<line class=\"rule\" x1=\"{from:.1}\" y1=\"{y:.1}\" x2=\"{to:.1}\" y2=\"{y:.1}\" stroke-dasharray=\"2 4\"/>"
+        );
+    }
     for timeline in &row.timelines {
         for span in timeline.spans.iter().filter(|span| !span.inside) {
             draw_span(body, axis, span, bar, BAR);
@@ -295,24 +242,35 @@ fn draw_row(body: &mut String, axis: &Axis, row: &Row<'_>, top: f64) {
     }
 }
 
-/// How it ended: a green tick for a node that started, a red cross for one that failed.
+/// How it ended: in words, and with a green post if the node started, a red one if it failed.
 fn draw_end(body: &mut String, axis: &Axis, timeline: &Timeline, bar: f64) {
-    let (class, text) = match timeline.reached {
-        HowFar::Started => ("end", "started"),
-        HowFar::Failed => ("alarm", "failed"),
-        _ => return,
+    let post = match timeline.reached {
+        HowFar::Started => Some("end"),
+        HowFar::Failed => Some("alarm"),
+        _ => None,
     };
-    let x = axis.x(timeline.ended);
+    let (from, to) = (axis.x(timeline.began), axis.x(timeline.ended));
+    if let Some(class) = post {
+        let _ = writeln!(
+            body,
+            "<rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"4\" height=\"{:.1}\" rx=\"2\"/>",
+            to - 1.0,
+            bar - 4.0,
+            BAR + 8.0
+        );
+    }
+    let state = if timeline.open { ", goes on" } else { "" };
+    let text = format!("{}, {}{state}", timeline.reached, words::took(timeline.took()));
+    // At the end of a long bar, at the begin of a short one near the left edge.
+    let (x, anchor) = if count(text.len()) * LETTER > to - LEFT {
+        (from, "start")
+    } else {
+        (to + 3.0, "end")
+    };
     let _ = writeln!(
         body,
-        "<rect class=\"{class}\" x=\"{:.1}\" y=\"{:.1}\" width=\"4\" height=\"{:.1}\" rx=\"2\"/>\
-         <text class=\"soft\" x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{text}, {}</text>",
-        x - 1.0,
-        bar - 4.0,
-        BAR + 8.0,
-        x + 3.0,
-        bar + BAR + 18.0,
-        words::took(timeline.took())
+        "<text class=\"soft\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{text}</text>",
+        bar + BAR + INNER + 16.0
     );
 }
 
@@ -361,57 +319,9 @@ fn draw_box(body: &mut String, axis: &Axis, span: &Span, class: &str, y: f64, he
     );
 }
 
-fn hue(kind: SpanKind) -> &'static Hue {
-    let own = HUES.iter().find(|hue| hue.kinds.contains(&kind));
-    own.unwrap_or(&HUES[HUES.len() - 1])
-}
-
-/// The names of the colors that are used; the place below them.
-fn legend(body: &mut String, timelines: &[Timeline], top: f64) -> f64 {
-    let spans = || timelines.iter().flat_map(|timeline| &timeline.spans);
-    let used = HUES
-        .iter()
-        .filter(|hue| spans().any(|span| hue.kinds.contains(&span.kind)))
-        .map(|hue| (hue.class, hue.name));
-    let silent = spans().any(|span| span.kind == SpanKind::Silence);
-    let alarm = timelines
-        .iter()
-        .any(|timeline| timeline.marks.iter().any(|mark| mark.alarm));
-    let rest = [(silent, "quiet", "silent"), (alarm, "alarm", "alarm")];
-    let rest = rest.into_iter().filter(|(is_used, ..)| *is_used);
-    let (mut x, mut y) = (LEFT, top);
-    for (class, name) in used.chain(rest.map(|(_, class, name)| (class, name))) {
-        let width = 22.0 + count(name.len()) * LETTER + 16.0;
-        if x + width > WIDTH - RIGHT {
-            (x, y) = (LEFT, y + 22.0);
-        }
-        let sign = match class {
-            "alarm" => format!(
-                "<path class=\"alarm\" d=\"M{:.1} {:.1}h11l-5.5 9z\"/>",
-                x,
-                y - 9.0
-            ),
-            "quiet" => format!(
-                "<rect class=\"quiet\" x=\"{x:.1}\" y=\"{:.1}\" width=\"14\" height=\"4\" rx=\"1\"/>",
-                y - 5.0
-            ),
-            _ => format!(
-                "<rect class=\"{class}\" x=\"{x:.1}\" y=\"{:.1}\" width=\"14\" height=\"11\" rx=\"2.5\"/>",
-                y - 10.0
-            ),
-        };
-        let _ = writeln!(
-            body,
-            "{sign}<text class=\"soft\" x=\"{:.1}\" y=\"{y:.1}\">{name}</text>",
-            x + 20.0
-        );
-        x += width;
-    }
-    y
-}
-
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
+    harmless(text)
+        .replace('&', "&amp;")
         .replace('<', "&lt;")
         .replace('>', "&gt;")
         .replace('"', "&quot;")

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use faros_model::timeline::{HowFar, Span, SpanKind, Timeline};
 use jiff::{SignedDuration, Timestamp};
 
-use super::{label, wrap};
+use super::{harmless, label, wrap};
 use crate::words;
 
 /// Columns of the offset, of the duration, and between columns.
@@ -124,7 +124,7 @@ fn short(span: &Span) -> String {
 fn head(timeline: &Timeline) -> String {
     let took = words::took(timeline.took());
     let state = match (timeline.reached, timeline.open) {
-        (HowFar::Failed, _) => words::with("FAILED", &timeline.reason),
+        (HowFar::Failed, _) => harmless(&words::with("FAILED", &timeline.reason)),
         (reached, true) => format!("goes on; reached: {reached}"),
         (reached, false) => format!("reached: {reached}"),
     };

@@ -2,6 +2,7 @@
 
 use expect_test::{Expect, expect};
 use faros_model::{
+    event::Event,
     ids::SessionId,
     timeline::{SpanKind, Timeline},
 };
@@ -11,10 +12,14 @@ use super::story::{NODE, at, events};
 use crate::{Recorded, draw, sessions, timeline};
 
 pub(super) fn told(story: &str, now: Option<f64>) -> Option<Timeline> {
+    of(&events(story), now)
+}
+
+pub(super) fn of(events: &[Event], now: Option<f64>) -> Option<Timeline> {
     timeline(&Recorded {
         node: &NODE.parse().unwrap(),
         session: SessionId(7),
-        events: &events(story),
+        events,
         now: now.map(at),
     })
 }
@@ -401,7 +406,7 @@ fn nodes_side_by_side_fit_the_terminal() {
     .assert_eq(&text);
 }
 
-const ANYTHING: &[&str] = &[
+pub(super) const ANYTHING: &[&str] = &[
     "firmware-has",
     "firmware-asks",
     "loader-sent",

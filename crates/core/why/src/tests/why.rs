@@ -1,6 +1,12 @@
 //! Each fault with its story, and the first answer to it.
 
-use super::story::{World, at, events};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::{
+    story::{World, at, events},
+    timelines::ANYTHING,
+};
 use crate::catalogue::rules;
 
 /// A fault: the cause that must come first, how the world differs, when somebody asks, and what was recorded.
@@ -106,6 +112,9 @@ const FAULTS: &[(Fault, &str)] = &[
     (("daemon-was-down", "", 500.0, SCRIPT), "20 - daemon-stopping reason=signal\n45 - daemon-started version=1\n46 * dhcp-discover"),
     // Nothing is wrong.
     (("started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started"),
+    (("started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started\n300 unlock-advertised\n301 unlock-recovered key=k"),
+    (("locked-down", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started\n890 unlock-refused reason=locked-down"),
+    (("unlock-not-asked", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started\n500 system-has\n501 unlock-advertised"),
     (("started", "not-armed", 900.0, "0 /4 installed\n60 firmware-has\n62 loader-sent\n66 loader-has\n68 told-disk\n80 system-has\n81 unlock-recovered key=k\n99 started"), ""),
     (("on-its-way", "", 20.0, KERNEL), ""),
     (("on-its-way", "", 3.0, FW), ""),
@@ -239,4 +248,62 @@ fn an_answer_fits_the_terminal() {
           second-dhcp-server: another DHCP server, 192.168.8.66, answers on this LAN
     "]]
     .assert_eq(&text);
+}
+
+/// What a node, or a slip of the record, may have put where something else is expected.
+fn hostile() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        Just(json!(null)),
+        Just(json!(u64::MAX)),
+        Just(json!(-1)),
+        Just(json!(1e300)),
+        Just(json!("")),
+        Just(json!("{node} <&\">\u{1b}[2J")),
+        Just(json!("9999-99-99T99:99:99Z")),
+        Just(json!("-9999-01-01T00:00:00Z")),
+        Just(json!({"a": []})),
+    ]
+}
+
+proptest! {
+    /// Whatever was recorded, there is an answer with evidence, and a next action with no word left open.
+    #[test]
+    fn there_is_always_an_answer_and_none_without_evidence(
+        lines in prop::collection::vec((0..ANYTHING.len(), 0..200u32), 0..40),
+        spoilt in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), hostile()), 0..12),
+        but in prop::sample::select(vec!["", "not-armed", "lockdown", "no-dhcp", "no-image", "stranger:9", "sending:77"]),
+        later in 0..90_000u32,
+    ) {
+        const KEYS: &[&str] = &[
+            "milliseconds", "bytes", "of", "name", "clock", "seconds", "reason", "address", "mac", "code",
+            "message", "stage", "state", "report", "action", "vendorClass", "bootFile", "server",
+        ];
+        let mut second = 0;
+        let mut story = String::new();
+        for (what, step) in &lines {
+            second += step;
+            story.push_str(&[&second.to_string(), " ", ANYTHING[*what], "\n"].concat());
+        }
+        let mut events = events(&story);
+        for (event, key, value) in spoilt {
+            if !events.is_empty() {
+                let event = event.get_mut(&mut events);
+                event.detail.insert((*key.get(KEYS)).to_owned(), value);
+            }
+        }
+        let causes = World::new(&events).but(but).why(at(f64::from(second + later)), &events);
+        prop_assert!(!causes.is_empty());
+        for cause in &causes {
+            prop_assert!(!cause.evidence.is_empty(), "{:?}", cause);
+            prop_assert!(!cause.next.contains('{'), "{:?}", cause);
+        }
+        let told = super::timelines::of(&events, Some(f64::from(second + later)));
+        if let Some(told) = told {
+            let picture = crate::draw::svg(std::slice::from_ref(&told));
+            prop_assert!(!picture.contains("NaN") && !picture.contains("<&"));
+            let text = crate::draw::text(&told, 80);
+            let escape = char::from(0x1b);
+            prop_assert!(!picture.contains(escape) && !text.contains(escape));
+        }
+    }
 }

@@ -58,6 +58,8 @@ struct Walk {
     unsure: bool,
     /// Whether the machine wanted to be unlocked in the present phase.
     wanted_unlock: bool,
+    /// The system asked for an address after its boot came to its end.
+    asked_again: bool,
     /// The end of the last phase.
     edge: Option<Timestamp>,
     finished: Option<Timestamp>,
@@ -73,9 +75,10 @@ impl Walk {
                 self.begin_unless(&[SpanKind::Loader, SpanKind::Script], SpanKind::Loader, "", event);
             }
             Moment::SystemAsks | Moment::Advertised | Moment::UnlockRefused => {
-                if self.is_in(&[SpanKind::Reboot, SpanKind::DiskBoot]) || self.is_fresh(moment) {
+                if self.is_in(&[SpanKind::Reboot, SpanKind::DiskBoot]) || self.is_back(moment) {
                     self.begin(SpanKind::Unlock, "", event);
                 }
+                self.asked_again |= moment == Moment::SystemAsks;
                 self.wanted_unlock |= moment != Moment::SystemAsks;
             }
             Moment::LoaderSent => {
@@ -101,7 +104,11 @@ impl Walk {
             Moment::StageStarted(stage) => self.begin(SpanKind::Stage, stage, event),
             Moment::StageDone(stage) => self.stage_done(stage, event),
             Moment::Installed => self.begin(SpanKind::Reboot, "", event),
-            Moment::Unlocked => self.begin(SpanKind::Start, "", event),
+            Moment::Unlocked => {
+                if self.current.is_some() || self.is_back(moment) {
+                    self.begin(SpanKind::Start, "", event);
+                }
+            }
             Moment::Started => {
                 // A disk that is not encrypted is not unlocked.
                 if let Some(span) = self.current.as_mut().filter(|_| !self.wanted_unlock)
@@ -109,19 +116,21 @@ impl Walk {
                 {
                     span.kind = SpanKind::Start;
                 }
-                self.close(event.at, event.seq, true);
-                self.finished = Some(event.at);
+                self.finish(event);
             }
-            Moment::Failed => {
-                self.close(event.at, event.seq, true);
-                self.finished = Some(event.at);
-            }
+            Moment::Failed => self.finish(event),
             Moment::Other => {
                 if self.current.is_none() && self.spans.is_empty() && is_sign_of_life(event.kind) {
                     self.begin(SpanKind::Unknown, "", event);
                 }
             }
         }
+    }
+
+    fn finish(&mut self, event: &Event) {
+        self.close(event.at, event.seq, true);
+        self.finished = Some(event.at);
+        self.asked_again = false;
     }
 
     /// After a hole: keeps the phase's name if this is how it ends, or what it would bring.
@@ -143,9 +152,12 @@ impl Walk {
             .is_some_and(|span| kinds.contains(&span.kind))
     }
 
-    /// Whether a session begins with a system that wants its disk unlocked.
-    fn is_fresh(&self, moment: Moment<'_>) -> bool {
-        self.current.is_none() && (moment != Moment::SystemAsks || self.spans.is_empty())
+    /// Whether this shows that the system on the disk boots, at the begin of a session or after a boot that came
+    /// to its end. A system that runs may use the unlock service too, so it must have asked for its address
+    /// anew, or be refused.
+    fn is_back(&self, moment: Moment<'_>) -> bool {
+        let rebooted = self.asked_again || moment == Moment::UnlockRefused;
+        self.current.is_none() && (self.spans.is_empty() || rebooted)
     }
 
     fn begin_unless(&mut self, unless: &[SpanKind], kind: SpanKind, name: &str, event: &Event) {
