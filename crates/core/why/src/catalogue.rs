@@ -8,7 +8,7 @@ use faros_model::timeline::Confidence;
 
 use crate::{
     case::Case,
-    causes::{absent, address, content, identity, ignition, install, loader, otherwise, unlock},
+    causes::{absent, address, bastion, content, identity, ignition, install, loader, otherwise, unlock},
 };
 
 /// One cause.
@@ -60,8 +60,9 @@ pub(crate) fn rules() -> impl Iterator<Item = &'static Rule> {
 
 /// All causes of a stall.
 pub(crate) fn causes() -> impl Iterator<Item = &'static Rule> {
-    identity::RULES
+    bastion::RULES
         .iter()
+        .chain(identity::RULES)
         .chain(install::RULES)
         .chain(unlock::RULES)
         .chain(ignition::RULES)

@@ -2,6 +2,7 @@
 
 pub(crate) mod absent;
 pub(crate) mod address;
+pub(crate) mod bastion;
 pub(crate) mod content;
 pub(crate) mod identity;
 pub(crate) mod ignition;

@@ -18,14 +18,6 @@ use crate::{
 
 pub(crate) const RULES: &[Rule] = &[
     Rule {
-        code: "lan-lost",
-        confidence: Confidence::Certain,
-        means: "the bastion's own interface on the LAN is gone, so no node can reach it",
-        told_by: "`interface-lost` with no `interface-back` after it",
-        next: "look at the bastion's cable and switch port: `ip -br link`; services go on by themselves when it is back",
-        find: lan_lost,
-    },
-    Rule {
         code: "dhcp-not-ready",
         confidence: Confidence::Certain,
         means: "the bastion's DHCP service does not answer, and the node needs an address next",
@@ -105,20 +97,6 @@ const ROGUE: SignedDuration = SignedDuration::from_hours(1);
 /// Whether an address is what the node needs next.
 fn needs_address(case: &Case<'_>) -> bool {
     !case.is_seen() || case.is_in(&[SpanKind::Firmware, SpanKind::Reboot, SpanKind::DiskBoot])
-}
-
-fn lan_lost(case: &Case<'_>, _: &Rule) -> Option<Found> {
-    let is_about = |event: &&Event| matches!(event.kind, EventKind::InterfaceLost | EventKind::InterfaceBack);
-    let last = case.known.events.iter().rfind(is_about)?;
-    (last.kind == EventKind::InterfaceLost).then(|| {
-        Found::new(
-            format!(
-                "the bastion's interface {} on the LAN is gone",
-                last.word("interface")
-            ),
-            vec![case.cite(last)],
-        )
-    })
 }
 
 fn dhcp_not_ready(case: &Case<'_>, _: &Rule) -> Option<Found> {

@@ -116,8 +116,7 @@ fn image_missing(case: &Case<'_>, _: &Rule) -> Option<Found> {
     Some(match script {
         Some(_) => found,
         // What will stop it is not what stops it.
-        None if case.phase.is_none() => found.at(Confidence::Possible),
-        None => found.at(Confidence::Likely),
+        None => found.at(Confidence::Possible),
     })
 }
 

@@ -1,4 +1,4 @@
-//! The machine is not who it should be, its clock is not, or the bastion was away.
+//! The machine is not who it should be, or its clock is not.
 
 use faros_model::{
     event::{Event, EventKind},
@@ -30,14 +30,6 @@ pub(crate) const RULES: &[Rule] = &[
         told_by: "`clock` in a report against the bastion's time",
         next: "set the clock in the firmware setup of {node}; an empty battery on its board is the usual cause",
         find: clock_off,
-    },
-    Rule {
-        code: "daemon-was-down",
-        confidence: Confidence::Likely,
-        means: "farosd was down in the present phase of the boot, so what the node asked for may have gone unanswered and unseen",
-        told_by: "`daemon-started` in the present phase",
-        next: "the node tries again by itself; if it does not within some minutes, power-cycle {node}",
-        find: daemon_was_down,
     },
 ];
 
@@ -73,29 +65,5 @@ fn clock_off(case: &Case<'_>, _: &Rule) -> Option<Found> {
         let summary = format!("the node's clock is {} {way}", words::took(by.abs()));
         let evidence = format!("{}; its clock said {}", case.cite(last), last.word("clock"));
         Found::new(summary, vec![evidence])
-    })
-}
-
-fn daemon_was_down(case: &Case<'_>, _: &Rule) -> Option<Found> {
-    case.phase.as_ref()?;
-    let is_about =
-        |event: &&Event| matches!(event.kind, EventKind::DaemonStarted | EventKind::DaemonStopping);
-    let events: Vec<&Event> = case.since_phase().filter(is_about).collect();
-    let started = events
-        .iter()
-        .rfind(|event| event.kind == EventKind::DaemonStarted)?;
-    let last = case.last_sign();
-    let spoke = last.is_some_and(|sign| sign.seq > started.seq);
-    let found = Found::new(
-        "farosd was down while the node was in its present phase, and what the node asked for meanwhile is lost",
-        cited(case, &events)
-            .into_iter()
-            .chain(super::silence(case))
-            .collect(),
-    );
-    Some(if spoke || !case.is_stalled() {
-        found.at(Confidence::Aside)
-    } else {
-        found
     })
 }
