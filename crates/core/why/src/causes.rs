@@ -13,7 +13,7 @@ pub(crate) mod unlock;
 
 use faros_model::{
     api::{ServiceState, ServiceStatus},
-    event::Event,
+    event::{Event, EventKind},
 };
 
 use crate::{case::Case, words};
@@ -43,7 +43,9 @@ fn silence(case: &Case<'_>) -> Option<String> {
 /// The last thing heard of a node, and how long it has been silent since.
 fn last_and_silence(case: &Case<'_>) -> Vec<String> {
     let last = case.last_sign().map(|event| case.cite(event));
-    last.into_iter().chain(silence(case)).collect()
+    let overdue = case.recent_last(EventKind::PhaseOverdue);
+    let overdue = overdue.map(|event| case.cite(event));
+    last.into_iter().chain(silence(case)).chain(overdue).collect()
 }
 
 /// A service that does not answer, as evidence.

@@ -188,24 +188,8 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::ServiceReady
         | EventKind::InterfaceBack
         | EventKind::DaemonStarted => false,
-        EventKind::DhcpDiscover
-        | EventKind::DhcpOffer
-        | EventKind::DhcpRequest
-        | EventKind::DhcpRelease
-        | EventKind::DhcpInform
-        | EventKind::MachineDiscovered
-        | EventKind::LoaderFetched
-        | EventKind::KernelFetched
-        | EventKind::InitramfsFetched
-        | EventKind::ContentFetched
-        | EventKind::UnlockRotated
-        | EventKind::UnlockRetired
-        | EventKind::PhaseChanged
-        | EventKind::ApplyStarted
-        | EventKind::ApplyStepDone
-        | EventKind::ApplyResumed
-        | EventKind::GenerationAccepted
-        | EventKind::ContentAdded => return None,
+        // Spans tell it, or it is the ordinary course of things.
+        _ => return None,
     };
     let is_stage = event.report() == Some("stage");
     (!is_stage).then(|| Mark {

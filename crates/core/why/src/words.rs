@@ -125,7 +125,12 @@ pub fn told(event: &Event) -> String {
             event.word("found"),
             event.word("expected")
         ),
-        EventKind::PhaseOverdue => format!("is overdue in phase {}", event.word("phase")),
+        EventKind::PhaseOverdue => format!(
+            "is overdue in phase {}: {} s of {} s",
+            event.word("phase"),
+            fact(event, "seconds"),
+            fact(event, "limit")
+        ),
         EventKind::PhaseChanged => format!("is {} now", event.word("to")),
         EventKind::NodeArmed => format!("is armed by {}", event.word("by")),
         EventKind::NodeDisarmed => with("is disarmed", event.word("reason")),
@@ -193,5 +198,37 @@ pub(crate) fn fact(event: &Event, key: &str) -> String {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
         Some(value) => value.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_short_and_right_at_their_edges() {
+        let seconds = SignedDuration::from_millis;
+        let took = [0, 59_949, 60_000, 3_599_999, 3_600_000, -5].map(|ms| took(seconds(ms)));
+        assert_eq!(
+            took,
+            ["0.0 s", "59.9 s", "1 m 00 s", "59 m 59 s", "1 h 00 m", "0.0 s"]
+        );
+        let sizes = [0, 1_023, 1_024, 1_048_576, 1_610_612_736].map(size);
+        assert_eq!(sizes, ["0 B", "1023 B", "1 KiB", "1.0 MiB", "1.5 GiB"]);
+        let now = Timestamp::UNIX_EPOCH;
+        let ago =
+            [0, 119, 120, 7_199, 7_200, 172_800, -3].map(|s| ago(now, now - SignedDuration::from_secs(s)));
+        assert_eq!(
+            ago,
+            [
+                "0 s ago",
+                "119 s ago",
+                "2 m ago",
+                "119 m ago",
+                "2 h ago",
+                "2 d ago",
+                "in 3 s"
+            ]
+        );
     }
 }

@@ -1,7 +1,13 @@
 //! `farosctl why` and `farosctl timeline` against a real farosd, with faults made for real: packets dropped,
 //! transfers broken off, a second DHCP server, a port taken, an interface gone.
 
-use std::{fs, thread::sleep, time::Duration};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::Stdio,
+    thread::sleep,
+    time::Duration,
+};
 
 use anyhow::ensure;
 use faros_conformance::Site;
@@ -177,8 +183,19 @@ fn what_stops_an_install_is_named_and_its_story_can_be_had() -> anyhow::Result<(
     let script = format!("{BASE}/boot/52-54-00-08-00-01.ipxe");
     let fetch = |site: &mut Site, words: &str| site.said(NODE, &["sh", "-c", words]);
 
+    // Somebody follows it from before its first packet.
+    let mut follow = site.lab.farosctl_command()?;
+    follow.args(["timeline", "node-1", "--follow", "--output", "json"]);
+    let mut follow = follow.stdout(Stdio::piped()).spawn()?;
+    let told = follow.stdout.take().map(BufReader::new);
+
     fetch(&mut site, &format!("curl -sf {script}"))?;
     expect(&site, "node-1", "image-missing")?;
+    let first = told.and_then(|told| told.lines().next()).transpose();
+    follow.kill()?;
+    follow.wait()?;
+    let first: serde_json::Value = serde_json::from_str(&first?.unwrap_or_default())?;
+    ensure!(first["node"] == "node-1" && first["open"] == true, "{first}");
 
     // An image, of which the initramfs breaks off.
     let folder = site.lab.folder().path().join("image");

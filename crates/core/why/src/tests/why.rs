@@ -90,7 +90,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (("stage-overdue", "", 1000.0, INSTALLING), "34 node-report report=stage stage=disks state=started\n60 node-report report=stage stage=disks state=done seconds=26"),
     (("root-image-stalled", "", 1000.0, INSTALLING), "34 node-report report=stage stage=root state=started"),
     (("transfer-fails", "", 60.0, INSTALLING), "34 node-report report=stage stage=root state=started\n50 transfer-failed name=debian-13/root.img bytes=1024 of=390446570 reason=reset"),
-    (("not-back-from-reboot", "not-armed", 1000.0, INSTALLED), ""),
+    (("not-back-from-reboot", "not-armed", 1000.0, INSTALLED), "700 phase-overdue phase=installed seconds=600 limit=600"),
     (("empty-disk", "not-armed", 600.0, "0 firmware-has\n2 loader-sent\n6 loader-has\n8 told-disk"), ""),
     (("empty-disk", "not-armed", 100.0, "0 /5 firmware-has\n2 /5 loader-sent\n6 /5 loader-has\n8 /5 told-disk\n30 /6 firmware-has\n32 /6 loader-sent\n36 /6 loader-has\n38 /6 told-disk\n60 firmware-has\n62 loader-sent\n66 loader-has\n68 told-disk"), ""),
     (("disk-does-not-boot", "not-armed", 300.0, "0 /4 installed\n60 /5 firmware-has\n68 /5 told-disk\n110 /6 firmware-has\n118 /6 told-disk\n160 firmware-has\n168 told-disk"), ""),
