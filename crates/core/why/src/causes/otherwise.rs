@@ -59,10 +59,18 @@ fn on_its_way(case: &Case<'_>, _: &Rule) -> Option<Found> {
     let phase = case.phase.as_ref().filter(|_| !case.is_stalled())?;
     let wait = case.wait()?;
     let awaited = stand::awaited(phase.kind, &phase.name);
+    let time = case.now().duration_since(phase.began);
+    let does = stand::doing(phase.kind, &phase.name);
+    let late = time.as_secs() > i64::from(wait.usual) && case.known.status.transfer.is_none();
+    let (lead, more) = if late {
+        let more = format!(", and is given {} s", wait.patience);
+        ("nothing is known to be wrong, but it is late", more)
+    } else {
+        ("nothing is wrong", String::new())
+    };
     let summary = format!(
-        "nothing is wrong: {}, for {}; {awaited} comes next, usually within {} s",
-        stand::doing(phase.kind, &phase.name),
-        words::took(case.now().duration_since(phase.began)),
+        "{lead}: {does}, for {}; {awaited} comes next, usually within {} s{more}",
+        words::took(time),
         wait.usual
     );
     let mut evidence = vec![case.cite(case.last_sign()?)];
@@ -74,7 +82,12 @@ fn on_its_way(case: &Case<'_>, _: &Rule) -> Option<Found> {
             words::size(transfer.of)
         )
     }));
-    Some(Found::new(summary, evidence))
+    let found = Found::new(summary, evidence);
+    Some(if late {
+        found.at(Confidence::Possible)
+    } else {
+        found
+    })
 }
 
 fn silent(case: &Case<'_>, _: &Rule) -> Option<Found> {
@@ -86,7 +99,15 @@ fn silent(case: &Case<'_>, _: &Rule) -> Option<Found> {
         stand::doing(phase.kind, &phase.name),
         words::ago(case.now(), last.at)
     );
-    Some(Found::new(summary, last_and_silence(case)))
+    let evidence = last_and_silence(case).into_iter().chain(phase_says(case));
+    Some(Found::new(summary, evidence.collect()))
+}
+
+/// What is said beside the node's phase, if anything is.
+fn phase_says(case: &Case<'_>) -> Option<String> {
+    let status = case.known.status;
+    let says = || format!("its phase is {}: {}", status.phase, status.reason);
+    (!status.reason.is_empty()).then(says)
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape of every row's function")]
@@ -104,5 +125,6 @@ fn nothing_known(case: &Case<'_>, _: &Rule) -> Option<Found> {
         HowFar::Seen => "nothing that is recorded says what the node does".to_owned(),
         reached => format!("the node came as far as `{reached}`, and nothing recorded says what it does now"),
     };
-    Some(Found::new(summary, vec![evidence]))
+    let evidence = std::iter::once(evidence).chain(phase_says(case));
+    Some(Found::new(summary, evidence.collect()))
 }
