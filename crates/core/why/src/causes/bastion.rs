@@ -10,6 +10,7 @@ use crate::{
     case::Case,
     catalogue::{Found, Rule},
     facts::Facts as _,
+    stand::Wait,
 };
 
 pub(crate) const RULES: &[Rule] = &[
@@ -68,7 +69,11 @@ fn daemon_was_down(case: &Case<'_>, _: &Rule) -> Option<Found> {
             .chain(super::silence(case))
             .collect(),
     );
-    Some(if spoke || !case.is_stalled() {
+    // It was late before farosd went.
+    let seen = case.known.events.iter().rfind(|event| event.seq < started.seq);
+    let late = |wait: Wait| Some(seen?.at.duration_since(last?.at) > wait.patience());
+    let was_late = case.wait().and_then(late).unwrap_or(false);
+    Some(if spoke || was_late || !case.is_stalled() {
         found.at(Confidence::Aside)
     } else {
         found

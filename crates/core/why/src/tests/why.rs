@@ -110,6 +110,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (("unlocked-not-started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k"),
     (("clock-off", "", 36.0, KERNEL), "35 node-report report=booted clock=2016-01-01T00:00:00Z"),
     (("daemon-was-down", "", 500.0, SCRIPT), "20 - daemon-stopping reason=signal\n45 - daemon-started version=1\n46 * dhcp-discover"),
+    (("kernel-silent", "", 500.0, KERNEL), "400 - daemon-stopping reason=signal\n405 - daemon-started version=1"),
     // Nothing is wrong.
     (("started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started"),
     (("started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started\n300 unlock-advertised\n301 unlock-recovered key=k"),
