@@ -53,17 +53,27 @@ fn identity_conflict(case: &Case<'_>, _: &Rule) -> Option<Found> {
 }
 
 fn clock_off(case: &Case<'_>, _: &Rule) -> Option<Found> {
-    let off = |event: &&Event| {
-        let clock: Timestamp = event.word("clock").parse().ok()?;
-        Some(clock.duration_since(event.at))
-    };
+    let clock = |event: &&Event| event.word("clock").parse::<Timestamp>().ok();
     // The latest report counts: time service may have mended it.
-    let last = case.own.iter().rfind(|event| off(event).is_some())?;
-    let by = off(last)?;
-    (by.abs() > FAR_OFF).then(|| {
+    let last = case.own.iter().rfind(|event| clock(event).is_some())?;
+    let written = clock(last)?;
+    let by = written.duration_since(last.at);
+    (by.abs() > FAR_OFF && !waited_for_farosd(case, last, written)).then(|| {
         let way = if by.is_negative() { "behind" } else { "ahead" };
         let summary = format!("the node's clock is {} {way}", words::took(by.abs()));
         let evidence = format!("{}; its clock said {}", case.cite(last), last.word("clock"));
         Found::new(summary, vec![evidence])
+    })
+}
+
+/// Whether a report was written, at this time by the node's clock, while farosd was down, and came when it was
+/// back: a node tries again.
+fn waited_for_farosd(case: &Case<'_>, report: &Event, written: Timestamp) -> bool {
+    const SLACK: SignedDuration = SignedDuration::from_mins(1);
+    case.known.events.windows(2).any(|pair| {
+        pair[1].kind == EventKind::DaemonStarted
+            && pair[1].seq < report.seq
+            && pair[0].at.duration_since(written) <= SLACK
+            && written.duration_since(pair[1].at) <= SLACK
     })
 }

@@ -1,6 +1,10 @@
 //! The install: what the node itself reports as failed, stages that never end, and reboots that do.
 
-use faros_model::timeline::{Confidence, SpanKind};
+use faros_model::{
+    event::Event,
+    timeline::{Confidence, SpanKind},
+};
+use serde_json::Value;
 
 use super::last_and_silence;
 use crate::{
@@ -132,7 +136,44 @@ fn find_failed(case: &Case<'_>, rule: &Rule) -> Option<Found> {
         .failure()
         .filter(|failure| failure.word("code") == rule.code)?;
     let summary = words::with(rule.means, words::message(failure));
-    Some(Found::new(summary, vec![case.cite(failure)]))
+    let mut evidence = vec![case.cite(failure)];
+    evidence.extend(hardware(case, failure));
+    Some(Found::new(summary, evidence))
+}
+
+/// What the machine has of what it failed for, as it said itself, here or when it booted.
+fn hardware(case: &Case<'_>, failure: &Event) -> Option<String> {
+    let booted = case.report("booted");
+    let said = |key: &str| failure.detail.get(key).or_else(|| booted?.detail.get(key));
+    match failure.word("code") {
+        code if code.starts_with("disk-") => {
+            let disks: Vec<String> = said("disks")?.as_array()?.iter().filter_map(disk).collect();
+            Some(match disks.as_slice() {
+                [] => "it has no disk".to_owned(),
+                disks => format!("its disks: {}", disks.join("; ")),
+            })
+        }
+        "memory-too-small" => Some(format!(
+            "it has {} of memory",
+            words::size(said("memoryBytes")?.as_u64()?)
+        )),
+        _ => None,
+    }
+}
+
+/// A disk as a node tells of it: `vda, 20.0 GiB, serial X, model Y`.
+fn disk(disk: &Value) -> Option<String> {
+    let mut text = disk.get("name")?.as_str()?.to_owned();
+    let bytes = disk.get("bytes").and_then(Value::as_u64);
+    text.extend(bytes.map(|bytes| format!(", {}", words::size(bytes))));
+    for key in ["serial", "model"] {
+        let said = disk.get(key).and_then(Value::as_str).map(str::trim);
+        text.extend(
+            said.filter(|said| !said.is_empty())
+                .map(|said| format!(", {key} {said}")),
+        );
+    }
+    Some(text)
 }
 
 fn failed_otherwise(case: &Case<'_>, rule: &Rule) -> Option<Found> {

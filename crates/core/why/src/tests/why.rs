@@ -201,6 +201,41 @@ fn a_cause_says_what_it_is_told_by_and_what_to_do() {
 }
 
 #[test]
+fn a_disk_that_is_not_there_is_told_with_those_that_are() {
+    let mut events = events(
+        "31 booted
+         33 ignited
+         35 node-report report=failed stage=disk code=disk-missing message=there_is_no_/dev/vda",
+    );
+    let disks = json!([
+        { "name": "sda", "bytes": 21_474_836_480_u64, "serial": "QM00001", "model": "QEMU HARDDISK" },
+        { "name": "nvme0n1", "bytes": 512_000_000, "serial": null, "model": " " },
+    ]);
+    events[0].detail.insert("disks".to_owned(), disks);
+    let causes = World::new(&events).why(at(40.0), &events);
+    assert_eq!(
+        causes[0].evidence[1],
+        "its disks: sda, 20.0 GiB, serial QM00001, model QEMU HARDDISK; nvme0n1, 488.3 MiB"
+    );
+}
+
+#[test]
+fn a_report_that_waited_for_farosd_does_not_put_the_clock_in_doubt() {
+    let story = |clock: &str| {
+        let late = format!("700 node-report report=stage stage=disk state=started clock={clock}");
+        events(&format!(
+            "31 booted\n33 ignited\n40 - daemon-stopping\n690 - daemon-started\n{late}"
+        ))
+    };
+    let first = |clock: &str| {
+        let events = story(clock);
+        World::new(&events).why(at(705.0), &events)[0].code.clone()
+    };
+    assert_eq!(first("2026-11-21T08:00:45Z"), "on-its-way");
+    assert_eq!(first("2026-11-21T07:00:00Z"), "clock-off");
+}
+
+#[test]
 fn an_answer_fits_the_terminal() {
     let events = events(
         "0 firmware-has
