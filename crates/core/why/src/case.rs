@@ -42,7 +42,14 @@ impl<'a> Case<'a> {
         };
         let own: Vec<&Event> = known.events.iter().filter(is_node).filter(belongs).collect();
         let phase = phases(&own, known.now);
-        Self { known, own, phase }
+        let mut case = Self { known, own, phase };
+        // A disk that the bastion does not help to unlock is not waited for.
+        if let (false, Some(phase)) = (case.unlocks_by_tang(), case.phase.as_mut())
+            && phase.kind == SpanKind::Unlock
+        {
+            phase.kind = SpanKind::Start;
+        }
+        case
     }
 
     pub(crate) fn now(&self) -> Timestamp {

@@ -122,12 +122,13 @@ pub(super) async fn timeline(
             Refusal::of(failure("not-found", what, &hint))
         };
         let session = asked.session.or(latest).ok_or_else(unseen)?;
-        let events = recorded(shared, &node, session)?;
+        let goes_on = latest == Some(session);
+        let events = recorded(shared, &node, session, goes_on)?;
         let told = faros_why::timeline(&Recorded {
             node: &node,
             session,
             events: &events,
-            now: (latest == Some(session)).then(Timestamp::now),
+            now: goes_on.then(Timestamp::now),
         });
         told.map(Json).ok_or_else(unseen)
     })
@@ -136,7 +137,12 @@ pub(super) async fn timeline(
 
 /// The events of a boot session, those about the site in its time, and whatever shows until when the daemon
 /// was there to see.
-fn recorded(shared: &Shared, node: &HostName, session: SessionId) -> Result<Vec<Event>, StoreError> {
+fn recorded(
+    shared: &Shared,
+    node: &HostName,
+    session: SessionId,
+    goes_on: bool,
+) -> Result<Vec<Event>, StoreError> {
     let own = shared.store.events(&EventQuery {
         after: Some(0),
         node: Some(node.clone()),
@@ -148,7 +154,8 @@ fn recorded(shared: &Shared, node: &HostName, session: SessionId) -> Result<Vec<
     };
     let mut after = first.seq - 1;
     // A session that goes on may be silent for long while the site is not.
-    let until = last.seq.saturating_add(SESSION as u64);
+    let more = if goes_on { SESSION as u64 } else { 0 };
+    let until = last.seq.saturating_add(more);
     let mut events: Vec<Event> = Vec::new();
     let mut foreign: Option<Event> = None;
     loop {

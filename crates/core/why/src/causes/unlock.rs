@@ -87,6 +87,14 @@ pub(crate) const RULES: &[Rule] = &[
         means: "the bastion helped to unlock the node's disk, and the system never reported that it started",
         told_by: "`unlock-recovered`, and silence",
         next: "look at the console of {node}: the disk is open; a file system check or a unit that hangs is the usual cause",
+        find: unlocked_not_started,
+    },
+    Rule {
+        code: "not-started",
+        confidence: Confidence::Likely,
+        means: "the system on the node's disk has an address, needs no help to unlock, and never reported that it started",
+        told_by: "the system's `dhcp-discover` after the boot from disk, and silence",
+        next: "look at the console of {node}: a file system check, a passphrase or a unit that hangs is the usual cause",
         find: not_started,
     },
 ];
@@ -201,11 +209,27 @@ fn not_asked(case: &Case<'_>, _: &Rule) -> Option<Found> {
     })
 }
 
-fn not_started(case: &Case<'_>, _: &Rule) -> Option<Found> {
+/// That the system on the disk starts and does not report; when it was helped to unlock its disk, if it was.
+fn starts_in_vain<'a>(case: &Case<'a>) -> Option<Option<&'a Event>> {
     let stalled = case.is_in(&[SpanKind::Start]) && case.is_stalled();
-    stalled.then(|| {
+    stalled.then(|| case.recent_last(EventKind::UnlockRecovered))
+}
+
+fn unlocked_not_started(case: &Case<'_>, _: &Rule) -> Option<Found> {
+    let unlocked = starts_in_vain(case)??;
+    let mut evidence = vec![case.cite(unlocked)];
+    evidence.extend(super::silence(case));
+    Some(Found::new(
+        "the node's disk was unlocked, and its system has not reported that it started",
+        evidence,
+    ))
+}
+
+fn not_started(case: &Case<'_>, _: &Rule) -> Option<Found> {
+    let helped = starts_in_vain(case)?.is_some();
+    (!helped).then(|| {
         Found::new(
-            "the node's disk was unlocked, and its system has not reported that it started",
+            "the system on the node's disk has spoken, and has not reported that it started",
             last_and_silence(case),
         )
     })

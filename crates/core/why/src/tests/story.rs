@@ -217,6 +217,11 @@ impl World {
                     _ => Architecture::X86_64,
                 });
             }
+            ("no-tang", _) => {
+                for node in self.site.nodes.values_mut() {
+                    node.encryption.threshold = 0;
+                }
+            }
             ("no-session", _) => self.status.session = None,
             ("lockdown", _) => self.lockdown = true,
             ("firmware", word) => self.status.firmware = Some(word.to_owned()),

@@ -108,6 +108,8 @@ const FAULTS: &[(Fault, &str)] = &[
     (("unlock-malformed", "not-armed", 200.0, INSTALLED), "120 system-has\n121 unlock-refused reason=malformed address=192.168.8.11"),
     (("unlock-refused", "not-armed", 200.0, INSTALLED), "120 system-has\n121 unlock-refused reason=full-moon address=192.168.8.11"),
     (("unlocked-not-started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k"),
+    (("not-started", "no-tang", 900.0, INSTALLED), "120 system-has"),
+    (("on-its-way", "no-tang", 300.0, INSTALLED), "120 system-has"),
     (("clock-off", "", 36.0, KERNEL), "35 node-report report=booted clock=2016-01-01T00:00:00Z"),
     (("daemon-was-down", "", 500.0, SCRIPT), "20 - daemon-stopping reason=signal\n45 - daemon-started version=1\n46 * dhcp-discover"),
     (("kernel-silent", "", 500.0, KERNEL), "400 - daemon-stopping reason=signal\n405 - daemon-started version=1"),
