@@ -209,14 +209,15 @@ fn not_asked(case: &Case<'_>, _: &Rule) -> Option<Found> {
     })
 }
 
-/// That the system on the disk starts and does not report; when it was helped to unlock its disk, if it was.
-fn starts_in_vain<'a>(case: &Case<'a>) -> Option<Option<&'a Event>> {
-    let stalled = case.is_in(&[SpanKind::Start]) && case.is_stalled();
-    stalled.then(|| case.recent_last(EventKind::UnlockRecovered))
+/// Whether the system on the disk starts and does not report.
+fn starts_in_vain(case: &Case<'_>) -> bool {
+    case.is_in(&[SpanKind::Start]) && case.is_stalled()
 }
 
 fn unlocked_not_started(case: &Case<'_>, _: &Rule) -> Option<Found> {
-    let unlocked = starts_in_vain(case)??;
+    let unlocked = case
+        .recent_last(EventKind::UnlockRecovered)
+        .filter(|_| starts_in_vain(case))?;
     let mut evidence = vec![case.cite(unlocked)];
     evidence.extend(super::silence(case));
     Some(Found::new(
@@ -226,8 +227,8 @@ fn unlocked_not_started(case: &Case<'_>, _: &Rule) -> Option<Found> {
 }
 
 fn not_started(case: &Case<'_>, _: &Rule) -> Option<Found> {
-    let helped = starts_in_vain(case)?.is_some();
-    (!helped).then(|| {
+    let helped = case.recent_last(EventKind::UnlockRecovered).is_some();
+    (starts_in_vain(case) && !helped).then(|| {
         Found::new(
             "the system on the node's disk has spoken, and has not reported that it started",
             last_and_silence(case),
