@@ -40,6 +40,7 @@ pub(crate) fn run(seconds: Option<u32>, only: &str) -> anyhow::Result<()> {
     ensure!(!names.is_empty(), "no fuzz target's name contains `{only}`");
     for name in names {
         let corpus = root.join("corpus").join(&name);
+        let scratch = target_dir.join("finds").join(&name);
         let seeds = root.join("seeds").join(&name);
         let crashes = root.join("crashes").join(&name);
         fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
@@ -48,7 +49,12 @@ pub(crate) fn run(seconds: Option<u32>, only: &str) -> anyhow::Result<()> {
         match seconds {
             // What earlier runs found is kept, and the start of this one.
             Some(seconds) => fuzzer.arg(&corpus).arg(format!("-max_total_time={seconds}")),
-            None => fuzzer.args(FIXED_RUN),
+            // Finds go into the first folder; those of a fixed run are of no further use.
+            None => {
+                drop(fs::remove_dir_all(&scratch));
+                fs::create_dir_all(&scratch).with_context(|| format!("cannot make {}", scratch.display()))?;
+                fuzzer.arg(&scratch).args(FIXED_RUN)
+            }
         };
         fuzzer.args(seeds.exists().then_some(&seeds)).args([
             format!("-artifact_prefix={}/", crashes.display()),
