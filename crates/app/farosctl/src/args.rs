@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use faros_model::ids::{ContentName, Generation, HostName, SessionId};
+use faros_model::ids::{ContentName, Generation, HostName, MacAddr, SessionId};
 
 /// Plan, apply and watch a Faros site.
 #[derive(Debug, Parser)]
@@ -183,6 +183,11 @@ The page `why.md` of the documentation lists all causes.")]
         #[command(subcommand)]
         command: ContentCommand,
     },
+    /// Node operating systems, from Debian packages.
+    Image {
+        #[command(subcommand)]
+        command: ImageCommand,
+    },
     /// Have a node's next network boot install it, which wipes its disk.
     #[command(after_help = "Example:
   farosctl install node-2")]
@@ -199,6 +204,45 @@ The page `why.md` of the documentation lists all causes.")]
         /// The node.
         #[arg(value_parser = host)]
         node: HostName,
+    },
+    /// Unlocking of the nodes' disks: its keys, and which node depends on which.
+    Unlock {
+        #[command(subcommand)]
+        command: UnlockCommand,
+    },
+    /// Stop all unlocking at once, until it is lifted: no disk that is closed opens any more.
+    #[command(after_help = "Examples:
+  farosctl lockdown --reason \"a box was stolen\"
+  farosctl lockdown --lift")]
+    Lockdown {
+        /// Allow unlocking again.
+        #[arg(long)]
+        lift: bool,
+        /// Why; kept with it and shown in the status.
+        #[arg(long, default_value = "", conflicts_with = "lift")]
+        reason: String,
+    },
+    /// Add a discovered machine to a site file as a node, for review; nothing is applied.
+    #[command(after_help = "Example:
+  farosctl discovered
+  farosctl adopt 52:54:00:08:00:04 --name node-4 --file site.yaml
+  farosctl plan site.yaml")]
+    Adopt {
+        /// Its MAC, as `farosctl discovered` shows it.
+        #[arg(value_parser = mac)]
+        mac: MacAddr,
+        /// Its name from now on.
+        #[arg(long, value_parser = host)]
+        name: HostName,
+        /// What it is to do; may be given several times.
+        #[arg(long = "role", value_enum, default_value = "worker")]
+        roles: Vec<AdoptRole>,
+        /// The disk to install it on, if `nodeDefaults` has none: a path below /dev/disk/by-…
+        #[arg(long, value_name = "PATH")]
+        install_disk: Option<String>,
+        /// The site file that is changed. Without it, the changed file is printed.
+        #[arg(long)]
+        file: Option<PathBuf>,
     },
     /// Print the JSON Schema of the site file, for editors.
     Schema,
@@ -232,11 +276,91 @@ pub(crate) enum ContentCommand {
     Verify,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum UnlockCommand {
+    /// Show how unlocking stands.
+    Status,
+    /// Show the keys, and which node's disks depend on which.
+    Ledger,
+    /// Make new keys. The old ones still unlock; nodes move to the new ones by themselves.
+    #[command(after_help = "Example:
+  farosctl unlock rotate
+  farosctl unlock ledger          until no node depends on the old key
+  farosctl unlock retire KEY")]
+    Rotate,
+    /// Destroy a rotated key, on which no node may depend any more.
+    Retire {
+        /// Its thumbprint, as the ledger shows it.
+        key: String,
+        /// Even if nodes depend on it: their disks can never be opened again.
+        #[arg(long)]
+        force: bool,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Write a copy of the keys, encrypted for the holders of age keys.
+    #[command(after_help = "Example:
+  farosctl unlock backup --recipient age1… --out unlock-keys.age")]
+    Backup {
+        /// Public key of age; may be given several times.
+        #[arg(long = "recipient", value_name = "AGE1…", required = true)]
+        recipients: Vec<String>,
+        /// Where to; standard output if it is not given.
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AdoptRole {
+    /// Runs the Kubernetes control plane.
+    ControlPlane,
+    /// Runs workloads.
+    Worker,
+    /// Runs management workloads.
+    MetaWorker,
+    /// Entry point.
+    Frontend,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Build the node operating system from Debian packages, and add it to the bastion's content. Needs root.
+    #[command(after_help = "Examples:
+  farosctl image build                             image debian-13, for machines of any make
+  farosctl image build --kernel cloud              image debian-13-cloud, for virtual machines
+  farosctl image build --out ./debian-13           build only; add it later by `content add`")]
+    Build {
+        /// Whose drivers it has.
+        #[arg(long, value_enum, default_value_t = ImageKernel::Generic)]
+        kernel: ImageKernel,
+        /// Keep the image in this folder, and do not add it to the bastion.
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// Debian mirror; by default the one that this machine's apt uses.
+        #[arg(long, value_name = "URL")]
+        mirror: Option<String>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ImageKernel {
+    /// All of Debian's drivers for networks and disks.
+    Generic,
+    /// For virtual machines: small, and quick to start.
+    Cloud,
+}
+
 fn host(text: &str) -> Result<HostName, String> {
     text.parse().map_err(|why| format!("`{text}` {why}"))
 }
 
 fn session(text: &str) -> Result<SessionId, String> {
+    text.parse().map_err(|why| format!("`{text}` {why}"))
+}
+
+fn mac(text: &str) -> Result<MacAddr, String> {
     text.parse().map_err(|why| format!("`{text}` {why}"))
 }
 

@@ -52,13 +52,13 @@ async fn add_file(
 }
 
 /// The blobs first, then the manifest that names them, so that an image is there whole or not at all.
-async fn add_image(client: &Client, folder: &Path, as_json: bool) -> Result<Done, Error> {
+pub(crate) async fn add_image(client: &Client, folder: &Path, as_json: bool) -> Result<Done, Error> {
     let path = folder.join("image.json");
     let text = fs::read(&path)
         .with_context(|| format!("{} is no image: cannot read {}", folder.display(), path.display()))?;
     let image: ImageManifest =
         serde_json::from_slice(&text).with_context(|| format!("{} is no image manifest", path.display()))?;
-    for blob in [&image.kernel, &image.initramfs] {
+    for blob in image.blobs() {
         let name: Result<ContentName, _> = format!("{}/{}", image.name, blob.file).parse();
         let name = name.map_err(|why| anyhow::anyhow!("`{}/{}` {why}", image.name, blob.file))?;
         upload(client, &folder.join(&blob.file), &name, as_json).await?;

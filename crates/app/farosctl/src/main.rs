@@ -1,11 +1,14 @@
 //! `farosctl`: the operator's hand. Flags and exit codes; each group of commands has a module.
 
+mod adopt;
 mod args;
 mod content;
+mod image;
 mod outcome;
 mod screens;
 mod site;
 mod story;
+mod unlock;
 mod watch;
 
 use std::process::ExitCode;
@@ -14,7 +17,7 @@ use clap::{CommandFactory as _, Parser as _};
 use faros_client::Client;
 
 use crate::{
-    args::{Args, Command, ContentCommand, Output},
+    args::{Args, Command, ContentCommand, ImageCommand, Output},
     outcome::{Done, Error},
 };
 
@@ -78,8 +81,20 @@ async fn run(args: Args) -> Result<Done, Error> {
             }
             ContentCommand::Verify => content::verify(&client, json).await,
         },
+        Command::Image {
+            command: ImageCommand::Build { kernel, out, mirror },
+        } => image::build(&client, kernel, out, mirror, json).await,
         Command::Install { node, yes } => site::install(&client, &node, yes).await,
         Command::Disarm { node } => site::disarm(&client, &node).await,
+        Command::Unlock { command } => unlock::unlock(&client, command, json).await,
+        Command::Lockdown { lift, reason } => unlock::lockdown(&client, lift, &reason, json).await,
+        Command::Adopt {
+            mac,
+            name,
+            roles,
+            install_disk,
+            file,
+        } => adopt::adopt(&client, mac, &name, &roles, install_disk.as_deref(), file).await,
         Command::Schema => outcome::print(&pretty(&faros_site::json_schema())?),
         Command::Openapi => outcome::print(&pretty(&client.openapi().await?)?),
         Command::Completion { shell } => {

@@ -293,8 +293,23 @@ fn answer() -> Result<String, Error> {
     Ok(line.trim().to_owned())
 }
 
+/// Has something confirmed that cannot be undone, by a word that is typed.
+pub(crate) fn confirm_word(warning: &str, question: &str, word: &str) -> Result<(), Error> {
+    if !io::stdin().is_terminal() {
+        return Err(Error::Refused(
+            "there is nobody to ask: say --yes if it is meant".to_owned(),
+        ));
+    }
+    say(warning);
+    say(question);
+    if answer()? == word {
+        return Ok(());
+    }
+    Err(Error::Refused("not confirmed; nothing was changed".to_owned()))
+}
+
 /// Who is at the keyboard, for the history.
-fn who() -> String {
+pub(crate) fn who() -> String {
     let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
     user.unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()))
 }
@@ -347,19 +362,12 @@ pub(crate) async fn install(client: &Client, node: &HostName, yes: bool) -> Resu
         return Ok(Done::Ok);
     }
     if !yes {
-        if !io::stdin().is_terminal() {
-            return Err(Error::Refused(
-                "there is nobody to ask: say --yes if it is meant".to_owned(),
-            ));
-        }
-        say(&format!(
-            "The next network boot of {node} ({}) installs it and wipes its install disk.",
+        let warning = format!(
+            "The next network boot of {node} ({}) installs it and wipes its install disk, and its data disks save those of\n\
+             the storage provider.",
             row.boot_mac
-        ));
-        say("Type the node's name to go on:");
-        if answer()? != node.as_str() {
-            return Err(Error::Refused("not confirmed; nothing was changed".to_owned()));
-        }
+        );
+        confirm_word(&warning, "Type the node's name to go on:", node.as_str())?;
     }
     client.set_armed(node, true, &who()).await?;
     say(&format!(

@@ -7,6 +7,7 @@ mod events;
 mod handlers;
 mod openapi;
 mod story;
+mod unlock;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 

@@ -33,6 +33,7 @@ use crate::{
     executor::{self, CutOff},
     loaders, notify, recorder,
     services::Services,
+    unlock::Unlock,
 };
 
 /// What the command line says.
@@ -72,6 +73,9 @@ pub(crate) struct Shared {
     pub(crate) counted: BTreeMap<Service, Health>,
     pub(crate) lan: watch::Sender<Option<Interface>>,
     pub(crate) leases: Mutex<Option<Leases>>,
+    pub(crate) unlock: Unlock,
+    /// Held while a pass is looked at and used.
+    pub(crate) passing: tokio::sync::Mutex<()>,
     /// Held while an apply is under way.
     pub(crate) applying: Arc<tokio::sync::Mutex<()>>,
     pub(crate) apply: Mutex<Option<ApplyStatus>>,
@@ -134,6 +138,13 @@ impl Shared {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .contains(node)
+    }
+
+    /// Why a node gets nothing more in this boot, if that is so.
+    pub(crate) fn why_closed(&self, node: &HostName) -> Option<String> {
+        let tracker = lock(&self.tracker);
+        let life = tracker.life(node).filter(|life| life.is_closed())?;
+        Some(life.why().to_owned())
     }
 
     /// Reads anew which nodes are armed. What an apply under way arms is not, until it is accepted.
@@ -204,7 +215,6 @@ impl Daemon {
         };
         let shared = Shared {
             options,
-            store,
             started_at: Timestamp::now(),
             intent: watch::Sender::new(None),
             served: watch::Sender::new(BTreeMap::new()),
@@ -216,9 +226,12 @@ impl Daemon {
             counted: health(),
             lan: watch::Sender::new(None),
             leases: Mutex::new(None),
+            unlock: Unlock::open(&store)?,
+            passing: tokio::sync::Mutex::new(()),
             applying: Arc::default(),
             apply: Mutex::new(None),
             stop: CancellationToken::new(),
+            store,
         };
         shared.reload_armed()?;
         let daemon = Self {

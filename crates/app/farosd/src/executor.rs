@@ -255,6 +255,9 @@ impl Apply {
         }
         let intent = Arc::clone(&self.intent);
         lock(&shared.tracker).follow(&intent.site);
+        if let Err(error) = shared.forget_bindings(&intent.site).await {
+            tracing::error!(%error, "cannot forget the unlock keys of nodes that left");
+        }
         // Services whose tables did not change serve the new generation all the same.
         shared.served.send_replace(
             Service::ALL

@@ -11,6 +11,7 @@ mod notify;
 mod pages;
 mod recorder;
 mod services;
+mod unlock;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 

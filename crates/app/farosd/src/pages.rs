@@ -5,15 +5,18 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use faros_http::{Method, Route};
+use anyhow::Context as _;
+use faros_boot::{NoPass, Pass};
+use faros_http::{Method, Route, route};
 use faros_model::{
     event::EventKind,
-    ids::{ContentName, Digest, HostName, MacAddr},
+    ids::{ContentName, Digest, HostName, MacAddr, Nonce},
     plan::Service,
     sighting::Sighting,
-    site::{ContentPolicy, Node},
+    site::{ContentPolicy, Node, UnlockBy},
 };
-use faros_net::pages::{Ask, Ended, OpenFile, Page, Pages, Soon};
+use faros_net::pages::{Ask, Ended, Loaders, OpenFile, Page, Pages, Soon};
+use faros_render::Install;
 use faros_store::OpenContent;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -65,25 +68,9 @@ impl Bastion {
                     faros_render::local_disk_script(&reason),
                 )
             }
-            Some(node) => match self.0.store.image(&node.image).await {
-                Ok(Some(image)) if image.architecture == node.architecture => {
-                    let script = faros_render::install_script(&intent.site, node, &image);
-                    ("install", format!("{} is armed", node.name), script)
-                }
-                Ok(image) => {
-                    let why = match image {
-                        None => format!("the image {} is not in the content store", node.image),
-                        Some(image) => {
-                            format!("the image {} is for {}", node.image, image.architecture.as_str())
-                        }
-                    };
-                    ("nothing", why.clone(), faros_render::nothing_script(&why))
-                }
-                Err(error) => {
-                    let why = format!("the image {} cannot be used", node.image);
-                    tracing::error!(node = %node.name, "{:#}", anyhow::Error::new(error).context(why.clone()));
-                    ("nothing", why.clone(), faros_render::nothing_script(&why))
-                }
+            Some(node) => match self.install_script(&intent, node, from).await {
+                Ok(script) => ("install", format!("{} is armed", node.name), script),
+                Err(why) => ("nothing", why.clone(), faros_render::nothing_script(&why)),
             },
         };
         let detail = json!({ "mac": mac, "action": action, "reason": reason });
@@ -92,6 +79,39 @@ impl Bastion {
             content_type: "text/plain",
             text,
         }
+    }
+
+    /// The script that installs an armed node, with a pass for its config; or why there is none.
+    async fn install_script(&self, intent: &Intent, node: &Node, from: Ipv4Addr) -> Result<String, String> {
+        let shared = &self.0;
+        if from != node.address {
+            return Err(format!("this machine has not the address of {}", node.name));
+        }
+        if let Some(why) = shared.why_closed(&node.name) {
+            return Err(why);
+        }
+        let image = match shared.store.image(&node.image).await {
+            Ok(Some(image)) => image,
+            Ok(None) => return Err(format!("the image {} is not in the content store", node.image)),
+            Err(error) => {
+                let why = format!("the image {} cannot be used", node.image);
+                tracing::error!(node = %node.name, "{:#}", anyhow::Error::new(error).context(why.clone()));
+                return Err(why);
+            }
+        };
+        faros_render::installable(&intent.site, node, &image)?;
+        if shared.unlock.thumbprint().is_none() && node.encryption.threshold > 0 {
+            return Err("the unlock keys of the bastion are not open yet".to_owned());
+        }
+        let mut bits = [0; 16];
+        getrandom::fill(&mut bits).map_err(|error| format!("there is no randomness: {error}"))?;
+        let nonce = Nonce::of(bits);
+        let pass = Pass::issue(node.name.clone(), &nonce, Timestamp::now());
+        if let Err(error) = shared.store.put_pass(pass).await {
+            tracing::error!(node = %node.name, "{:#}", anyhow::Error::new(error));
+            return Err("the bastion cannot write to its disk".to_owned());
+        }
+        Ok(faros_render::install_script(&intent.site, node, &image, &nonce))
     }
 
     /// Opens content by its digest, for a client that may have it.
@@ -139,28 +159,95 @@ impl Bastion {
         500
     }
 
-    fn ignition(&self, from: Ipv4Addr, name: &HostName) -> Page {
+    async fn ignition(&self, from: Ipv4Addr, name: &HostName, nonce: &Nonce) -> Page {
         let Some(intent) = self.served(Service::Ignition) else {
             return Page::Status(503);
         };
-        let reason = match intent.site.nodes.get(name) {
-            None => "there is no such node",
-            Some(node) if node.address != from => "another machine asked for it",
-            Some(_) if !self.0.is_armed(name) => "the node is not armed",
-            Some(node) => {
-                let text = faros_render::ignition(&intent.site, node);
+        let node = intent.site.nodes.get(name);
+        let given = match node {
+            None => Err(Refused::NoPass(NoPass::UnknownNode)),
+            Some(node) => self.config(&intent, node, from, nonce).await,
+        };
+        match given {
+            Ok(text) => {
                 let detail = json!({ "node": name, "bytes": text.len() });
-                self.saw(from, Some(node.boot_mac), EventKind::IgnitionServed, detail);
-                return Page::Text {
+                self.saw(
+                    from,
+                    node.map(|node| node.boot_mac),
+                    EventKind::IgnitionServed,
+                    detail,
+                );
+                Page::Text {
                     content_type: "application/vnd.coreos.ignition+json",
                     text,
-                };
+                }
             }
+            Err(Refused::NoPass(why)) => {
+                if why.is_alarming() {
+                    tracing::warn!(node = %name, %from, "an Ignition config was refused: {}", why.message());
+                }
+                let detail = json!({ "node": name, "address": from, "reason": why.as_str(), "message": why.message() });
+                // Whoever asks need not be the node: it is told of the node by name, and of the machine by address.
+                self.saw(from, None, EventKind::IgnitionRefused, detail);
+                // What is not for the client does not exist for it.
+                Page::Status(404)
+            }
+            Err(Refused::Failed(error)) => {
+                tracing::error!(node = %name, "{error:#}");
+                Page::Status(503)
+            }
+        }
+    }
+
+    /// The config of a node, for the boot that has the nonce, once: it is marked as given before it is.
+    async fn config(
+        &self,
+        intent: &Intent,
+        node: &Node,
+        from: Ipv4Addr,
+        nonce: &Nonce,
+    ) -> Result<String, Refused> {
+        let shared = &self.0;
+        if node.address != from {
+            return Err(Refused::NoPass(NoPass::WrongAddress));
+        }
+        if faros_kernel::neighbors::mac_of(from).is_some_and(|mac| !node.macs().any(|own| own == mac)) {
+            return Err(Refused::NoPass(NoPass::WrongMac));
+        }
+        if shared.why_closed(&node.name).is_some() {
+            return Err(Refused::NoPass(NoPass::IdentityConflict));
+        }
+        if !shared.is_armed(&node.name) {
+            return Err(Refused::NoPass(NoPass::NotArmed));
+        }
+        // Two requests at once must not both find the pass unused.
+        let _one = shared.passing.lock().await;
+        let now = Timestamp::now();
+        let pass = shared.store.pass(&node.name).map_err(anyhow::Error::new)?;
+        let mut pass = pass.ok_or(Refused::NoPass(NoPass::WrongNonce))?;
+        pass.admit(nonce, now).map_err(Refused::NoPass)?;
+        let image = shared
+            .store
+            .image(&node.image)
+            .await
+            .map_err(anyhow::Error::new)?;
+        let image = image.with_context(|| format!("the image {} is gone", node.image))?;
+        let thumbprint = shared
+            .unlock
+            .thumbprint()
+            .map(|thumbprint| thumbprint.to_string());
+        let thumbprint = match &thumbprint {
+            Some(thumbprint) => thumbprint.as_str(),
+            None if node.encryption.threshold == 0 => "",
+            None => return Err(anyhow::anyhow!("the unlock keys are not open").into()),
         };
-        let detail = json!({ "node": name, "address": from, "reason": reason });
-        self.saw(from, None, EventKind::IgnitionRefused, detail);
-        // What is not for the client does not exist for it.
-        Page::Status(404)
+        pass.used = Some(now);
+        shared.store.put_pass(pass).await.map_err(anyhow::Error::new)?;
+        let install = Install {
+            image: &image,
+            thumbprint,
+        };
+        Ok(faros_render::ignition(&intent.site, node, &install))
     }
 
     async fn report(&self, from: Ipv4Addr, name: &HostName, body: &[u8]) -> Page {
@@ -177,6 +264,8 @@ impl Bastion {
             return Page::Status(400);
         };
         said.insert("node".into(), json!(name));
+        // Life signs come all the time; only one that changes something is an event.
+        let is_news = report != "alive" || lock(&self.0.tracker).is_news(name);
         // Disarmed before the answer leaves: a node that knows that it is installed is never installed again.
         if report == "installed" {
             match self.0.store.installed(name.clone(), Timestamp::now()).await {
@@ -195,13 +284,34 @@ impl Bastion {
                 }
             }
         }
-        self.saw(
-            from,
-            Some(node.boot_mac),
-            EventKind::NodeReport,
-            Value::Object(said),
-        );
-        Page::Status(204)
+        if report == "rebound"
+            && let Some(thumbprint) = said.get("thumbprint").and_then(Value::as_str)
+            && let Err(error) = self.0.node_rebound(node, thumbprint).await
+        {
+            tracing::error!(node = %name, "{:#}", anyhow::Error::new(error));
+            return Page::Status(503);
+        }
+        if is_news {
+            let said = Value::Object(said);
+            self.saw(from, Some(node.boot_mac), EventKind::NodeReport, said);
+        }
+        match self.orders(&intent, node, &report) {
+            Some(orders) => Page::Text {
+                content_type: "application/json",
+                text: orders.to_string(),
+            },
+            None => Page::Status(204),
+        }
+    }
+
+    /// What a node that runs from its disk is asked to do.
+    fn orders(&self, intent: &Intent, node: &Node, report: &str) -> Option<Value> {
+        if !matches!(report, "started" | "alive") || !node.encryption.of.contains(&UnlockBy::Tang) {
+            return None;
+        }
+        let thumbprint = self.0.unlock.thumbprint()?.to_string();
+        let url = faros_render::unlock_url(&intent.site);
+        Some(json!({ "unlock": { "thumbprint": thumbprint, "url": url } }))
     }
 
     async fn named(&self, name: &ContentName) -> Result<OpenFile, u16> {
@@ -217,6 +327,20 @@ impl Bastion {
     }
 }
 
+/// Why a config was not given.
+enum Refused {
+    /// To this machine, now.
+    NoPass(NoPass),
+    /// To nobody: something is wrong here.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for Refused {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
 /// The node that has this address.
 fn node_at(intent: &Intent, address: Ipv4Addr) -> Option<&Node> {
     intent.site.nodes.values().find(|node| node.address == address)
@@ -229,32 +353,23 @@ impl Pages for Bastion {
             .is_some_and(|intent| intent.site.lan.subnet.contains(from))
     }
 
-    fn mtu(&self) -> u16 {
-        self.0.current().map_or(1500, |intent| intent.site.lan.mtu)
-    }
-
     fn page(&self, ask: Ask) -> Soon<'_, Page> {
         Box::pin(async move {
-            match (&ask.route, ask.method) {
+            match (&route(&ask.path), ask.method) {
                 (Route::Report(node), Method::Post) => self.report(ask.from, node, &ask.body).await,
                 (Route::Unknown, _) => Page::Status(404),
-                (_, Method::Post) | (Route::Report(_), _) => Page::Status(405),
+                // A look that takes nothing must not use a pass up.
+                (_, Method::Post) | (Route::Report(_), _) | (Route::Ignition(..), Method::Head) => {
+                    Page::Status(405)
+                }
                 (Route::BootScript(mac), _) => self.boot_script(ask.from, *mac).await,
                 (Route::Content(digest), _) => self.content(ask.from, *digest).await,
-                (Route::Ignition(node), _) => self.ignition(ask.from, node),
+                (Route::Ignition(node, nonce), _) => self.ignition(ask.from, node, nonce).await,
                 (Route::Loader(name), _) if self.served(Service::Netboot).is_some() => {
                     self.named(name).await.map_or_else(Page::Status, Page::File)
                 }
                 (Route::Loader(_), _) => Page::Status(503),
             }
-        })
-    }
-
-    fn loader(&self, _from: Ipv4Addr, name: String) -> Soon<'_, Option<OpenFile>> {
-        Box::pin(async move {
-            self.served(Service::Netboot)?;
-            let name: ContentName = format!("loader/{name}").parse().ok()?;
-            self.named(&name).await.ok()
         })
     }
 
@@ -298,5 +413,19 @@ impl Pages for Bastion {
             }
         };
         self.saw(from, None, kind, detail);
+    }
+}
+
+impl Loaders for Bastion {
+    fn mtu(&self) -> u16 {
+        self.0.current().map_or(1500, |intent| intent.site.lan.mtu)
+    }
+
+    fn loader(&self, _from: Ipv4Addr, name: String) -> Soon<'_, Option<OpenFile>> {
+        Box::pin(async move {
+            self.served(Service::Netboot)?;
+            let name: ContentName = format!("loader/{name}").parse().ok()?;
+            self.named(&name).await.ok()
+        })
     }
 }

@@ -1,11 +1,16 @@
 //! From what services saw to events: whose it is, in which boot session, under which number, on disk.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use faros_model::{event::Event, sighting::Sighting};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use crate::daemon::{Shared, keep, lock};
+
+/// Bounds of the sleep until a phase is overdue.
+const SHORTEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_mins(10);
 
 /// Most sightings that are recorded together.
 const BATCH: usize = 256;
@@ -15,9 +20,21 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
     let mut seq = shared.store.next_seq();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
+        let due = lock(&shared.tracker).next_timer();
+        let overdue = async {
+            match due {
+                // A clock that was set back must not make this spin, nor one that jumps ahead make it wait for ever.
+                Some(due) => tokio::time::sleep(until(due)).await,
+                None => std::future::pending().await,
+            }
+        };
         let more = tokio::select! {
             biased;
             more = seen.recv_many(&mut batch, BATCH) => more,
+            () = overdue => {
+                record_overdue(&shared, &mut seq);
+                continue;
+            }
             () = shared.stop.cancelled() => {
                 // Services tell of their end before they end.
                 while let Ok(sighting) = seen.try_recv() {
@@ -31,6 +48,31 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
             return;
         }
         record(&shared, &mut batch, &mut seq);
+    }
+}
+
+/// How long to sleep until `due`.
+fn until(due: Timestamp) -> Duration {
+    let left = due.duration_since(Timestamp::now());
+    Duration::try_from(left)
+        .unwrap_or_default()
+        .clamp(SHORTEST, LONGEST)
+}
+
+/// Tells of phases that take too long.
+fn record_overdue(shared: &Shared, seq: &mut u64) {
+    let mut tracker = lock(&shared.tracker);
+    let mut events = Vec::new();
+    for draft in tracker.on_timer(Timestamp::now()) {
+        let event = draft.numbered(*seq);
+        *seq += 1;
+        tracker.recorded(&event);
+        events.push(event);
+    }
+    let changes = tracker.take_changes();
+    drop(tracker);
+    if !events.is_empty() {
+        keep(shared, events, changes);
     }
 }
 

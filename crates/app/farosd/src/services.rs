@@ -6,11 +6,22 @@
 
 mod parts;
 
-use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddrV4},
+    sync::Arc,
+    time::Duration,
+};
 
 use faros_kernel::lan::{self, Interface};
-use faros_model::{api::ServiceState, net::Subnet, plan::Service};
-use faros_net::{dhcp::Dhcp, dns::Dns, http::Http, link::LanLink, pages::Pages, service::Health, tftp::Tftp};
+use faros_model::{
+    api::ServiceState,
+    net::Subnet,
+    plan::Service,
+    ports::{NETBOOT_HTTP, UNLOCK},
+    site::SealKeysWith,
+};
+use faros_net::{dhcp::Dhcp, dns::Dns, http::Http, link::LanLink, service::Health, tftp::Tftp};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
@@ -22,6 +33,7 @@ use crate::{
     daemon::{Intent, Shared, lock, set_state},
     notify,
     pages::Bastion,
+    unlock::{Keyhole, TangPages},
 };
 
 /// How long after a failure binding is tried again.
@@ -79,6 +91,7 @@ impl Services {
         let shared = Arc::clone(&self.shared);
         let mut lan = shared.lan.subscribe();
         let mut served = shared.served.subscribe();
+        let mut keyhole = shared.unlock.keyhole.subscribe();
         loop {
             self.watch_lan().await;
             lan.mark_unchanged();
@@ -93,6 +106,7 @@ impl Services {
                 () = shared.stop.cancelled() => break,
                 _ = served.changed() => (),
                 _ = lan.changed() => (),
+                _ = keyhole.changed() => (),
                 () = again => self.ended.clear(),
                 (part, how) = ended(&mut self.running) => {
                     tracing::error!(?part, how, "a part ended by itself");
@@ -155,9 +169,22 @@ impl Services {
             .filter_map(|part| Some((part, serves(&served, part)?)))
             .collect();
         self.stop_unwanted(&wanted).await;
+        if let Some(intent) = wanted.get(&Part::Unlock) {
+            self.open_keys(intent.site.unlock.seal_keys_with);
+        }
         self.publish(&wanted);
         let result = self.start(&wanted);
         let dhcp_fails = shared.dhcp_fails().filter(|_| is_there && !relinked);
+        let closed = match &*shared.unlock.keyhole.borrow() {
+            Keyhole::Open => None,
+            Keyhole::Untried | Keyhole::Opening => Some((
+                ServiceState::Waiting,
+                "the unlock keys are being opened; if they are sealed with a passphrase, answer \
+                 `systemd-tty-ask-password-agent`"
+                    .to_owned(),
+            )),
+            Keyhole::Failed(why) => Some((ServiceState::Failed, why.clone())),
+        };
         let mut changed = false;
         for service in Service::ALL {
             let intent = served.get(&service).filter(|intent| intent.site.runs(service));
@@ -177,6 +204,9 @@ impl Services {
                     let why = format!("it starts together with {culprit}, which cannot start");
                     (ServiceState::Waiting, why)
                 }
+                (Some(_), _) if service == Service::Unlock && closed.is_some() => {
+                    closed.clone().unwrap_or((ServiceState::Waiting, String::new()))
+                }
                 (Some(_), _) if !is_there => {
                     let name = shared.lan_interface().unwrap_or_default();
                     let why =
@@ -194,12 +224,35 @@ impl Services {
         if changed {
             notify::status(&shared);
         }
-        if result.is_err() || dhcp_fails.is_some() {
+        let keys_fail =
+            matches!(closed, Some((ServiceState::Failed, _))) && wanted.contains_key(&Part::Unlock);
+        if result.is_err() || dhcp_fails.is_some() || keys_fail {
             Next::Again(AGAIN)
         } else if relinked && is_there {
             Next::Again(SOON)
         } else {
             Next::Rest
+        }
+    }
+
+    /// Has the unlock keys opened, or sealed as the site file has it now; the keyhole tells how that went.
+    fn open_keys(&self, seal_with: SealKeysWith) {
+        let shared = Arc::clone(&self.shared);
+        let state = shared.unlock.keyhole.borrow().clone();
+        match state {
+            Keyhole::Opening => (),
+            Keyhole::Untried | Keyhole::Failed(_) => {
+                // Before the task runs, so that it is begun once.
+                shared.unlock.keyhole.send_replace(Keyhole::Opening);
+                tokio::spawn(async move { shared.unlock.try_keys(seal_with).await });
+            }
+            Keyhole::Open => {
+                tokio::spawn(async move {
+                    if let Err(error) = shared.unlock.seal_with(seal_with).await {
+                        tracing::error!("the unlock keys cannot be sealed anew: {error:#}");
+                    }
+                });
+            }
         }
     }
 
@@ -249,7 +302,7 @@ impl Services {
         if let Some((part, how)) = self.ended.first_key_value() {
             return Err((*part, format!("{how}; it starts again by itself")));
         }
-        let pages: Arc<dyn Pages> = Arc::new(Bastion(Arc::clone(&self.shared)));
+        let pages = Arc::new(Bastion(Arc::clone(&self.shared)));
         let mut bound = Vec::new();
         for (part, intent) in wanted.iter().filter(|(part, _)| !self.running.contains_key(part)) {
             let address = intent.site.lan.addresses.bastion;
@@ -274,7 +327,7 @@ impl Services {
         Ok(())
     }
 
-    fn bind(&self, part: Part, address: Ipv4Addr, pages: &Arc<dyn Pages>) -> Result<Start, String> {
+    fn bind(&self, part: Part, address: Ipv4Addr, pages: &Arc<Bastion>) -> Result<Start, String> {
         let shared = &self.shared;
         let health = |service: Service| {
             let own = shared.counted.get(&service).cloned();
@@ -283,9 +336,15 @@ impl Services {
         let pages = Arc::clone(pages);
         match part {
             Part::Http => {
-                let http =
-                    Http::bind(address, pages, health(Service::Netboot)).map_err(|error| taken(&error))?;
+                let at = SocketAddrV4::new(address, NETBOOT_HTTP);
+                let http = Http::bind(at, pages, health(Service::Netboot)).map_err(|error| taken(&error))?;
                 Ok(Box::new(|stop| Box::pin(http.run(stop))))
+            }
+            Part::Unlock => {
+                let at = SocketAddrV4::new(address, UNLOCK);
+                let pages = Arc::new(TangPages(Arc::clone(shared)));
+                let tang = Http::bind(at, pages, health(Service::Unlock)).map_err(|error| taken(&error))?;
+                Ok(Box::new(|stop| Box::pin(tang.run(stop))))
             }
             Part::Tftp => {
                 let tftp =

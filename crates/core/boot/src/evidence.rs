@@ -21,6 +21,16 @@ pub(crate) enum Evidence {
     Ignition,
     /// The node says that it is installed.
     Installed,
+    /// The node says that it starts from its disk.
+    DiskBoot,
+    /// An operating system asked for an address: the installer, or the one on the disk.
+    SystemAsks,
+    /// The bastion helped to unlock a disk of the node.
+    Unlocked,
+    /// The node says that the system on its disk runs.
+    Runs,
+    /// The machine is not the one it was, and how that shows.
+    Impostor(String),
     /// The node says that something failed, and what.
     Failed(String),
     /// It belongs to the boot, and proves nothing more.
@@ -59,7 +69,7 @@ impl Evidence {
         match sighting.kind {
             EventKind::DhcpDiscover => match speaker(&sighting.detail) {
                 Some(speaker) => Self::Speaks(speaker),
-                None => Self::Other,
+                None => Self::SystemAsks,
             },
             EventKind::LoaderFetched => Self::Sent(Reached::Loader),
             EventKind::KernelFetched | EventKind::InitramfsFetched => Self::Sent(Reached::Kernel),
@@ -69,11 +79,15 @@ impl Evidence {
                 _ => Script::Nothing,
             }),
             EventKind::IgnitionServed => Self::Ignition,
+            EventKind::UnlockRecovered => Self::Unlocked,
             EventKind::NodeReport => match word("report") {
                 "installed" => Self::Installed,
-                "failed" => Self::Failed(match word("reason") {
-                    "" => "the node reported a failure".to_owned(),
-                    reason => reason.to_owned(),
+                "booting" => Self::DiskBoot,
+                "started" | "alive" => Self::Runs,
+                "failed" => Self::Failed(match (word("stage"), word("message")) {
+                    ("", "") => "the node reported a failure".to_owned(),
+                    ("", message) => message.to_owned(),
+                    (stage, message) => format!("{stage}: {message}"),
                 }),
                 _ => Self::Other,
             },
@@ -89,7 +103,14 @@ impl Evidence {
             Self::Sent(reached) => Some(*reached),
             Self::Script(_) => Some(Reached::Script),
             Self::Ignition => Some(Reached::Kernel),
-            Self::Installed | Self::Failed(_) | Self::Other => None,
+            Self::Installed
+            | Self::DiskBoot
+            | Self::SystemAsks
+            | Self::Unlocked
+            | Self::Runs
+            | Self::Impostor(_)
+            | Self::Failed(_)
+            | Self::Other => None,
         }
     }
 }

@@ -9,12 +9,14 @@
 mod discovered;
 mod evidence;
 mod life;
+mod pass;
 mod tracker;
 mod whose;
 
 pub use self::{
     evidence::firmware_word,
     life::{Boot, Life, Reached},
+    pass::{NoPass, Pass},
     tracker::{Changes, Draft, NodeRecord, Tracker},
 };
 

@@ -4,11 +4,17 @@ use faros_model::{event::Phase, ids::SessionId};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use faros_unlock::Booting;
+
 use crate::evidence::{Evidence, Script, Speaker};
 
 /// Firmware and loaders repeat themselves for up to a minute or so; what comes within this time of the last
 /// packet, and takes no step back, is the same boot.
 const YOUNG: SignedDuration = SignedDuration::from_mins(3);
+
+/// A node that has installed itself starts again at once; its firmware's self-test may take this long. What it
+/// does until then belongs to the boot that installed it.
+const RESTART: SignedDuration = SignedDuration::from_mins(30);
 
 /// What an operating system says within this time of the end of a boot still belongs to that boot.
 const TAIL: SignedDuration = SignedDuration::from_mins(15);
@@ -26,14 +32,19 @@ pub enum Life {
     Provisioning(Boot),
     /// It reported that its disk holds the operating system.
     Installed(Boot),
-    /// It was told to boot its own disk.
+    /// It boots from its own disk.
     LocalBoot(Boot),
-    /// It reported a failure.
+    /// Its disk was unlocked, or it has no lock and runs.
+    Unlocked(Boot),
+    /// It reported a failure, or is not who it says it is.
     Failed {
         /// The boot in which it failed.
         boot: Boot,
         /// What it said about it.
         why: String,
+        /// Whether nothing more is given to it in this boot.
+        #[serde(default)]
+        is_closed: bool,
     },
 }
 
@@ -74,6 +85,7 @@ impl Life {
             Self::Provisioning(_) => Phase::Provisioning,
             Self::Installed(_) => Phase::Installed,
             Self::LocalBoot(_) => Phase::LocalBoot,
+            Self::Unlocked(_) => Phase::Unlocked,
             Self::Failed { .. } => Phase::Failed,
         }
     }
@@ -86,7 +98,37 @@ impl Life {
             | Self::Provisioning(boot)
             | Self::Installed(boot)
             | Self::LocalBoot(boot)
+            | Self::Unlocked(boot)
             | Self::Failed { boot, .. } => Some(boot),
+        }
+    }
+
+    /// Where the node is in its boot, as far as unlocking its disks is concerned.
+    pub const fn booting(&self) -> Booting {
+        match self {
+            Self::Expected => Booting::Never,
+            Self::Failed { is_closed: true, .. } => Booting::Closed,
+            Self::Unlocked(boot) => Booting::Unlocked(boot.since),
+            Self::Netbooting(boot)
+            | Self::Provisioning(boot)
+            | Self::Installed(boot)
+            | Self::LocalBoot(boot)
+            | Self::Failed { boot, .. } => Booting::Since(boot.heard),
+        }
+    }
+
+    /// Whether nothing more is given to this machine, because it may not be the one it says it is.
+    pub const fn is_closed(&self) -> bool {
+        matches!(self, Self::Failed { is_closed: true, .. })
+    }
+
+    /// How long the node may be in this phase; `None` if as long as it likes.
+    pub const fn limit(&self) -> Option<SignedDuration> {
+        match self {
+            Self::Expected | Self::Unlocked(_) | Self::Failed { .. } => None,
+            Self::Netbooting(_) => Some(SignedDuration::from_mins(10)),
+            Self::Provisioning(_) => Some(SignedDuration::from_mins(30)),
+            Self::Installed(_) | Self::LocalBoot(_) => Some(SignedDuration::from_mins(15)),
         }
     }
 
@@ -98,7 +140,8 @@ impl Life {
             | Self::Netbooting(_)
             | Self::Provisioning(_)
             | Self::Installed(_)
-            | Self::LocalBoot(_) => "",
+            | Self::LocalBoot(_)
+            | Self::Unlocked(_) => "",
         }
     }
 
@@ -106,8 +149,11 @@ impl Life {
     pub fn session_at(&self, at: Timestamp) -> Option<SessionId> {
         match self {
             Self::Expected => None,
-            Self::Netbooting(boot) | Self::Provisioning(boot) => Some(boot.session),
-            Self::Installed(boot) | Self::LocalBoot(boot) | Self::Failed { boot, .. } => {
+            Self::Netbooting(boot)
+            | Self::Provisioning(boot)
+            | Self::Installed(boot)
+            | Self::LocalBoot(boot) => Some(boot.session),
+            Self::Unlocked(boot) | Self::Failed { boot, .. } => {
                 (at.duration_since(boot.since) < TAIL).then_some(boot.session)
             }
         }
@@ -115,7 +161,8 @@ impl Life {
 
     /// What becomes of this life when `evidence` is seen. `fresh` is the id of the session that is opened, if one is.
     pub(crate) fn step(self, at: Timestamp, evidence: &Evidence, fresh: SessionId) -> Self {
-        let life = if self.opens(at, evidence) {
+        let opens = self.opens(at, evidence);
+        let life = if opens {
             Self::Netbooting(Boot {
                 session: fresh,
                 since: at,
@@ -126,17 +173,38 @@ impl Life {
             self
         };
         let life = life.heard(at, evidence.reached());
+        if life.is_closed() {
+            return life;
+        }
         match evidence {
             Evidence::Speaks(_)
             | Evidence::Sent(_)
             | Evidence::Script(Script::Install | Script::Nothing)
             | Evidence::Other => life,
-            Evidence::Script(Script::LocalDisk) => life.enter(Phase::LocalBoot, at, Self::LocalBoot),
+            Evidence::Script(Script::LocalDisk) | Evidence::DiskBoot | Evidence::SystemAsks => match life {
+                // Already on its way to its disk; an installer asks for an address too.
+                Self::Installed(_) | Self::Unlocked(_) | Self::Failed { .. } => life,
+                Self::Netbooting(_) | Self::Provisioning(_)
+                    if *evidence == Evidence::SystemAsks && !opens =>
+                {
+                    life
+                }
+                _ => life.enter(Phase::LocalBoot, at, Self::LocalBoot),
+            },
             Evidence::Ignition => life.enter(Phase::Provisioning, at, Self::Provisioning),
             Evidence::Installed => life.enter(Phase::Installed, at, Self::Installed),
+            // What is unlocked during an install is not the node's own system.
+            Evidence::Unlocked if matches!(life, Self::Provisioning(_)) => life,
+            Evidence::Unlocked | Evidence::Runs => life.enter(Phase::Unlocked, at, Self::Unlocked),
             Evidence::Failed(why) => life.enter(Phase::Failed, at, |boot| Self::Failed {
                 boot,
                 why: why.clone(),
+                is_closed: false,
+            }),
+            Evidence::Impostor(why) => life.enter(Phase::Failed, at, |boot| Self::Failed {
+                boot,
+                why: why.clone(),
+                is_closed: true,
             }),
         }
     }
@@ -165,10 +233,29 @@ impl Life {
             Self::LocalBoot(boot) if *evidence == Evidence::Script(Script::LocalDisk) => {
                 silent_for(boot) > YOUNG
             }
-            Self::Installed(_) | Self::LocalBoot(_) | Self::Failed { .. } => matches!(
-                evidence,
-                Evidence::Speaks(_) | Evidence::Sent(_) | Evidence::Script(_) | Evidence::Ignition
-            ),
+            // The restart after an install belongs to it.
+            Self::Installed(boot) => match evidence {
+                Evidence::Speaks(_) | Evidence::Sent(_) | Evidence::DiskBoot | Evidence::SystemAsks => {
+                    at.duration_since(boot.since) > RESTART && silent_for(boot) > YOUNG
+                }
+                Evidence::Script(script) => *script == Script::Install,
+                Evidence::Ignition => true,
+                _ => false,
+            },
+            // The system that was unlocked asks for its address again.
+            Self::Unlocked(boot) => match evidence {
+                Evidence::Speaks(_) | Evidence::Sent(_) | Evidence::Script(_) | Evidence::Ignition => true,
+                Evidence::DiskBoot => at.duration_since(boot.since) > YOUNG,
+                Evidence::SystemAsks => silent_for(boot) > YOUNG && at.duration_since(boot.since) > YOUNG,
+                _ => false,
+            },
+            Self::LocalBoot(_) | Self::Failed { .. } => match evidence {
+                Evidence::Speaks(_) | Evidence::Sent(_) | Evidence::Script(_) | Evidence::Ignition => true,
+                Evidence::DiskBoot | Evidence::SystemAsks => {
+                    self.boot().is_some_and(|boot| silent_for(boot) > RESTART)
+                }
+                _ => false,
+            },
         }
     }
 
@@ -177,6 +264,7 @@ impl Life {
         | Self::Provisioning(boot)
         | Self::Installed(boot)
         | Self::LocalBoot(boot)
+        | Self::Unlocked(boot)
         | Self::Failed { boot, .. } = &mut self
         {
             boot.heard = at;
@@ -194,6 +282,7 @@ impl Life {
             | Self::Provisioning(boot)
             | Self::Installed(boot)
             | Self::LocalBoot(boot)
+            | Self::Unlocked(boot)
             | Self::Failed { boot, .. } => make(Boot {
                 since: if stays { boot.since } else { at },
                 ..boot

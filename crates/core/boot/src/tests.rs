@@ -1,5 +1,4 @@
 //! The tracker against scripts of sightings.
-#![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes them")]
 
 mod world;
 
@@ -35,7 +34,7 @@ fn a_bios_node_installs_itself_in_one_session() {
          33 192.168.8.11 node-report report=ignition-fetched
          90 192.168.8.11 node-report report=installed
          120 one dhcp-discover vendorClass=systemd",
-        &expect![[r#"
+        &expect![[r"
             0 one dhcp-discover vendorClass=PXEClient:Arch:00000 architecture=0
               -> node-1 boot-1 dhcp-discover
               -> node-1 boot-1 phase-changed: expected to netbooting, by dhcp-discover (PXEClient:Arch:00000)
@@ -71,7 +70,7 @@ fn a_bios_node_installs_itself_in_one_session() {
               -> node-1 boot-1 dhcp-discover
             node-1: installed since 90, boot-1, bios
             node-2: expected since -, -, -
-        "#]],
+        "]],
     );
 }
 
@@ -85,7 +84,7 @@ fn a_node_that_is_not_armed_boots_its_own_disk_each_time_anew() {
          2000 one dhcp-request state=renewing
          3000 one dhcp-discover vendorClass=PXEClient userClass=iPXE architecture=7
          3002 one boot-script-served action=local-disk",
-        &expect![[r#"
+        &expect![[r"
             0 one dhcp-discover vendorClass=PXEClient userClass=iPXE architecture=7
               -> node-1 boot-1 dhcp-discover
               -> node-1 boot-1 phase-changed: expected to netbooting, by dhcp-discover (PXEClient)
@@ -97,7 +96,7 @@ fn a_node_that_is_not_armed_boots_its_own_disk_each_time_anew() {
             40 one dhcp-discover vendorClass=systemd
               -> node-1 boot-1 dhcp-discover
             2000 one dhcp-request state=renewing
-              -> node-1 - dhcp-request
+              -> node-1 boot-1 dhcp-request
             3000 one dhcp-discover vendorClass=PXEClient userClass=iPXE architecture=7
               -> node-1 boot-2 dhcp-discover
               -> node-1 boot-2 phase-changed: local-boot to netbooting, by dhcp-discover (PXEClient)
@@ -106,7 +105,7 @@ fn a_node_that_is_not_armed_boots_its_own_disk_each_time_anew() {
               -> node-1 boot-2 phase-changed: netbooting to local-boot, by boot-script-served (local-disk)
             node-1: local-boot since 3002, boot-2, uefi-x86_64
             node-2: expected since -, -, -
-        "#]],
+        "]],
     );
 }
 
@@ -121,7 +120,7 @@ fn firmware_that_repeats_itself_is_one_boot_and_one_that_starts_over_is_two() {
          71 one boot-script-served action=install
          80 one dhcp-discover vendorClass=PXEClient:Arch:00007 architecture=7
          600 one dhcp-discover vendorClass=PXEClient:Arch:00007 architecture=7",
-        &expect![[r#"
+        &expect![[r"
             0 one dhcp-discover vendorClass=PXEClient:Arch:00007 architecture=7
               -> node-1 boot-1 dhcp-discover
               -> node-1 boot-1 phase-changed: expected to netbooting, by dhcp-discover (PXEClient:Arch:00007)
@@ -143,7 +142,7 @@ fn firmware_that_repeats_itself_is_one_boot_and_one_that_starts_over_is_two() {
               -> node-1 boot-3 phase-changed: netbooting to netbooting, by dhcp-discover (PXEClient:Arch:00007)
             node-1: netbooting since 600, boot-3, uefi-x86_64
             node-2: expected since -, -, -
-        "#]],
+        "]],
     );
 }
 
@@ -155,7 +154,7 @@ fn power_cut_in_the_installer_opens_a_new_session() {
          9 192.168.8.11 ignition-served
          12 one dhcp-discover vendorClass=PXEClient userClass=iPXE architecture=0
          13 one boot-script-served action=install",
-        &expect![[r#"
+        &expect![[r"
             0 one dhcp-discover vendorClass=PXEClient userClass=iPXE architecture=0
               -> node-1 boot-1 dhcp-discover
               -> node-1 boot-1 phase-changed: expected to netbooting, by dhcp-discover (PXEClient)
@@ -171,7 +170,7 @@ fn power_cut_in_the_installer_opens_a_new_session() {
               -> node-1 boot-2 boot-script-served
             node-1: netbooting since 12, boot-2, bios
             node-2: expected since -, -, -
-        "#]],
+        "]],
     );
 }
 
@@ -180,21 +179,21 @@ fn a_failure_is_told_with_its_reason_and_a_later_success_ends_it() {
     check(
         "0 one boot-script-served action=install
          9 192.168.8.11 ignition-served
-         10 192.168.8.11 node-report report=failed reason=no_disk_matches
-         11 192.168.8.11 node-report report=failed reason=no_disk_matches
+         10 192.168.8.11 node-report report=failed stage=disk message=no_disk_matches
+         11 192.168.8.11 node-report report=failed stage=disk message=no_disk_matches
          50 192.168.8.11 node-report report=installed
          60 192.168.8.11 node-report report=failed",
-        &expect![[r#"
+        &expect![[r"
             0 one boot-script-served action=install
               -> node-1 boot-1 boot-script-served
               -> node-1 boot-1 phase-changed: expected to netbooting, by boot-script-served (install)
             9 192.168.8.11 ignition-served
               -> node-1 boot-1 ignition-served
               -> node-1 boot-1 phase-changed: netbooting to provisioning, by ignition-served
-            10 192.168.8.11 node-report report=failed reason=no_disk_matches
+            10 192.168.8.11 node-report report=failed stage=disk message=no_disk_matches
               -> node-1 boot-1 node-report
-              -> node-1 boot-1 phase-changed: provisioning to failed, by node-report (failed), because no disk matches
-            11 192.168.8.11 node-report report=failed reason=no_disk_matches
+              -> node-1 boot-1 phase-changed: provisioning to failed, by node-report (failed), because disk: no disk matches
+            11 192.168.8.11 node-report report=failed stage=disk message=no_disk_matches
               -> node-1 boot-1 node-report
             50 192.168.8.11 node-report report=installed
               -> node-1 boot-1 node-report
@@ -204,26 +203,27 @@ fn a_failure_is_told_with_its_reason_and_a_later_success_ends_it() {
               -> node-1 boot-1 phase-changed: installed to failed, by node-report (failed), because the node reported a failure
             node-1: failed since 60, boot-1, -
             node-2: expected since -, -, -
-        "#]],
+        "]],
     );
 }
 
 #[test]
-fn an_operating_system_that_asks_for_an_address_opens_no_session() {
+fn an_operating_system_that_asks_for_an_address_boots_from_its_disk() {
     check(
         "0 one dhcp-discover vendorClass=systemd hostname=node-1
          1 one dhcp-ack address=192.168.8.11
          2 one dhcp-release",
-        &expect![[r#"
+        &expect![[r"
             0 one dhcp-discover vendorClass=systemd hostname=node-1
-              -> node-1 - dhcp-discover
+              -> node-1 boot-1 dhcp-discover
+              -> node-1 boot-1 phase-changed: expected to local-boot, by dhcp-discover (systemd)
             1 one dhcp-ack address=192.168.8.11
-              -> node-1 - dhcp-ack
+              -> node-1 boot-1 dhcp-ack
             2 one dhcp-release
-              -> node-1 - dhcp-release
-            node-1: expected since -, -, -
+              -> node-1 boot-1 dhcp-release
+            node-1: local-boot since 0, boot-1, -
             node-2: expected since -, -, -
-        "#]],
+        "]],
     );
 }
 
@@ -239,7 +239,7 @@ fn a_bond_member_a_controller_and_a_neighbor_are_told_apart() {
          6 192.168.8.70 transfer-failed name=x
          7 192.168.8.99 ignition-refused
          8 lan interface-lost",
-        &expect![[r#"
+        &expect![[r"
             0 bond dhcp-discover vendorClass=PXEClient architecture=7
               -> node-2 boot-1 dhcp-discover
               -> node-2 boot-1 phase-changed: expected to netbooting, by dhcp-discover (PXEClient)
@@ -261,7 +261,7 @@ fn a_bond_member_a_controller_and_a_neighbor_are_told_apart() {
               -> - - interface-lost
             node-1: expected since -, -, -
             node-2: netbooting since 0, boot-1, uefi-x86_64
-        "#]],
+        "]],
     );
 }
 
@@ -277,7 +277,7 @@ fn an_unknown_machine_is_discovered_once_with_all_it_says() {
          4 new machine-discovered hostname=box
          5 new rogue-dhcp-server server=192.168.8.200",
     );
-    expect![[r#"
+    expect![[r"
         0 new dhcp-discover vendorClass=PXEClient architecture=7 uuid=ab
           -> - - dhcp-discover
           -> - - machine-discovered
@@ -292,7 +292,7 @@ fn an_unknown_machine_is_discovered_once_with_all_it_says() {
           -> - - rogue-dhcp-server
         node-1: expected since -, -, -
         node-2: expected since -, -, -
-    "#]]
+    "]]
     .assert_eq(&told);
     let discovered = tracker.discovered();
     expect![[r#"
@@ -374,7 +374,7 @@ fn a_tracker_goes_on_where_the_one_before_it_ended() {
     let kept_as_json = serde_json::to_string(&kept.nodes).unwrap();
     let nodes = serde_json::from_str(&kept_as_json).unwrap();
     let mut after = Tracker::new(nodes, kept.discovered, before.next_session());
-    expect![[r#"
+    expect![[r"
         9 192.168.8.200 boot-script-served action=nothing
           -> - - boot-script-served
         50 192.168.8.11 node-report report=installed
@@ -385,7 +385,7 @@ fn a_tracker_goes_on_where_the_one_before_it_ended() {
           -> node-2 boot-2 phase-changed: expected to netbooting, by dhcp-discover (PXEClient)
         node-1: installed since 50, boot-1, bios
         node-2: netbooting since 60, boot-2, bios
-    "#]]
+    "]]
     .assert_eq(&run(
         &mut after,
         "9 192.168.8.200 boot-script-served action=nothing

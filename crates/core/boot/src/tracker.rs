@@ -37,6 +37,12 @@ pub struct NodeRecord {
     pub life: Life,
     /// What its firmware announced, such as `bios` or `uefi-x86_64`.
     pub firmware: Option<String>,
+    /// The SMBIOS UUID of the machine that is this node, until it is armed anew.
+    #[serde(default)]
+    pub uuid: Option<String>,
+    /// Whether it was told that the present phase takes too long.
+    #[serde(default)]
+    pub is_overdue: bool,
     /// The last event about it.
     pub last_event: Option<Event>,
 }
@@ -233,15 +239,78 @@ impl Tracker {
         }
     }
 
+    /// Forgets which machine the node was: the operator says that the next one to boot is it.
+    pub fn expect_any_machine(&mut self, node: &HostName) {
+        if let Some(record) = self.nodes.get_mut(node) {
+            record.uuid = None;
+            self.changed.insert(node.clone());
+        }
+    }
+
+    /// Where a node is in its life.
+    pub fn life(&self, node: &HostName) -> Option<&Life> {
+        self.nodes.get(node).map(|record| &record.life)
+    }
+
+    /// When the next phase will be overdue; `None` if none can be.
+    pub fn next_timer(&self) -> Option<Timestamp> {
+        let running = self.nodes.values().filter(|record| !record.is_overdue);
+        running.filter_map(|record| due(&record.life)).min()
+    }
+
+    /// Tells of phases that take too long, once each.
+    pub fn on_timer(&mut self, now: Timestamp) -> Vec<Draft> {
+        let mut drafts = Vec::new();
+        for record in self.nodes.values_mut().filter(|record| !record.is_overdue) {
+            let (Some(due), Some(boot), Some(limit)) =
+                (due(&record.life), record.life.boot(), record.life.limit())
+            else {
+                continue;
+            };
+            if now < due {
+                continue;
+            }
+            record.is_overdue = true;
+            self.changed.insert(record.node.clone());
+            let mut detail = Map::new();
+            detail.insert("phase".to_owned(), record.life.phase().as_str().into());
+            detail.insert(
+                "seconds".to_owned(),
+                now.duration_since(boot.since).as_secs().into(),
+            );
+            detail.insert("limit".to_owned(), limit.as_secs().into());
+            drafts.push(Draft {
+                at: now,
+                node: Some(record.node.clone()),
+                session: Some(boot.session),
+                kind: EventKind::PhaseOverdue,
+                detail,
+            });
+        }
+        drafts
+    }
+
+    /// Takes note that a node said something that is no event. `true` if it is news and must be one.
+    pub fn is_news(&self, node: &HostName) -> bool {
+        !matches!(self.life(node), Some(Life::Unlocked(_)))
+    }
+
     fn observe_node(&mut self, node: HostName, sighting: Sighting) -> Vec<Draft> {
-        let evidence = Evidence::of(&sighting);
         let at = sighting.at;
         let record = self.nodes.entry(node.clone()).or_insert_with(|| NodeRecord {
             node: node.clone(),
             life: Life::Expected,
             firmware: None,
+            uuid: None,
+            is_overdue: false,
             last_event: None,
         });
+        let conflict = identity_conflict(&mut record.uuid, &sighting);
+        let evidence = match &conflict {
+            Some((_, why)) => Evidence::Impostor(why.clone()),
+            None => Evidence::of(&sighting),
+        };
+        let was_closed = record.life.is_closed();
         let from = record.life.phase();
         let session_before = record.life.boot().map(|boot| boot.session);
         record.life = std::mem::take(&mut record.life).step(at, &evidence, self.next_session);
@@ -263,6 +332,16 @@ impl Tracker {
         self.changed.insert(node.clone());
         let to = record.life.phase();
         let belongs = record.life.session_at(at);
+        if from != to || opened {
+            record.is_overdue = false;
+        }
+        let alarm = conflict.filter(|_| !was_closed).map(|(detail, _)| Draft {
+            at,
+            node: Some(node.clone()),
+            session,
+            kind: EventKind::IdentityConflict,
+            detail,
+        });
         let change = (from != to || opened).then(|| Draft {
             at,
             node: Some(node.clone()),
@@ -271,7 +350,7 @@ impl Tracker {
             detail: phase_detail(from, to, &sighting, &record.life),
         });
         let seen = draft(sighting, Some(node), belongs);
-        std::iter::once(seen).chain(change).collect()
+        std::iter::once(seen).chain(alarm).chain(change).collect()
     }
 
     fn observe_stranger(&mut self, mac: MacAddr, sighting: Sighting) -> Vec<Draft> {
@@ -325,6 +404,63 @@ impl Tracker {
     }
 }
 
+/// When the present phase takes too long: after its limit, or when the machine was silent for as long.
+fn due(life: &Life) -> Option<Timestamp> {
+    let since = life.boot()?.since;
+    since.checked_add(life.limit()?).ok()
+}
+
+/// Whether what was seen comes from another machine than the one that is known. The first UUID that a node shows
+/// is its own from then on.
+fn identity_conflict(
+    known: &mut Option<String>,
+    sighting: &Sighting,
+) -> Option<(Map<String, Value>, String)> {
+    if !matches!(sighting.kind, EventKind::DhcpDiscover | EventKind::NodeReport) {
+        return None;
+    }
+    let found = sighting.detail.get("uuid").and_then(Value::as_str)?;
+    let found = uuid_digits(found)?;
+    let Some(expected) = known.as_deref() else {
+        *known = Some(found);
+        return None;
+    };
+    if expected == found || expected == swapped(&found) {
+        return None;
+    }
+    let mut detail = Map::new();
+    detail.insert("what".to_owned(), "uuid".into());
+    detail.insert("expected".to_owned(), expected.into());
+    detail.insert("found".to_owned(), found.clone().into());
+    if let Some(address) = sighting.address {
+        detail.insert("address".to_owned(), address.to_string().into());
+    }
+    let why = format!("another machine than before: its SMBIOS UUID is {found} and was {expected}");
+    Some((detail, why))
+}
+
+/// The 32 digits of a UUID; `None` for what is none, or is what boards without one say.
+fn uuid_digits(text: &str) -> Option<String> {
+    let digits: String = text
+        .chars()
+        .filter(|c| *c != '-')
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    let is_uuid = digits.len() == 32 && digits.bytes().all(|b| b.is_ascii_hexdigit());
+    let says_nothing = digits.bytes().all(|b| b == b'0') || digits.bytes().all(|b| b == b'f');
+    (is_uuid && !says_nothing).then_some(digits)
+}
+
+/// The same UUID with the bytes of its first three fields the other way round: firmware, loaders and kernels do
+/// not agree on their order (SMBIOS 3.0 section 7.2.1).
+fn swapped(digits: &str) -> String {
+    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    let bytes: Vec<&str> = (0..16)
+        .filter_map(|idx| digits.get(idx * 2..idx * 2 + 2))
+        .collect();
+    ORDER.iter().filter_map(|idx| bytes.get(*idx).copied()).collect()
+}
+
 fn draft(sighting: Sighting, node: Option<HostName>, session: Option<SessionId>) -> Draft {
     Draft {
         at: sighting.at,
@@ -370,7 +506,10 @@ const fn is_a_wish(kind: EventKind) -> bool {
 
 /// Whether this must be known even in the middle of a flood.
 const fn is_an_alarm(kind: EventKind) -> bool {
-    matches!(kind, EventKind::RogueDhcpServer | EventKind::AddressConflict)
+    matches!(
+        kind,
+        EventKind::RogueDhcpServer | EventKind::AddressConflict | EventKind::IdentityConflict
+    )
 }
 
 const fn ends_transfer(kind: EventKind) -> bool {

@@ -1,6 +1,6 @@
 //! What can be asked for: a closed set of paths.
 
-use faros_model::ids::{ContentName, Digest, HostName, MacAddr};
+use faros_model::ids::{ContentName, Digest, HostName, MacAddr, Nonce};
 
 /// What a path asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,8 +11,8 @@ pub enum Route {
     Loader(ContentName),
     /// `/content/sha256/<digest>/<file>`: content by its digest; the file name is for people.
     Content(Digest),
-    /// `/ignition/<node>`: a node's Ignition config.
-    Ignition(HostName),
+    /// `/ignition/<node>/<nonce>`: a node's Ignition config, for the boot that was given the nonce.
+    Ignition(HostName, Nonce),
     /// `/report/<node>`: what a node tells of itself (POST).
     Report(HostName),
     /// Anything else.
@@ -31,7 +31,11 @@ pub fn route(path: &str) -> Route {
         ["loader", file] => format!("loader/{file}").parse().ok().map(Route::Loader),
         ["content", "sha256", digest] => digest.parse().ok().map(Route::Content),
         ["content", "sha256", digest, file] if is_file_name(file) => digest.parse().ok().map(Route::Content),
-        ["ignition", node] => node.parse().ok().map(Route::Ignition),
+        ["ignition", node, nonce] => node
+            .parse()
+            .ok()
+            .zip(nonce.parse().ok())
+            .map(|(node, nonce)| Route::Ignition(node, nonce)),
         ["report", node] => node.parse().ok().map(Route::Report),
         _ => None,
     };

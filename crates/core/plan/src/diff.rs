@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use faros_model::{
     ids::HostName,
     plan::{Change, ChangeKind, Impact, Service},
-    site::{DiskRef, Node, Site},
+    ports::UNLOCK,
+    site::{DiskRef, Node, SealKeysWith, Site, UnlockPolicy},
 };
 
 use crate::names::names;
@@ -20,6 +21,7 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         Service::Dns => dns,
         Service::Netboot => netboot,
         Service::Ignition => ignition,
+        Service::Unlock => unlock,
     };
     let is_address = |subject: &str| service == Service::Dhcp && subject.starts_with("address ");
     compare(&before.map(facts).unwrap_or_default(), &facts(wanted), |change| {
@@ -30,7 +32,10 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         } else if change.subject == "listens on" && change.kind == ChangeKind::Change {
             change.impact = Impact::Disruptive;
             change.reason = "the service is not reachable until the bastion has its new address".to_owned();
-        } else if service == Service::Ignition && change.kind == ChangeKind::Change {
+        } else if change.kind == ChangeKind::Change
+            && (service == Service::Ignition
+                || service == Service::Unlock && change.subject.starts_with("disks of "))
+        {
             change.reason = "takes effect at the node's next install".to_owned();
         }
     })
@@ -208,10 +213,41 @@ fn netboot(site: &Site) -> Facts {
 }
 
 /// A config is a long text: its digest-like length stands for it, and the parts that people set are told.
+fn unlock(site: &Site) -> Facts {
+    let policy = match site.unlock.policy {
+        UnlockPolicy::BootSession => "nodes that boot",
+        UnlockPolicy::KnownNodes => "nodes of the site",
+        UnlockPolicy::Anyone => "anyone on the LAN",
+    };
+    let seal = match site.unlock.seal_keys_with {
+        SealKeysWith::Tpm2 => "the bastion's TPM",
+        SealKeysWith::Passphrase => "a passphrase",
+        SealKeysWith::Nothing => "nothing",
+    };
+    let mut facts = Facts::from([
+        (
+            "listens on".to_owned(),
+            format!("{}:{UNLOCK}", site.lan.addresses.bastion),
+        ),
+        ("helps".to_owned(), policy.to_owned()),
+        ("keys are sealed with".to_owned(), seal.to_owned()),
+    ]);
+    for node in site.nodes.values() {
+        let by: Vec<&str> = node.encryption.of.iter().map(|by| by.as_str()).collect();
+        let text = match (node.encryption.threshold, by.as_slice()) {
+            (0, _) | (_, []) => "not encrypted".to_owned(),
+            (_, [only]) => format!("unlocked by {only}"),
+            (threshold, all) => format!("unlocked by {threshold} of {}", all.join(", ")),
+        };
+        facts.insert(format!("disks of {}", node.name), text);
+    }
+    facts
+}
+
 fn ignition(site: &Site) -> Facts {
     let mut facts = Facts::new();
     for node in site.nodes.values() {
-        let config = faros_render::ignition(site, node);
+        let config = faros_render::intended_config(site, node);
         let says = format!("{} bytes, {:08x}", config.len(), fingerprint(config.as_bytes()));
         facts.insert(format!("config of {}", node.name), says);
     }

@@ -34,7 +34,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
     assert!(plan.is_disruptive());
     assert_eq!(
         summary(&plan),
-        "arm node-1; start dns; start ignition; start netboot; start dhcp"
+        "arm node-1; start dns; start unlock; start ignition; start netboot; start dhcp"
     );
     expect![[r"
         Generation 1, the first of this bastion
@@ -55,16 +55,22 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + record node-1.kiosk.edge.example.com     A 192.168.8.11
            + record ns.kiosk.edge.example.com         A 192.168.8.1
 
-        3. start ignition
-           + config of node-1  1390 bytes, 75dec1dc
+        3. start unlock
+           + disks of node-1       unlocked by tang
+           + helps                 nodes that boot
+           + keys are sealed with  nothing
+           + listens on            192.168.8.1:8082
 
-        4. start netboot
+        4. start ignition
+           + config of node-1  2899 bytes, d71baf12
+
+        5. start netboot
            + answers            192.168.8.0/24
            + content is served  to armed nodes
            + listens on         192.168.8.1
            + script of node-1   debian-13 for x86_64
 
-        5. start dhcp
+        6. start dhcp
            + MAC of node-1      52:54:00:08:00:01
            + MTU                1500
            + address of node-1  192.168.8.11
@@ -75,9 +81,9 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + router, DNS, NTP   192.168.8.1
            + subnet             192.168.8.0/24
 
-        6. accept the generation
+        7. accept the generation
 
-        6 steps, 0 disruptive changes, 1 that destroy data
+        7 steps, 0 disruptive changes, 1 that destroy data
     "]]
     .assert_eq(&text(&plan));
 }
@@ -95,7 +101,7 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         2. reconfigure ignition
-           ~ config of node-3  1394 bytes, d34104fe -> 1394 bytes, 2248462a
+           ~ config of node-3  2923 bytes, 3f94366d -> 2923 bytes, 119c017d
                                takes effect at the node's next install
 
         3. reconfigure dhcp

@@ -1,48 +1,281 @@
 //! A node's Ignition config, spec 3.3.0.
 //!
-//! It says what the node is: its name, its network, who may log in, what time it keeps, and what the
-//! kubelet is to tell Kubernetes about it. Disks are the installer's part.
+//! It says what the node is: its disks and how they are encrypted, its name, its network, who may log in, what
+//! time it keeps, and what the kubelet is to tell Kubernetes about it.
 
 use faros_model::{
-    ids::MacAddr,
-    site::{Bond, Node, NodeAddressing, Role, Site},
+    content::{Blob, Family, ImageManifest},
+    ids::Digest,
+    site::{DiskRef, Node, Site},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    data_url,
+    install::{self, Install, base_url},
+    kubelet::kubelet,
+    network,
+};
 
 /// The user that may log in, as on the other systems that Ignition sets up.
 const USER: &str = "core";
 
-/// The config of `node` as JSON text.
-pub fn ignition(site: &Site, node: &Node) -> String {
-    let mut files = vec![
-        file("/etc/hostname", 0o644, &format!("{}\n", node.name)),
-        file("/etc/hosts", 0o644, &hosts(site, node)),
+const VERSION: &str = "3.3.0";
+
+/// The config that an armed node gets, as JSON text.
+///
+/// For a Faros image it is the node's own. For the others it is that of their live system, which carries the
+/// node's own and hands it to their installer.
+pub fn ignition(site: &Site, node: &Node, install: &Install<'_>) -> String {
+    match install.image.family {
+        Family::Faros => faros(site, node, install),
+        Family::Coreos | Family::Flatcar => live(site, node, install),
+    }
+    .to_string()
+}
+
+/// What the site file has to do with a node's config, before there is an image or a key: for comparing one site
+/// with another. No node gets it.
+pub fn intended_config(site: &Site, node: &Node) -> String {
+    let nothing = Blob {
+        file: String::new(),
+        digest: Digest([0; 32]),
+        size: 0,
+    };
+    let image = ImageManifest {
+        name: node.image.clone(),
+        architecture: node.architecture,
+        family: Family::Faros,
+        kernel: nothing.clone(),
+        initramfs: nothing,
+        root: None,
+        root_bytes: 0,
+        kernel_arguments: vec![],
+        packages: vec![],
+    };
+    let install = Install {
+        image: &image,
+        thumbprint: "",
+    };
+    faros(site, node, &install).to_string()
+}
+
+/// The config of the installed system itself.
+///
+/// For a Faros image that is the one that [`ignition`] gives; for the others the one that it carries.
+pub fn node_config(site: &Site, node: &Node, install: &Install<'_>) -> String {
+    match install.image.family {
+        Family::Faros => faros(site, node, install),
+        Family::Coreos => coreos(site, node, install),
+        Family::Flatcar => flatcar(site, node, install),
+    }
+    .to_string()
+}
+
+fn faros(site: &Site, node: &Node, install: &Install<'_>) -> Value {
+    let mut files = common_files(site, node);
+    files.extend(networkd_files(site, node));
+    files.push(file(
+        "/etc/systemd/timesyncd.conf.d/10-faros.conf",
+        0o644,
+        &timesyncd(site),
+    ));
+    files.push(file(
+        "/etc/sudoers.d/faros",
+        0o440,
+        "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n",
+    ));
+    files.push(file("/etc/faros/report", 0o644, &report_url(site, node)));
+    files.push(json!({
+        "path": "/etc/faros/install.json",
+        "mode": 0o600,
+        "overwrite": true,
+        "contents": { "source": data_url::compact(&install::recipe(site, node, install).to_string()) },
+    }));
+    let mut storage = install::storage(site, node, install);
+    storage.insert("files".to_owned(), json!(files));
+    config(
+        site,
+        &storage,
+        &[
+            json!({ "name": "systemd-networkd.service", "enabled": true }),
+            json!({ "name": "systemd-resolved.service", "enabled": true }),
+            json!({ "name": "systemd-timesyncd.service", "enabled": true }),
+            json!({ "name": "faros-report.timer", "enabled": true }),
+        ],
+    )
+}
+
+/// Fedora CoreOS and RHEL CoreOS: the root is copied into a LUKS volume at the first start from the disk.
+fn coreos(site: &Site, node: &Node, install: &Install<'_>) -> Value {
+    let mut files = common_files(site, node);
+    let connections = network::network_manager(site, node);
+    files.extend(connections.iter().map(|(name, text)| {
         file(
-            "/etc/systemd/timesyncd.conf.d/10-faros.conf",
-            0o644,
-            &timesyncd(site),
-        ),
-        file("/etc/default/kubelet", 0o644, &kubelet(node)),
-    ];
-    files.extend(
-        network(site, node)
-            .into_iter()
-            .map(|(name, text)| file(&format!("/etc/systemd/network/{name}"), 0o644, &text)),
+            &format!("/etc/NetworkManager/system-connections/{name}"),
+            0o600,
+            text,
+        )
+    }));
+    files.push(file("/etc/chrony.conf", 0o644, &chrony(site)));
+    let storage = foreign_storage(site, node, install, "root", "root", "xfs", files);
+    config(site, &storage, &[started_unit(site, node)])
+}
+
+fn flatcar(site: &Site, node: &Node, install: &Install<'_>) -> Value {
+    let mut files = common_files(site, node);
+    files.extend(networkd_files(site, node));
+    files.push(file(
+        "/etc/systemd/timesyncd.conf.d/10-faros.conf",
+        0o644,
+        &timesyncd(site),
+    ));
+    let storage = foreign_storage(site, node, install, "ROOT", "rootencrypted", "ext4", files);
+    config(site, &storage, &[started_unit(site, node)])
+}
+
+/// Disks of a system that partitions its own install disk.
+fn foreign_storage(
+    site: &Site,
+    node: &Node,
+    install: &Install<'_>,
+    label: &str,
+    volume: &str,
+    format: &str,
+    files: Vec<Value>,
+) -> Map<String, Value> {
+    let clevis = install::clevis(site, &node.encryption, install.thumbprint);
+    let (mut disks, mut luks, mut filesystems) = (Vec::new(), Vec::new(), Vec::new());
+    if let Some(clevis) = &clevis {
+        luks.push(install::luks(
+            volume,
+            &format!("/dev/disk/by-partlabel/{label}"),
+            clevis,
+        ));
+        filesystems.push(json!({
+            "device": format!("/dev/mapper/{volume}"), "format": format, "label": label, "wipeFilesystem": true,
+        }));
+    }
+    for own in install::volumes(node) {
+        // Hints are refused before it comes to this.
+        let DiskRef::Path(path) = &own.disk else { continue };
+        disks.push(json!({
+            "device": path, "wipeTable": true,
+            "partitions": [{ "number": 1, "label": own.name, "sizeMiB": 0 }],
+        }));
+        let part = format!("/dev/disk/by-partlabel/{}", own.name);
+        let device = match &clevis {
+            None => part,
+            Some(clevis) => {
+                luks.push(install::luks(&own.name, &part, clevis));
+                format!("/dev/mapper/{}", own.name)
+            }
+        };
+        filesystems.push(json!({
+            "device": device, "format": format, "label": own.name, "path": own.path,
+            "wipeFilesystem": true, "mountOptions": ["_netdev"],
+        }));
+    }
+    let mut storage = Map::new();
+    for (key, list) in [
+        ("disks", disks),
+        ("luks", luks),
+        ("filesystems", filesystems),
+        ("files", files),
+    ] {
+        if !list.is_empty() {
+            storage.insert(key.to_owned(), json!(list));
+        }
+    }
+    storage
+}
+
+/// The config of a live system that installs another one, and says so before it leaves.
+fn live(site: &Site, node: &Node, install: &Install<'_>) -> Value {
+    let DiskRef::Path(disk) = &node.install_disk else {
+        // Refused before it comes to this.
+        return config(site, &Map::new(), &[]);
+    };
+    let installer = match install.image.family {
+        Family::Flatcar => format!("/usr/bin/flatcar-install -d {disk} -i /etc/faros/node.ign"),
+        Family::Coreos | Family::Faros => {
+            let arguments = network::kernel_arguments(site, node);
+            let arguments = arguments.iter().chain(&node.kernel_arguments);
+            let arguments: Vec<String> = arguments.map(|own| format!("--append-karg {own}")).collect();
+            format!(
+                "/usr/bin/coreos-installer install {disk} --offline --ignition-file /etc/faros/node.ign {}",
+                arguments.join(" ")
+            )
+        }
+    };
+    let report = format!("{}/report/{}", base_url(site), node.name);
+    let say = |json: &str| {
+        format!(
+            "/usr/bin/curl -fsS --retry 20 --retry-all-errors -H 'Content-Type: application/json' -d '{json}' {report}"
+        )
+    };
+    let unit = format!(
+        "[Unit]\nDescription=Install this node, and report to the bastion\nWants=network-online.target\n\
+         After=network-online.target\n\n[Service]\nType=oneshot\nExecStartPre={booted}\nExecStart={installer}\n\
+         ExecStart=/usr/bin/sync\nExecStart={installed}\nExecStart=/usr/bin/systemctl --no-block reboot\n\n\
+         [Install]\nWantedBy=multi-user.target\n",
+        booted = say("{\"report\":\"booted\"}"),
+        installed = say("{\"report\":\"installed\"}"),
     );
-    let config = json!({
-        "ignition": { "version": "3.3.0" },
+    let mut storage = Map::new();
+    storage.insert(
+        "files".to_owned(),
+        json!([{
+            "path": "/etc/faros/node.ign",
+            "mode": 0o600,
+            "overwrite": true,
+            "contents": { "source": data_url::compact(&node_config(site, node, install)) },
+        }]),
+    );
+    config(
+        site,
+        &storage,
+        &[json!({ "name": "faros-install.service", "enabled": true, "contents": unit })],
+    )
+}
+
+/// Tells the bastion that the node runs from its disk.
+fn started_unit(site: &Site, node: &Node) -> Value {
+    let unit = format!(
+        "[Unit]\nDescription=Report to the bastion that this node runs\nWants=network-online.target\n\
+         After=network-online.target\n\n[Service]\nType=oneshot\nExecStart=/usr/bin/curl -fsS --retry 20 \
+         --retry-all-errors -H 'Content-Type: application/json' -d '{{\"report\":\"started\"}}' {}\n\n\
+         [Install]\nWantedBy=multi-user.target\n",
+        report_url(site, node).trim()
+    );
+    json!({ "name": "faros-report.service", "enabled": true, "contents": unit })
+}
+
+fn config(site: &Site, storage: &Map<String, Value>, units: &[Value]) -> Value {
+    json!({
+        "ignition": { "version": VERSION },
         "passwd": { "users": [{
             "name": USER,
             "groups": ["sudo"],
             "sshAuthorizedKeys": site.ssh_authorized_keys,
         }] },
-        "storage": { "files": files },
-        "systemd": { "units": [
-            { "name": "systemd-networkd.service", "enabled": true },
-            { "name": "systemd-timesyncd.service", "enabled": true },
-        ] },
-    });
-    config.to_string()
+        "storage": storage,
+        "systemd": { "units": units },
+    })
+}
+
+fn common_files(site: &Site, node: &Node) -> Vec<Value> {
+    vec![
+        file("/etc/hostname", 0o644, &format!("{}\n", node.name)),
+        file("/etc/hosts", 0o644, &hosts(site, node)),
+        file("/etc/default/kubelet", 0o644, &kubelet(node)),
+    ]
+}
+
+fn networkd_files(site: &Site, node: &Node) -> impl Iterator<Item = Value> {
+    network::networkd(site, node)
+        .into_iter()
+        .map(|(name, text)| file(&format!("/etc/systemd/network/{name}"), 0o644, &text))
 }
 
 fn file(path: &str, mode: u32, text: &str) -> Value {
@@ -50,8 +283,12 @@ fn file(path: &str, mode: u32, text: &str) -> Value {
         "path": path,
         "mode": mode,
         "overwrite": true,
-        "contents": { "source": format!("data:,{}", percent_encoded(text)) },
+        "contents": { "source": data_url::readable(text) },
     })
+}
+
+fn report_url(site: &Site, node: &Node) -> String {
+    format!("{}/report/{}\n", base_url(site), node.name)
 }
 
 fn hosts(site: &Site, node: &Node) -> String {
@@ -67,107 +304,9 @@ fn timesyncd(site: &Site) -> String {
     format!("[Time]\nNTP={}\nFallbackNTP=\n", site.lan.addresses.bastion)
 }
 
-/// What the kubelet says of its node when it registers.
-///
-/// A kubelet may not give itself labels below `kubernetes.io` (the `NodeRestriction` admission plug-in), so roles stand below
-/// `role.faros.dev`; the well-known role labels are given by whoever approves the node.
-fn kubelet(node: &Node) -> String {
-    let roles = node
-        .roles
-        .iter()
-        .map(|role| format!("role.faros.dev/{}=true", role.as_str()));
-    let labels: Vec<String> = roles
-        .chain(node.labels.iter().map(|(key, value)| format!("{key}={value}")))
-        .collect();
-    let mut taints = node.taints.clone();
-    // Management workload is kept apart from the rest: only what asks for it runs there.
-    if node.roles.contains(&Role::MetaWorker) && !node.roles.contains(&Role::Worker) {
-        taints.push("role.faros.dev/meta-worker=true:NoSchedule".to_owned());
-    }
-    let mut arguments = vec![
-        format!("--hostname-override={}", node.name),
-        format!("--node-ip={}", node.address),
-    ];
-    arguments.push(format!("--node-labels={}", labels.join(",")));
-    if !taints.is_empty() {
-        arguments.push(format!("--register-with-taints={}", taints.join(",")));
-    }
-    format!("KUBELET_EXTRA_ARGS={}\n", arguments.join(" "))
-}
-
-/// Units of systemd-networkd, by file name.
-fn network(site: &Site, node: &Node) -> Vec<(String, String)> {
-    let mtu = if site.lan.mtu == 1500 {
-        String::new()
-    } else {
-        format!("\n[Link]\nMTUBytes={}\n", site.lan.mtu)
-    };
-    match &node.network.bond {
-        None => {
-            let match_mac = format!("[Match]\nMACAddress={}\nType=ether\n", node.boot_mac);
-            vec![(
-                "10-lan.network".to_owned(),
-                format!("{match_mac}\n{}{mtu}", addressing(site, node)),
-            )]
-        }
-        Some(bond) => {
-            let member = |mac: &MacAddr| {
-                format!("[Match]\nMACAddress={mac}\nType=ether\n\n[Network]\nBond=bond0\n{mtu}")
-            };
-            let mut units = vec![
-                ("10-bond0.netdev".to_owned(), bond_device(node, bond)),
-                (
-                    "20-bond0.network".to_owned(),
-                    format!("[Match]\nName=bond0\n\n{}{mtu}", addressing(site, node)),
-                ),
-            ];
-            units.extend(
-                bond.macs
-                    .iter()
-                    .enumerate()
-                    .map(|(idx, mac)| (format!("15-bond0-{idx}.network"), member(mac))),
-            );
-            units
-        }
-    }
-}
-
-/// The bond speaks with the MAC of the boot interface, so that DHCP knows it.
-fn bond_device(node: &Node, bond: &Bond) -> String {
+fn chrony(site: &Site) -> String {
     format!(
-        "[NetDev]\nName=bond0\nKind=bond\nMACAddress={}\n\n[Bond]\nMode={}\nMIIMonitorSec=100ms\n",
-        node.boot_mac,
-        bond.mode.as_str()
+        "server {} iburst\ndriftfile /var/lib/chrony/drift\nmakestep 1.0 3\nrtcsync\n",
+        site.lan.addresses.bastion
     )
-}
-
-fn addressing(site: &Site, node: &Node) -> String {
-    let bastion = site.lan.addresses.bastion;
-    match node.network.addressing {
-        // The client identifier is the MAC, as the boot ROM's: the node keeps the lease it booted with.
-        NodeAddressing::Dhcp => {
-            "[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n\n[DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\nUseNTP=yes\n".to_owned()
-        }
-        NodeAddressing::Static => format!(
-            "[Network]\nAddress={}/{}\nGateway={bastion}\nDNS={bastion}\nNTP={bastion}\nDomains={}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n",
-            node.address,
-            site.lan.subnet.prefix(),
-            site.zone()
-        ),
-    }
-}
-
-/// Text for a `data:` URL (RFC 2397): all but unreserved characters are encoded.
-fn percent_encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    text.bytes()
-        .fold(String::with_capacity(text.len() * 2), |mut out, byte| {
-            if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-                out.push(char::from(byte));
-            } else {
-                // Writing to a `String` cannot fail.
-                let _ = write!(out, "%{byte:02X}");
-            }
-            out
-        })
 }

@@ -5,27 +5,35 @@
 //! that a bastion that is late does not leave a node stuck in its firmware.
 
 use faros_model::{
-    content::{Blob, ImageManifest},
-    ports::NETBOOT_HTTP,
+    content::{Blob, Family, ImageManifest},
+    ids::Nonce,
     site::{Node, Site},
 };
 
-/// The script that boots an image's installer on an armed node.
-pub fn install_script(site: &Site, node: &Node, image: &ImageManifest) -> String {
-    let bastion = format!("http://{}:{NETBOOT_HTTP}", site.lan.addresses.bastion);
+use crate::install::base_url;
+
+/// The script that boots an image's installer on an armed node. `nonce` is what lets this boot, and no other,
+/// have the node's config.
+pub fn install_script(site: &Site, node: &Node, image: &ImageManifest, nonce: &Nonce) -> String {
+    let bastion = base_url(site);
     let url = |blob: &Blob| format!("{bastion}/content/sha256/{}/{}", blob.digest, blob.file);
     let name = &node.name;
-    let own = [
+    let mut own = vec![
         // EFI stubs take the name of the initrd that iPXE registered; others ignore it.
         format!("initrd={}", image.initramfs.file),
         "ip=dhcp".to_owned(),
         "rd.neednet=1".to_owned(),
         "ignition.firstboot".to_owned(),
         "ignition.platform.id=metal".to_owned(),
-        format!("ignition.config.url={bastion}/ignition/{name}"),
+        format!("ignition.config.url={bastion}/ignition/{name}/{}", nonce.as_str()),
         format!("faros.report={bastion}/report/{name}"),
         format!("BOOTIF=01-{}", node.boot_mac.hyphenated()),
     ];
+    match (image.family, &image.root) {
+        (Family::Coreos, Some(root)) => own.push(format!("coreos.live.rootfs_url={}", url(root))),
+        (Family::Flatcar, _) => own.push("flatcar.first_boot=1".to_owned()),
+        (Family::Faros | Family::Coreos, _) => (),
+    }
     let arguments = image
         .kernel_arguments
         .iter()

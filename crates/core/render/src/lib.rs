@@ -4,10 +4,15 @@
 //! and a test can hold it against the programs that read it.
 #![warn(missing_docs)]
 
+mod data_url;
 mod ignition;
+mod install;
 mod ipxe;
+mod kubelet;
+mod network;
 
-pub use ignition::ignition;
+pub use ignition::{ignition, intended_config, node_config};
+pub use install::{Install, installable, unlock_url};
 pub use ipxe::{install_script, local_disk_script, nothing_script};
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use std::{
 
 use expect_test::expect;
 use faros_model::{
-    content::{Blob, ImageManifest},
-    ids::Digest,
-    site::{Architecture, Site},
+    content::{Blob, Family, ImageManifest},
+    ids::{Digest, Nonce},
+    site::{Architecture, DiskHints, DiskRef, Node, Site, UnlockBy},
 };
 
 use super::*;
@@ -30,6 +30,18 @@ fn site(name: &str) -> Site {
     faros_site::load(text).unwrap().site
 }
 
+fn config(site: &Site, node: &Node) -> String {
+    let image = image();
+    let install = Install {
+        image: &image,
+        thumbprint: THUMBPRINT,
+    };
+    ignition(site, node, &install)
+}
+
+/// A thumbprint of the right form.
+const THUMBPRINT: &str = "_sEEzidniqAKvEbJXv6rV-F4C8aja8M5CvfOC0Kogi8";
+
 fn image() -> ImageManifest {
     let blob = |file: &str, byte| Blob {
         file: file.into(),
@@ -39,8 +51,11 @@ fn image() -> ImageManifest {
     ImageManifest {
         name: "debian-13".parse().unwrap(),
         architecture: Architecture::X86_64,
+        family: Family::Faros,
         kernel: blob("vmlinuz", 0xaa),
         initramfs: blob("initramfs.img", 0xbb),
+        root: Some(blob("root.tar.zst", 0xcc)),
+        root_bytes: 400 << 20,
         kernel_arguments: vec!["quiet".into()],
         packages: vec![],
     }
@@ -49,12 +64,17 @@ fn image() -> ImageManifest {
 #[test]
 fn an_armed_node_is_told_to_install() {
     let site = site("demo");
-    let script = install_script(&site, site.nodes.values().next().unwrap(), &image());
+    let script = install_script(
+        &site,
+        site.nodes.values().next().unwrap(),
+        &image(),
+        &Nonce::of([0x5a; 16]),
+    );
     expect![[r"
         #!ipxe
         echo Faros: node-1 of harbour-7.edge.example.com is armed and will be installed
         :kernel
-        kernel http://192.168.8.1:8080/content/sha256/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/vmlinuz quiet initrd=initramfs.img ip=dhcp rd.neednet=1 ignition.firstboot ignition.platform.id=metal ignition.config.url=http://192.168.8.1:8080/ignition/node-1 faros.report=http://192.168.8.1:8080/report/node-1 BOOTIF=01-52-54-00-08-00-01 console=ttyS0 || goto again
+        kernel http://192.168.8.1:8080/content/sha256/aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/vmlinuz quiet initrd=initramfs.img ip=dhcp rd.neednet=1 ignition.firstboot ignition.platform.id=metal ignition.config.url=http://192.168.8.1:8080/ignition/node-1/5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a faros.report=http://192.168.8.1:8080/report/node-1 BOOTIF=01-52-54-00-08-00-01 console=ttyS0 || goto again
         :initrd
         initrd --name initramfs.img http://192.168.8.1:8080/content/sha256/bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb/initramfs.img || goto again
         boot || goto again
@@ -79,7 +99,7 @@ fn nothing_in_a_reason_runs_as_a_command() {
 fn a_static_bond_has_a_device_its_members_and_an_address() {
     let site = site("everything");
     let config: serde_json::Value =
-        serde_json::from_str(&ignition(&site, site.nodes.values().next().unwrap())).unwrap();
+        serde_json::from_str(&config(&site, site.nodes.values().next().unwrap())).unwrap();
     let files = config["storage"]["files"].as_array().unwrap();
     let shown: Vec<String> = files
         .iter()
@@ -133,7 +153,7 @@ fn a_static_bond_has_a_device_its_members_and_an_address() {
 fn labels_and_taints_are_arguments_of_the_kubelet() {
     let site = site("demo");
     let config: serde_json::Value =
-        serde_json::from_str(&ignition(&site, site.nodes.values().nth(1).unwrap())).unwrap();
+        serde_json::from_str(&config(&site, site.nodes.values().nth(1).unwrap())).unwrap();
     let files = config["storage"]["files"].as_array().unwrap();
     let kubelet = files
         .iter()
@@ -147,30 +167,199 @@ fn labels_and_taints_are_arguments_of_the_kubelet() {
 
 /// Asks Debian's `ignition-validate`.
 #[test]
-#[expect(clippy::disallowed_methods, reason = "the verdict is another program's")]
-fn ignition_accepts_the_config_of_every_node_of_every_example() {
+fn ignition_accepts_the_config_of_every_node_of_every_example_and_family() {
     for (name, _) in EXAMPLES {
         let site = site(name);
         for node in site.nodes.values() {
-            let mut validate = Command::new("ignition-validate")
-                .arg("-")
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("install the Debian package ignition");
-            validate
-                .stdin
-                .take()
-                .unwrap()
-                .write_all(ignition(&site, node).as_bytes())
-                .unwrap();
-            let output = validate.wait_with_output().unwrap();
-            let said = String::from_utf8_lossy(&output.stderr);
-            assert!(output.status.success(), "{name}/{}: {said}", node.name);
-            assert!(!said.contains("warning"), "{name}/{}: {said}", node.name);
+            for family in [Family::Faros, Family::Coreos, Family::Flatcar] {
+                let image = ImageManifest { family, ..image() };
+                let install = Install {
+                    image: &image,
+                    thumbprint: THUMBPRINT,
+                };
+                let what = format!("{name}/{}/{family:?}", node.name);
+                validate(&ignition(&site, node, &install), &what);
+                validate(&node_config(&site, node, &install), &what);
+            }
         }
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the verdict is another program's")]
+fn validate(config: &str, what: &str) {
+    let mut validate = Command::new("ignition-validate")
+        .arg("-")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("install the Debian package ignition");
+    validate
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(config.as_bytes())
+        .unwrap();
+    let output = validate.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{what}: {said}\n{config}");
+    assert!(!said.contains("warning"), "{what}: {said}");
+}
+
+#[test]
+fn disks_are_bound_to_the_bastion_by_its_thumbprint() {
+    let site = site("demo");
+    let config: serde_json::Value =
+        serde_json::from_str(&config(&site, site.nodes.values().next().unwrap())).unwrap();
+    expect![[r#"
+        [
+          {
+            "name": "root",
+            "label": "root",
+            "device": "/dev/faros/install-part3",
+            "wipeVolume": true,
+            "options": [
+              "--pbkdf",
+              "pbkdf2",
+              "--pbkdf-force-iterations",
+              "1000"
+            ],
+            "clevis": {
+              "tang": [
+                {
+                  "url": "http://192.168.8.1:8082",
+                  "thumbprint": "_sEEzidniqAKvEbJXv6rV-F4C8aja8M5CvfOC0Kogi8"
+                }
+              ],
+              "threshold": 1
+            }
+          }
+        ]"#]]
+    .assert_eq(&serde_json::to_string_pretty(&config["storage"]["luks"]).unwrap());
+}
+
+#[test]
+fn data_disks_are_volumes_of_their_own_save_those_of_the_storage_provider() {
+    let site = site("everything");
+    let node = site
+        .nodes
+        .values()
+        .find(|node| node.data_disks.len() > 1)
+        .unwrap();
+    let image = image();
+    let install = Install {
+        image: &image,
+        thumbprint: THUMBPRINT,
+    };
+    let recipe = crate::install::recipe(&site, node, &install);
+    expect![[r#"
+        {
+          "disks": {
+            "install": {
+              "path": "/dev/disk/by-path/pci-0000:00:04.0",
+              "leastBytes": 2113929216
+            },
+            "data-0": {
+              "path": "/dev/disk/by-id/nvme-eui.0025385b01404a3f",
+              "leastBytes": 0
+            },
+            "data-1": {
+              "hints": {
+                "minSizeBytes": null,
+                "rotational": null,
+                "serialNumber": "S3EVNX0K",
+                "model": "EVO",
+                "wwn": "0x5002538d"
+              },
+              "leastBytes": 0
+            }
+          },
+          "root": {
+            "url": "http://192.168.8.1:8080/content/sha256/cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc/root.tar.zst",
+            "sha256": "cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"
+          },
+          "encrypted": true,
+          "unlockUrl": "http://192.168.8.1:8082",
+          "mounts": [
+            {
+              "name": "data-0",
+              "part": "/dev/faros/data-0-part1",
+              "device": "/dev/mapper/data-0",
+              "path": "/var/lib/faros/kubelet"
+            },
+            {
+              "name": "data-1",
+              "part": "/dev/faros/data-1-part1",
+              "device": "/dev/mapper/data-1",
+              "path": "/var/lib/media"
+            }
+          ],
+          "binds": [
+            {
+              "path": "/var/lib/kubelet",
+              "from": "/var/lib/faros/kubelet/kubelet"
+            },
+            {
+              "path": "/var/lib/containerd",
+              "from": "/var/lib/faros/kubelet/containerd"
+            }
+          ],
+          "kernelArguments": [
+            "quiet",
+            "console=ttyS0",
+            "mitigations=auto"
+          ]
+        }"#]].assert_eq(&serde_json::to_string_pretty(&recipe).unwrap());
+}
+
+#[test]
+fn an_initramfs_that_is_told_on_the_command_line_has_the_same_network() {
+    let site = site("everything");
+    let arguments = crate::network::kernel_arguments(&site, site.nodes.values().next().unwrap());
+    expect!["rd.neednet=1 ifname=lan0:52:54:00:08:00:01 ifname=lan1:52:54:00:08:01:01 bond=bond0:lan0,lan1:mode=active-backup,miimon=100 ip=192.168.8.11::192.168.8.1:255.255.255.0:node-1:bond0:none nameserver=192.168.8.1"].assert_eq(&arguments.join(" "));
+}
+
+#[test]
+fn what_cannot_be_installed_is_refused_with_its_reason() {
+    let mut site = site("demo");
+    let node = site.nodes.values().next().unwrap().clone();
+    let good = image();
+    assert_eq!(installable(&site, &node, &good), Ok(()));
+    let mut arm = good.clone();
+    arm.architecture = Architecture::Aarch64;
+    let rootless = ImageManifest {
+        root: None,
+        ..good.clone()
+    };
+    let coreos = ImageManifest {
+        family: Family::Coreos,
+        ..good.clone()
+    };
+    let mut by_hints = node.clone();
+    by_hints.install_disk = DiskRef::Hints(DiskHints::default());
+    let mut with_peers = node.clone();
+    with_peers.encryption.of.push(UnlockBy::Peers);
+    let mut said = vec![
+        installable(&site, &node, &arm),
+        installable(&site, &node, &rootless),
+        installable(&site, &by_hints, &good),
+        installable(&site, &by_hints, &coreos),
+        installable(&site, &with_peers, &good),
+    ];
+    site.services.unlock = false;
+    said.push(installable(&site, &node, &good));
+    let said: Vec<String> = said
+        .into_iter()
+        .map(|one| one.err().unwrap_or_else(|| "yes".to_owned()))
+        .collect();
+    expect![[r"
+        the image debian-13 is for aarch64, and node-1 is x86_64
+        the image debian-13 has no root file system
+        yes
+        the installer of debian-13 takes a disk by its path only, not by `hints`
+        no node of this version helps another to unlock; take `peers` out of `encryption`
+        the unlock service is switched off, and the disks are to be unlocked by it"]]
+    .assert_eq(&said.join("\n"));
 }
 
 fn decoded(file: &serde_json::Value) -> String {

@@ -32,7 +32,6 @@ use crate::{
     place::{join, key as key_path, problem},
     shape::Places,
     show::show,
-    tree::Node,
 };
 
 pub(crate) struct Checked {
@@ -42,14 +41,14 @@ pub(crate) struct Checked {
 }
 
 /// Checks what fits the schema. `told` are the problems that were found so far.
-pub(crate) fn check(file: &wire::SiteFile, root: &Node, places: &Places, told: &[Problem]) -> Checked {
+pub(crate) fn check(file: &wire::SiteFile, places: &Places, told: &[Problem]) -> Checked {
     let mut check = Check {
         places,
         told: told.iter().map(|problem| problem.path.as_str()).collect(),
         problems: Vec::new(),
         warnings: Vec::new(),
     };
-    let site = check.site(file, root);
+    let site = check.site(file);
     Checked {
         site: site.filter(|_| check.problems.is_empty()),
         problems: check.problems,
@@ -223,7 +222,7 @@ impl Check<'_> {
         Some(checked.to_string())
     }
 
-    fn site(&mut self, file: &wire::SiteFile, root: &Node) -> Option<Site> {
+    fn site(&mut self, file: &wire::SiteFile) -> Option<Site> {
         let metadata = file.metadata.clone().unwrap_or_default();
         let spec = file.spec.clone().unwrap_or_default();
         let name = metadata
@@ -271,7 +270,8 @@ impl Check<'_> {
         let time = self.time(spec.time.as_ref());
         self.machines(spec.machines.as_deref());
         self.keeping(&spec);
-        let later = self.later(root, &spec);
+        let unlock = self.unlock(spec.unlock.as_ref());
+        let later = self.later(&spec);
         let (lan, nodes) = lan_and_nodes?;
         Some(Site {
             name: name?,
@@ -284,6 +284,7 @@ impl Check<'_> {
             time,
             cluster: cluster?,
             nodes,
+            unlock,
             content: match spec.content.and_then(|content| content.serve) {
                 Some(wire::ServeContent::Always) => ContentPolicy::Always,
                 Some(wire::ServeContent::WhileArmed) | None => ContentPolicy::WhileArmed,

@@ -96,5 +96,6 @@ codes! {
     NoSshKeys = "no-ssh-keys", "Nobody can log in on a node.";
     UnstableDiskName = "unstable-disk-name", "A disk's name can be another disk's after the next boot.";
     NotEncrypted = "not-encrypted", "A node's disks are not encrypted.";
+    OpenUnlock = "open-unlock", "The bastion helps whoever asks to unlock disks.";
     AddressByCollision = "address-by-collision", "Two names ask for one address: one may move when hosts are added.";
 }

@@ -57,7 +57,7 @@ pub fn load(text: &str) -> Result<Loaded, Problems> {
         problems.push(place::problem(codes::Code::WrongType, root.mark, "", what, ""));
         SiteFile::default()
     });
-    let checked = check::check(&wire, &root, &shaped.places, &problems);
+    let checked = check::check(&wire, &shaped.places, &problems);
     problems.extend(checked.problems);
     let in_order = |problem: &Problem| (problem.line, problem.column);
     problems.sort_by_key(in_order);

@@ -32,16 +32,46 @@ pub struct ImageManifest {
     pub name: ContentName,
     /// What it runs on.
     pub architecture: Architecture,
+    /// How it is installed, and what its config has to look like.
+    #[serde(default)]
+    pub family: Family,
     /// The kernel.
     pub kernel: Blob,
     /// The initramfs, loaded with the kernel.
     pub initramfs: Blob,
+    /// What is put onto the disk: a `tar.zst` of the root file system (`faros`), or the root file system of the
+    /// live system (`coreos`).
+    #[serde(default)]
+    pub root: Option<Blob>,
+    /// How much the root has when it is unpacked, in bytes; 0 if that is not known.
+    #[serde(default)]
+    pub root_bytes: u64,
     /// Kernel arguments that this image always needs.
     #[serde(default)]
     pub kernel_arguments: Vec<String>,
     /// Packages it was made of, as `name version`, sorted.
     #[serde(default)]
     pub packages: Vec<String>,
+}
+
+impl ImageManifest {
+    /// All blobs that must be in the store with it.
+    pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
+        [&self.kernel, &self.initramfs].into_iter().chain(&self.root)
+    }
+}
+
+/// How an image is installed, and what its Ignition config has to look like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Family {
+    /// Built by `farosctl image build`: an installer that runs Ignition's stages itself.
+    #[default]
+    Faros,
+    /// Fedora CoreOS or RHEL CoreOS: its live system runs `coreos-installer`.
+    Coreos,
+    /// Flatcar: its live system runs `flatcar-install`.
+    Flatcar,
 }
 
 /// A blob that a manifest names.

@@ -87,11 +87,13 @@ pub enum Service {
     Netboot,
     /// Ignition configs.
     Ignition,
+    /// Unlocking of disks, by Tang's protocol.
+    Unlock,
 }
 
 impl Service {
     /// All services, in the order in which they start.
-    pub const ALL: [Self; 4] = [Self::Dns, Self::Ignition, Self::Netboot, Self::Dhcp];
+    pub const ALL: [Self; 5] = [Self::Dns, Self::Unlock, Self::Ignition, Self::Netboot, Self::Dhcp];
 
     /// The word in the site file.
     pub const fn as_str(self) -> &'static str {
@@ -100,6 +102,7 @@ impl Service {
             Self::Dns => "dns",
             Self::Netboot => "netboot",
             Self::Ignition => "ignition",
+            Self::Unlock => "unlock",
         }
     }
 }

@@ -10,3 +10,5 @@ pub const DNS: u16 = 53;
 pub const TFTP: u16 = 69;
 /// Network boot over HTTP: boot scripts, loaders, content, Ignition configs and node reports, TCP.
 pub const NETBOOT_HTTP: u16 = 8080;
+/// Unlocking of disks by Tang's protocol, TCP; the port that the Faros clusters of old gave to Tang.
+pub const UNLOCK: u16 = 8082;

@@ -38,6 +38,8 @@ pub struct Site {
     pub cluster: Cluster,
     /// The bare-metal machines of the cluster, by name.
     pub nodes: BTreeMap<HostName, Node>,
+    /// Whom the bastion helps to unlock disks, and how its own keys are kept.
+    pub unlock: Unlock,
     /// Whether install content is reachable only while a node is armed, or always.
     pub content: ContentPolicy,
     /// Which services of the bastion run.
@@ -470,6 +472,51 @@ pub enum UnlockBy {
     Peers,
 }
 
+impl UnlockBy {
+    /// The word in the site file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tang => "tang",
+            Self::Tpm2 => "tpm2",
+            Self::Peers => "peers",
+        }
+    }
+}
+
+/// Unlocking of disks by the bastion's Tang service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unlock {
+    /// Whom the bastion helps.
+    pub policy: UnlockPolicy,
+    /// What seals the bastion's own keys at rest.
+    pub seal_keys_with: SealKeysWith,
+}
+
+/// Whom the bastion helps to unlock disks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnlockPolicy {
+    /// Only a node that is booting right now, and that is known to depend on the key it asks for.
+    BootSession,
+    /// Any node of the site.
+    KnownNodes,
+    /// Anyone on the LAN: plain Tang.
+    Anyone,
+}
+
+/// What seals the bastion's own keys at rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SealKeysWith {
+    /// The bastion's TPM 2.0.
+    Tpm2,
+    /// A passphrase that is asked for when the daemon starts.
+    Passphrase,
+    /// Nothing: who has the bastion's disk has the keys.
+    Nothing,
+}
+
 /// Whether install content is reachable only while a node is armed, or always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -496,6 +543,8 @@ pub struct Services {
     pub netboot: bool,
     /// Ignition configs.
     pub ignition: bool,
+    /// Unlocking of disks.
+    pub unlock: bool,
 }
 
 impl Site {
@@ -506,6 +555,7 @@ impl Site {
             crate::plan::Service::Dns => self.services.dns,
             crate::plan::Service::Netboot => self.services.netboot,
             crate::plan::Service::Ignition => self.services.ignition,
+            crate::plan::Service::Unlock => self.services.unlock,
         }
     }
 }

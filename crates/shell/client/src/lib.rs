@@ -13,7 +13,8 @@ use bytes::{Bytes, BytesMut};
 use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
-        GenerationInfo, LeaseInfo, NodeStatus, PlanRequest, PlanResponse, Status,
+        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
+        UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
     },
     content::ContentEntry,
     event::Event,
@@ -120,10 +121,6 @@ impl Client {
 
     /// Arms a node (or disarms it); whether that changed anything.
     pub async fn set_armed(&self, node: &HostName, armed: bool, by: &str) -> Result<bool, ClientError> {
-        #[derive(serde::Deserialize)]
-        struct Changed {
-            changed: bool,
-        }
         let path = format!("/v1/nodes/{node}/{}", if armed { "arm" } else { "disarm" });
         let request = ArmRequest { by: by.to_owned() };
         let changed: Changed = self.json(Method::POST, &path, Some(&request)).await?;
@@ -187,6 +184,60 @@ impl Client {
     /// Reads all content and compares it with its digests.
     pub async fn verify_content(&self) -> Result<Lines<ContentVerified>, ClientError> {
         self.lines(Method::POST, "/v1/content-verify", empty()).await
+    }
+
+    /// How unlocking stands.
+    pub async fn unlock(&self) -> Result<UnlockStatus, ClientError> {
+        self.get("/v1/unlock").await
+    }
+
+    /// Makes new unlock keys.
+    pub async fn rotate_unlock_keys(&self, by: &str) -> Result<UnlockKeyChanged, ClientError> {
+        let request = UnlockKeyRequest {
+            by: by.to_owned(),
+            ..UnlockKeyRequest::default()
+        };
+        self.json(Method::POST, "/v1/unlock/rotate", Some(&request)).await
+    }
+
+    /// Destroys a rotated unlock key; with `force` even if nodes depend on it.
+    pub async fn retire_unlock_key(
+        &self,
+        key: &str,
+        force: bool,
+        by: &str,
+    ) -> Result<UnlockKeyChanged, ClientError> {
+        let request = UnlockKeyRequest {
+            by: by.to_owned(),
+            key: Some(key.to_owned()),
+            force,
+        };
+        self.json(Method::POST, "/v1/unlock/retire", Some(&request)).await
+    }
+
+    /// The unlock keys, encrypted for the holders of these age keys.
+    pub async fn back_up_unlock_keys(&self, recipients: Vec<String>) -> Result<UnlockBackup, ClientError> {
+        let request = UnlockBackupRequest { recipients };
+        self.json(Method::POST, "/v1/unlock/backup", Some(&request)).await
+    }
+
+    /// Stops all unlocking.
+    pub async fn lock_down(&self, by: &str, reason: &str) -> Result<Lockdown, ClientError> {
+        let (by, reason) = (by.to_owned(), reason.to_owned());
+        let request = LockdownRequest { by, reason };
+        self.json(Method::POST, "/v1/lockdown", Some(&request)).await
+    }
+
+    /// Allows unlocking again; whether it was stopped.
+    pub async fn lift_lockdown(&self, by: &str) -> Result<bool, ClientError> {
+        let request = LockdownRequest {
+            by: by.to_owned(),
+            ..LockdownRequest::default()
+        };
+        let changed: Changed = self
+            .json(Method::POST, "/v1/lockdown/lift", Some(&request))
+            .await?;
+        Ok(changed.changed)
     }
 
     /// The OpenAPI document.
@@ -257,6 +308,12 @@ impl Client {
             }
         }
     }
+}
+
+/// What an operation answers that may have had nothing to do.
+#[derive(serde::Deserialize)]
+struct Changed {
+    changed: bool,
 }
 
 async fn read<T: DeserializeOwned>(body: Incoming) -> Result<T, ClientError> {

@@ -1,4 +1,4 @@
-//! From a recipe to a folder with `image.json`, `vmlinuz` and `initramfs.img`.
+//! From a recipe to a folder with `image.json`, `vmlinuz`, `initramfs.img` and `root.tar.zst`.
 
 use std::{
     fs, io,
@@ -8,13 +8,13 @@ use std::{
 };
 
 use faros_model::{
-    content::{Blob, ImageManifest},
+    content::{Blob, Family, ImageManifest},
     ids::Digest,
     site::Architecture,
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::recipe::{FILES, MASKED, MODULES, NEEDLESS, PACKAGES, SUITE, WANTED};
+use crate::recipe::{INSTALLER, Kernel, MODULES, NEEDLESS, ROOT, SUITE, Tree};
 
 /// The archive keys of Debian, from the package `debian-archive-keyring`.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -25,6 +25,7 @@ const TOOLS: &[(&str, &str)] = &[
     ("zstd", "zstd"),
     ("cpio", "cpio"),
     ("xz", "xz-utils"),
+    ("tar", "tar"),
 ];
 
 /// Why an image could not be built.
@@ -67,14 +68,22 @@ pub enum BuildError {
 #[derive(Debug, Clone)]
 pub struct Builder {
     mirror: String,
+    kernel: Kernel,
 }
 
 impl Builder {
-    /// The builder of the live image, from the mirror that this machine's apt uses.
-    pub fn live() -> Self {
+    /// A builder of node images, from the mirror that this machine's apt uses.
+    pub fn new(kernel: Kernel) -> Self {
         Self {
             mirror: mirror().unwrap_or_else(|| "http://deb.debian.org/debian".to_owned()),
+            kernel,
         }
+    }
+
+    /// Takes packages from this mirror.
+    #[must_use]
+    pub fn mirror(self, mirror: String) -> Self {
+        Self { mirror, ..self }
     }
 
     /// Stands for all that decides the outcome, save the versions that the mirror has.
@@ -83,7 +92,8 @@ impl Builder {
         hasher.update(env!("CARGO_PKG_VERSION"));
         hasher.update(include_str!("recipe.rs"));
         hasher.update(include_str!("build.rs"));
-        for (path, _, text) in FILES {
+        hasher.update(self.kernel.package());
+        for (path, _, text) in INSTALLER.files.iter().chain(ROOT.files) {
             hasher.update(path);
             hasher.update(text);
         }
@@ -121,25 +131,49 @@ impl Builder {
         out: &Path,
         tell: &mut dyn FnMut(&str),
     ) -> Result<ImageManifest, BuildError> {
-        let tree = work.join("tree");
         let image = work.join("image");
-        for folder in [&tree, &image] {
-            fs::create_dir_all(folder).map_err(at("make", folder))?;
-        }
-        tell("fetching and unpacking Debian packages");
-        self.bootstrap(&tree)?;
-        let packages = packages(&tree)?;
-        tell("trimming");
-        let kernel = kernel(&tree, &image.join("vmlinuz"))?;
-        modules(&tree, &kernel)?;
-        configure(&tree)?;
-        tell("packing the initramfs");
+        fs::create_dir_all(&image).map_err(at("make", &image))?;
+
+        let tree = work.join(INSTALLER.name);
+        tell("installer: fetching and unpacking Debian packages");
+        self.bootstrap(&INSTALLER, &tree)?;
+        let mut packages = packages(&tree)?;
+        tell("installer: trimming and packing");
+        let version = kernel_version(&tree)?;
+        take_kernel(&tree, &version, &image.join("vmlinuz"))?;
+        trim_modules(&tree, &version)?;
+        configure(&INSTALLER, &tree)?;
+        // The kernel starts /init of an initramfs.
+        link("/usr/lib/systemd/systemd", &tree.join("init"))?;
         pack(&tree, &image.join("initramfs.img"))?;
+        fs::remove_dir_all(&tree).map_err(at("remove", &tree))?;
+
+        let tree = work.join(ROOT.name);
+        tell("root: fetching and unpacking Debian packages");
+        self.bootstrap(&ROOT, &tree)?;
+        packages.extend(self::packages(&tree)?);
+        packages.sort();
+        packages.dedup();
+        tell("root: making the initramfs");
+        let version = kernel_version(&tree)?;
+        let boot = tree.join("usr/lib/faros/boot");
+        fs::create_dir_all(&boot).map_err(at("make", &boot))?;
+        take_kernel(&tree, &version, &boot.join("vmlinuz"))?;
+        configure(&ROOT, &tree)?;
+        dracut(&tree, &version)?;
+        tell("root: packing");
+        pack_root(&tree, &image.join("root.tar.zst"))?;
+        let unpacked_bytes = size(&tree)?;
+
+        let name = self.kernel.image_name();
         let manifest = ImageManifest {
-            name: "debian-13".parse().map_err(|_| BuildError::NoKernel)?,
+            name: name.parse().map_err(|_| BuildError::NoKernel)?,
             architecture: Architecture::X86_64,
+            family: Family::Faros,
             kernel: blob(&image.join("vmlinuz"))?,
             initramfs: blob(&image.join("initramfs.img"))?,
+            root: Some(blob(&image.join("root.tar.zst"))?),
+            root_bytes: unpacked_bytes,
             kernel_arguments: vec!["systemd.show_status=false".to_owned(), "quiet".to_owned()],
             packages,
         };
@@ -158,20 +192,29 @@ impl Builder {
         Ok(manifest)
     }
 
-    fn bootstrap(&self, tree: &Path) -> Result<(), BuildError> {
-        let include = format!("--include={}", PACKAGES.join(","));
+    fn bootstrap(&self, recipe: &Tree, tree: &Path) -> Result<(), BuildError> {
+        fs::create_dir_all(tree).map_err(at("make", tree))?;
+        let include = format!(
+            "--include={},{}",
+            recipe.packages.join(","),
+            self.kernel.package()
+        );
         let tree = tree.display().to_string();
-        let mut arguments = vec!["--variant=minbase", "--format=directory", "--quiet"];
         let keyring = format!("--keyring={KEYRING}");
-        arguments.extend([keyring.as_str(), include.as_str()]);
-        for folder in ["doc", "man", "locale"] {
-            arguments.push(match folder {
-                "doc" => "--dpkgopt=path-exclude=/usr/share/doc/*",
-                "man" => "--dpkgopt=path-exclude=/usr/share/man/*",
-                _ => "--dpkgopt=path-exclude=/usr/share/locale/*",
-            });
-        }
-        arguments.extend(["--aptopt=Acquire::Languages \"none\"", SUITE, &tree, &self.mirror]);
+        let arguments = [
+            "--variant=minbase",
+            "--format=directory",
+            "--quiet",
+            keyring.as_str(),
+            include.as_str(),
+            "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*",
+            "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "--aptopt=Acquire::Languages \"none\"",
+            SUITE,
+            &tree,
+            &self.mirror,
+        ];
         run("mmdebstrap", &arguments, Stdio::null())
     }
 }
@@ -213,22 +256,27 @@ fn packages(tree: &Path) -> Result<Vec<String>, BuildError> {
     Ok(packages)
 }
 
-/// Takes the kernel out of the tree; gives its version.
-fn kernel(tree: &Path, to: &Path) -> Result<String, BuildError> {
+/// The version of the tree's kernel, as `uname -r` will say it.
+fn kernel_version(tree: &Path) -> Result<String, BuildError> {
     let boot = tree.join("boot");
     let entries = fs::read_dir(&boot).map_err(at("list", &boot))?;
-    let found = entries.flatten().find_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        Some((entry.path(), name.strip_prefix("vmlinuz-")?.to_owned()))
-    });
-    let (path, version) = found.ok_or(BuildError::NoKernel)?;
-    fs::copy(&path, to).map_err(at("copy", &path))?;
-    Ok(version)
+    let mut names = entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok());
+    names
+        .find_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned))
+        .ok_or(BuildError::NoKernel)
+}
+
+fn take_kernel(tree: &Path, version: &str, to: &Path) -> Result<(), BuildError> {
+    let from = tree.join("boot").join(format!("vmlinuz-{version}"));
+    fs::copy(&from, to).map_err(at("copy", &from))?;
+    Ok(())
 }
 
 /// Keeps the modules of the recipe, uncompressed: the whole initramfs is compressed, and unpacking each
 /// again costs time under emulation.
-fn modules(tree: &Path, version: &str) -> Result<(), BuildError> {
+fn trim_modules(tree: &Path, version: &str) -> Result<(), BuildError> {
     let root = tree.join("usr/lib/modules").join(version).join("kernel");
     let mut todo = vec![root.clone()];
     while let Some(folder) = todo.pop() {
@@ -260,9 +308,20 @@ fn modules(tree: &Path, version: &str) -> Result<(), BuildError> {
     run("chroot", &[&base, "depmod", version], Stdio::null())
 }
 
+/// The initramfs of the installed node, by the tree's own dracut.
+fn dracut(tree: &Path, version: &str) -> Result<(), BuildError> {
+    let base = tree.display().to_string();
+    let to = "/usr/lib/faros/boot/initramfs.img";
+    run(
+        "chroot",
+        &[&base, "dracut", "--quiet", "--force", "--kver", version, to],
+        Stdio::null(),
+    )
+}
+
 /// Our files, and what is left out.
-fn configure(tree: &Path) -> Result<(), BuildError> {
-    for needless in NEEDLESS {
+fn configure(recipe: &Tree, tree: &Path) -> Result<(), BuildError> {
+    for needless in NEEDLESS.iter().chain(recipe.needless) {
         let path = tree.join(needless);
         let removed = if path.is_dir() {
             fs::remove_dir_all(&path)
@@ -274,11 +333,18 @@ fn configure(tree: &Path) -> Result<(), BuildError> {
             _ => (),
         }
     }
-    for folder in ["var/log", "var/cache", "var/lib/dpkg", "boot"] {
+    for folder in [
+        "var/log",
+        "var/cache",
+        "var/lib/dpkg",
+        "var/tmp",
+        "boot",
+        "etc/faros",
+    ] {
         let path = tree.join(folder);
         fs::create_dir_all(&path).map_err(at("make", &path))?;
     }
-    for (file, mode, text) in FILES {
+    for (file, mode, text) in recipe.files {
         let path = tree.join(file);
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(at("make", folder))?;
@@ -287,17 +353,15 @@ fn configure(tree: &Path) -> Result<(), BuildError> {
         fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).map_err(at("write", &path))?;
     }
     let units = tree.join("etc/systemd/system");
-    let masked = MASKED.iter().map(|unit| (*unit, "/dev/null"));
-    for (name, target) in masked.chain(WANTED.iter().copied()) {
+    let masked = recipe.masked.iter().map(|unit| (*unit, "/dev/null"));
+    for (name, target) in masked.chain(recipe.wanted.iter().copied()) {
         link(target, &units.join(name))?;
     }
-    // The kernel starts /init of an initramfs.
-    link("/usr/lib/systemd/systemd", &tree.join("init"))?;
-    // No lookups through a resolver that is not there: the bastion is named by its address.
+    // The bastion is named by its address, so no name needs to be found out.
     let path = tree.join("etc/hostname");
     fs::write(&path, "node\n").map_err(at("write", &path))?;
     let path = tree.join("etc/machine-id");
-    fs::write(&path, "").map_err(at("write", &path))
+    fs::write(&path, recipe.machine_id).map_err(at("write", &path))
 }
 
 fn link(target: &str, path: &Path) -> Result<(), BuildError> {
@@ -315,6 +379,34 @@ fn pack(tree: &Path, to: &Path) -> Result<(), BuildError> {
                   | zstd --quiet --force -T0 -15 -o \"$2\"";
     let (tree, to) = (tree.display().to_string(), to.display().to_string());
     run("sh", &["-e", "-c", script, "pack", &tree, &to], Stdio::null())
+}
+
+/// The tree as a compressed tar archive; names sorted and times left out, so that equal trees make equal
+/// archives.
+fn pack_root(tree: &Path, to: &Path) -> Result<(), BuildError> {
+    let script = "tar --create --directory \"$1\" --sort=name --mtime=@0 --numeric-owner \
+                  --xattrs --xattrs-include='*' --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \
+                  --exclude=./dev/* --exclude=./proc/* --exclude=./sys/* --exclude=./run/* --exclude=./tmp/* . \
+                  | zstd --quiet --force -T0 -12 -o \"$2\"";
+    let (tree, to) = (tree.display().to_string(), to.display().to_string());
+    run("sh", &["-e", "-c", script, "pack", &tree, &to], Stdio::null())
+}
+
+/// How many bytes the files below a folder have.
+fn size(tree: &Path) -> Result<u64, BuildError> {
+    let mut sum = 0;
+    let mut todo = vec![tree.to_owned()];
+    while let Some(folder) = todo.pop() {
+        for entry in fs::read_dir(&folder).map_err(at("list", &folder))?.flatten() {
+            let meta = entry.metadata().map_err(at("look at", &folder))?;
+            if meta.is_dir() {
+                todo.push(entry.path());
+            } else {
+                sum += meta.len();
+            }
+        }
+    }
+    Ok(sum)
 }
 
 fn blob(path: &Path) -> Result<Blob, BuildError> {

@@ -1,4 +1,5 @@
 //! What the bastion asks of its kernel: interfaces, addresses, and who holds a port.
 
 pub mod lan;
+pub mod neighbors;
 pub mod ports;

@@ -1,4 +1,4 @@
-//! Runs the HTTP of network boot on the bastion's LAN address.
+//! Runs the services over HTTP on the bastion's LAN address: network boot, and unlocking.
 //!
 //! Files go from the page cache to the socket by `sendfile(2)`, never through this process. Every wait has an
 //! end: a client that sends its request byte by byte, or takes none of its answer, is let go.
@@ -11,8 +11,8 @@ use std::{
     time::Duration,
 };
 
-use faros_http::{BadRequest, Method, Part, Request, Response, Select, parse, route, select};
-use faros_model::{api::ServiceState, ports::NETBOOT_HTTP};
+use faros_http::{BadRequest, Method, Part, Request, Response, Select, parse, select};
+use faros_model::api::ServiceState;
 use jiff::Timestamp;
 use rustix::{fs::sendfile, net::SendFlags};
 use tokio::{
@@ -72,8 +72,7 @@ impl Http {
     ///
     /// # Errors
     /// If it cannot be had.
-    pub fn bind(address: Ipv4Addr, pages: Arc<dyn Pages>, health: Health) -> Result<Self, BindError> {
-        let address = SocketAddrV4::new(address, NETBOOT_HTTP);
+    pub fn bind(address: SocketAddrV4, pages: Arc<dyn Pages>, health: Health) -> Result<Self, BindError> {
         let listener = socket::tcp(address)?;
         Ok(Self {
             address,
@@ -190,7 +189,7 @@ impl Client {
             let ask = Ask {
                 from: self.from,
                 method: request.method,
-                route: route(&request.path),
+                path: request.path.clone(),
                 body,
             };
             match self.shared.pages.page(ask).await {

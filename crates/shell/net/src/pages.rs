@@ -2,7 +2,7 @@
 
 use std::{fs::File, future::Future, net::Ipv4Addr, pin::Pin, sync::Arc, time::Duration};
 
-use faros_http::{Method, Route};
+use faros_http::Method;
 use faros_model::ids::Digest;
 
 /// A future in a box: the trait below stands behind a pointer.
@@ -28,8 +28,8 @@ pub struct Ask {
     pub from: Ipv4Addr,
     /// What it wants done.
     pub method: Method,
-    /// What it asks for.
-    pub route: Route,
+    /// What it asks for: the path, as it was sent.
+    pub path: String,
     /// What it sent along, at most 64 KiB.
     pub body: Vec<u8>,
 }
@@ -69,18 +69,22 @@ pub struct Ended {
     pub failed: Option<String>,
 }
 
-/// What the daemon decides for the network boot services.
+/// What the daemon decides for a service over HTTP.
 pub trait Pages: Send + Sync {
     /// Whether this client may be answered at all.
     fn serves(&self, from: Ipv4Addr) -> bool;
+    /// Answers a request.
+    fn page(&self, ask: Ask) -> Soon<'_, Page>;
+    /// A transfer of a file goes on. Called at most twice a second for each.
+    fn progress(&self, _from: Ipv4Addr, _name: &str, _bytes: u64, _of: u64) {}
+    /// A transfer of a file ended.
+    fn ended(&self, _ended: Ended) {}
+}
+
+/// What the daemon decides for TFTP besides.
+pub trait Loaders: Pages {
     /// The largest packet of the LAN, in bytes.
     fn mtu(&self) -> u16;
-    /// Answers a request over HTTP.
-    fn page(&self, ask: Ask) -> Soon<'_, Page>;
-    /// The file of that name, for TFTP; `None` if there is none for this client.
+    /// The file of that name; `None` if there is none for this client.
     fn loader(&self, from: Ipv4Addr, name: String) -> Soon<'_, Option<OpenFile>>;
-    /// A transfer goes on. Called at most twice a second for each.
-    fn progress(&self, from: Ipv4Addr, name: &str, bytes: u64, of: u64);
-    /// A transfer ended.
-    fn ended(&self, ended: Ended);
 }

@@ -16,7 +16,7 @@ use tokio::{net::UdpSocket, sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    pages::{Ended, OpenFile, Pages},
+    pages::{Ended, Loaders, OpenFile},
     service::{BindError, Health},
     socket,
 };
@@ -30,7 +30,7 @@ const TELL: Duration = Duration::from_millis(500);
 pub struct Tftp {
     address: Ipv4Addr,
     socket: UdpSocket,
-    pages: Arc<dyn Pages>,
+    pages: Arc<dyn Loaders>,
     health: Health,
     room: Arc<Semaphore>,
 }
@@ -48,7 +48,7 @@ impl Tftp {
     ///
     /// # Errors
     /// If it cannot be had.
-    pub fn bind(address: Ipv4Addr, pages: Arc<dyn Pages>, health: Health) -> Result<Self, BindError> {
+    pub fn bind(address: Ipv4Addr, pages: Arc<dyn Loaders>, health: Health) -> Result<Self, BindError> {
         let socket = socket::udp(SocketAddrV4::new(address, TFTP))?;
         Ok(Self {
             address,
@@ -129,7 +129,7 @@ async fn serve(
     own: Ipv4Addr,
     from: SocketAddrV4,
     request: &ReadRequest,
-    pages: &dyn Pages,
+    pages: &dyn Loaders,
     health: &Health,
 ) -> io::Result<()> {
     let socket = UdpSocket::bind(SocketAddrV4::new(own, 0)).await?;
@@ -183,7 +183,7 @@ async fn transfer(
     socket: &UdpSocket,
     request: &ReadRequest,
     file: &OpenFile,
-    pages: &dyn Pages,
+    pages: &dyn Loaders,
     from: Ipv4Addr,
 ) -> Result<u64, (u64, String)> {
     let limits = Limits::for_mtu(pages.mtu());

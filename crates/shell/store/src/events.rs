@@ -1,7 +1,7 @@
 //! The flight recorder's memory: events, and with them where each node is in its life.
 //!
 //! The recorder numbers events before they are on disk, because they are shown live. So that no number is ever
-//! used twice, not even after a crashs are set aside in blocks, ahead of their use; a clean end gives
+//! used twice, not even after a crash, numbers are set aside in blocks, ahead of their use; a clean end gives
 //! the rest of the block back.
 
 use std::sync::atomic::Ordering;

@@ -15,6 +15,7 @@ mod leases;
 mod nodes;
 mod schema;
 mod sql;
+mod unlock;
 mod writer;
 
 use std::{

@@ -85,9 +85,11 @@ impl Store {
         self.write(Admission::Always, move |db| {
             let mut forget = db.prepare_cached("DELETE FROM nodes WHERE name = ?1")?;
             let mut bury = db.prepare_cached("DELETE FROM lives WHERE node = ?1")?;
+            let mut revoke = db.prepare_cached("DELETE FROM passes WHERE node = ?1")?;
             for name in &names {
                 forget.execute([Text(name)])?;
                 bury.execute([Text(name)])?;
+                revoke.execute([Text(name)])?;
             }
             Ok(())
         })

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::OpenStore;
 
 /// Each entry leads from the version that is its index to the next. Never changed, only added to.
-const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// Pages that a connection keeps in memory, in KiB below zero.
 const CACHE: i64 = -512;

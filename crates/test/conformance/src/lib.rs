@@ -61,6 +61,27 @@ impl Site {
         Ok(Self { lab })
     }
 
+    /// Adds an image to the content, under the name that the demo's site has, that boots nothing.
+    pub fn add_dummy_image(&self) -> anyhow::Result<()> {
+        let folder = self.lab.folder().path().join("dummy-image");
+        faros_lab::image::write_dummy(&folder, "debian-13-cloud")?;
+        let (said, code) = self.farosctl(&["content", "add", &folder.display().to_string()])?;
+        ensure!(code == 0, "{said}");
+        Ok(())
+    }
+
+    /// The path of a node's Ignition config, from its boot script.
+    pub fn ignition_path(&mut self, host: &str, mac: &str) -> anyhow::Result<String> {
+        let url = format!("http://192.168.8.1:8080/boot/{mac}.ipxe");
+        let script = self.run(host, &["curl", "-sf", &url])?;
+        let path = script.split_whitespace().find_map(|word| {
+            let url = word.strip_prefix("ignition.config.url=")?;
+            url.strip_prefix("http://192.168.8.1:8080")
+        });
+        path.map(str::to_owned)
+            .ok_or_else(|| anyhow::anyhow!("the script installs nothing: {script}"))
+    }
+
     /// What a command on a host printed; fails if the command does.
     pub fn run(&mut self, host: &str, words: &[&str]) -> anyhow::Result<String> {
         let output = self.lab.command(host, words)?.output()?;

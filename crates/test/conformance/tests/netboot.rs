@@ -99,25 +99,53 @@ fn the_script_decides_what_a_machine_boots() -> anyhow::Result<()> {
 }
 
 #[test]
-fn an_ignition_config_goes_to_the_armed_node_alone() -> anyhow::Result<()> {
+fn an_ignition_config_goes_to_the_armed_node_alone_and_once() -> anyhow::Result<()> {
     let mut site = site("t-ignition")?;
-    let fetch = format!("curl -sf {BASE}/ignition/node-1 | ignition-validate -");
-    site.run(NODE, &["sh", "-ec", &fetch])?;
-    assert_eq!(
-        status(&mut site, NODE, "/ignition/node-2")?,
-        "404",
-        "another node's"
-    );
+    site.add_dummy_image()?;
+    let path = site.ignition_path(NODE, "52-54-00-08-00-01")?;
+    let (before, nonce) = path.rsplit_once('/').unwrap_or_default();
+    let other_node = format!("/ignition/node-2/{nonce}");
+    assert_eq!(status(&mut site, NODE, &other_node)?, "404", "another node's");
     let other = "client:other=52:54:00:08:00:02";
     site.run(other, &["dhclient", "-4", "-1", "eth0"])?;
+    assert_eq!(status(&mut site, other, &path)?, "404", "from another machine");
+    let guess = format!("{before}/{}", "0".repeat(32));
+    assert_eq!(status(&mut site, NODE, &guess)?, "404", "with a guessed nonce");
+
+    // Survives a crash between the script and the config.
+    site.kill_and_start()?;
+    let fetch = format!("curl -sf {BASE}{path} | ignition-validate -");
+    site.run(NODE, &["sh", "-ec", &fetch])?;
+    assert_eq!(status(&mut site, NODE, &path)?, "404", "a second time");
+    site.kill_and_start()?;
     assert_eq!(
-        status(&mut site, other, "/ignition/node-1")?,
+        status(&mut site, NODE, &path)?,
         "404",
-        "from another machine"
+        "a second time, after a crash"
     );
+
+    let newer = site.ignition_path(NODE, "52-54-00-08-00-01")?;
+    assert_ne!(newer, path);
     site.farosctl(&["disarm", "node-1"])?;
-    assert_eq!(status(&mut site, NODE, "/ignition/node-1")?, "404", "not armed");
-    assert!(site.saw("ignition-served")? && site.saw("ignition-refused")?);
+    assert_eq!(status(&mut site, NODE, &newer)?, "404", "not armed");
+
+    let events = site.events()?;
+    let reasons: Vec<&str> = events
+        .iter()
+        .filter(|event| event.kind.as_str() == "ignition-refused")
+        .filter_map(|event| event.detail.get("reason")?.as_str())
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "wrong-address",
+            "wrong-address",
+            "wrong-nonce",
+            "used",
+            "used",
+            "not-armed"
+        ]
+    );
     Ok(())
 }
 

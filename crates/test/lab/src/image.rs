@@ -1,12 +1,21 @@
 //! The node image that machines of the lab boot: built once, kept in the user's cache.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
+use faros_model::{
+    content::{Blob, Family, ImageManifest},
+    ids::Digest,
+    site::Architecture,
+};
+use sha2::{Digest as _, Sha256};
 
 /// The folder of the image, built if it is not in the cache.
 pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
-    let builder = faros_image::Builder::live();
+    let builder = faros_image::Builder::new(faros_image::Kernel::Cloud);
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
     let folder = cache
@@ -20,4 +29,32 @@ pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
             .context("cannot build the node image")?;
     }
     Ok(folder)
+}
+
+/// Writes an image that has all an image has, and boots nothing: for tests of who gets what.
+pub fn write_dummy(folder: &Path, name: &str) -> anyhow::Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let blob = |file: &str| -> anyhow::Result<Blob> {
+        let text = format!("{file} of {name}\n");
+        fs::write(folder.join(file), &text).with_context(|| format!("cannot write {file}"))?;
+        Ok(Blob {
+            file: file.to_owned(),
+            digest: Digest(Sha256::digest(&text).into()),
+            size: text.len() as u64,
+        })
+    };
+    let image = ImageManifest {
+        name: name.parse().map_err(|why| anyhow::anyhow!("`{name}` {why}"))?,
+        architecture: Architecture::X86_64,
+        family: Family::Faros,
+        kernel: blob("vmlinuz")?,
+        initramfs: blob("initramfs.img")?,
+        root: Some(blob("root.tar.zst")?),
+        root_bytes: 1,
+        kernel_arguments: vec![],
+        packages: vec![],
+    };
+    let path = folder.join("image.json");
+    fs::write(&path, serde_json::to_string_pretty(&image)?)
+        .with_context(|| format!("cannot write {}", path.display()))
 }

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
-        GenerationInfo, LeaseInfo, NodeStatus, PlanRequest, PlanResponse, Status,
+        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
+        UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -29,7 +30,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Route, events, openapi, story};
+use super::{Route, events, openapi, story, unlock};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
@@ -64,12 +65,18 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "get", path: "/v1/content", summary: "What the content store has", takes: None, gives: of::<Vec<ContentEntry>>, media: JSON, handler: get(contents) },
         Route { method: "put", path: "/v1/content/{*name}", summary: "Add content; the body is its bytes", takes: None, gives: of::<ContentAdded>, media: JSON, handler: put(add_content).layer(axum::extract::DefaultBodyLimit::disable()) },
         Route { method: "post", path: "/v1/content-verify", summary: "Read all content and compare it with its digests; one object a line", takes: None, gives: of::<ContentVerified>, media: NDJSON, handler: post(verify_content) },
+        Route { method: "get", path: "/v1/unlock", summary: "How unlocking stands: its keys, and which node depends on which", takes: None, gives: of::<UnlockStatus>, media: JSON, handler: get(unlock::status) },
+        Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::rotate) },
+        Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::retire) },
+        Route { method: "post", path: "/v1/unlock/backup", summary: "The unlock keys, encrypted for the holders of age keys", takes: Some(of::<UnlockBackupRequest>), gives: of::<UnlockBackup>, media: JSON, handler: post(unlock::backup) },
+        Route { method: "post", path: "/v1/lockdown", summary: "Stop all unlocking", takes: Some(of::<LockdownRequest>), gives: of::<Lockdown>, media: JSON, handler: post(unlock::lock_down) },
+        Route { method: "post", path: "/v1/lockdown/lift", summary: "Allow unlocking again", takes: Some(of::<LockdownRequest>), gives: of::<unlock::Lifted>, media: JSON, handler: post(unlock::lift) },
         Route { method: "get", path: "/openapi.json", summary: "This document", takes: None, gives: of::<serde_json::Value>, media: JSON, handler: get(|| async { Json(openapi::document()) }) },
     ]
 }
 
 /// The JSON body of a request. What cannot be read is refused in the API's own words.
-struct Asked<T>(T);
+pub(super) struct Asked<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Asked<T> {
     type Rejection = Refusal;
@@ -238,6 +245,8 @@ async fn set_armed(
     let known = intent.site.nodes.get(&node).ok_or_else(unknown)?;
     let (store, by) = (&shared.store, request.by.clone());
     let changed = if armed {
+        // The operator says which machine it is: the next one that boots.
+        lock(&shared.tracker).expect_any_machine(&node);
         store.arm(node.clone(), by, Timestamp::now()).await?
     } else {
         store.disarm(node.clone(), by, Timestamp::now()).await?

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 use faros_model::{
     lease::Lease,
     plan::Service,
-    ports::{DHCP_SERVER, DNS, NETBOOT_HTTP, TFTP},
+    ports::{DHCP_SERVER, DNS, NETBOOT_HTTP, TFTP, UNLOCK},
 };
 use faros_net::{dhcp::LeaseLog, service::BindError};
 use tokio_util::sync::CancellationToken;
@@ -19,10 +19,11 @@ pub(super) enum Part {
     Http,
     Tftp,
     Dhcp,
+    Unlock,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 4] = [Self::Dns, Self::Http, Self::Tftp, Self::Dhcp];
+    pub(super) const ALL: [Self; 5] = [Self::Dns, Self::Http, Self::Tftp, Self::Dhcp, Self::Unlock];
 
     /// The services that need it.
     pub(super) const fn services(self) -> &'static [Service] {
@@ -31,6 +32,7 @@ impl Part {
             Self::Http => &[Service::Netboot, Service::Ignition],
             Self::Tftp => &[Service::Netboot],
             Self::Dhcp => &[Service::Dhcp],
+            Self::Unlock => &[Service::Unlock],
         }
     }
 }
@@ -55,6 +57,7 @@ pub(super) fn listens_on(part: Part, address: Ipv4Addr) -> Vec<String> {
         Part::Dns => vec![format!("udp {address}:{DNS}"), format!("tcp {address}:{DNS}")],
         Part::Http => vec![format!("tcp {address}:{NETBOOT_HTTP}")],
         Part::Tftp => vec![format!("udp {address}:{TFTP}")],
+        Part::Unlock => vec![format!("tcp {address}:{UNLOCK}")],
         Part::Dhcp => vec![format!("udp 0.0.0.0:{DHCP_SERVER}, on the LAN's interface only")],
     }
 }

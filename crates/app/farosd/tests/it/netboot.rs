@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use anyhow::Context as _;
 use faros_model::{api::ServiceState, event::EventKind};
 
 use crate::world::{Namespace, Outcome, SITE, World};
@@ -35,7 +36,6 @@ impl Machine {
 }
 
 const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
-const IGNITION: &str = "http://192.168.8.1:8080/ignition/node-1";
 const REPORT: &str = "http://192.168.8.1:8080/report/node-1";
 
 #[tokio::test]
@@ -74,15 +74,22 @@ async fn a_node_gets_its_address_its_name_its_script_and_its_config() -> Outcome
     let (status, text) = machine.http("http://192.168.8.1:8080/boot/52-54-00-ff-ff-ff.ipxe")?;
     assert_eq!(status, 200);
     assert!(text.contains("not in the site file"), "{text}");
-    let (status, text) = machine.http(IGNITION)?;
-    assert_eq!(status, 200);
-    let config: serde_json::Value = serde_json::from_str(&text)?;
-    assert_eq!(config["ignition"]["version"], "3.3.0");
+    world.add_image("debian-13").await?;
+    let (_, text) = machine.http(BOOT)?;
+    let ignition = text
+        .split_whitespace()
+        .find_map(|word| word.strip_prefix("ignition.config.url="));
+    let ignition = ignition.context("the script installs nothing")?.to_owned();
 
     // Another address on the same LAN is another machine.
     machine.0.ip("address add 192.168.8.200/24 dev eth0")?;
     let stranger = "--interface 192.168.8.200";
-    assert_eq!(machine.http(&format!("{stranger} {IGNITION}"))?.0, 404);
+    assert_eq!(machine.http(&format!("{stranger} {ignition}"))?.0, 404);
+    assert_eq!(machine.http(&format!("-I {ignition}"))?.0, 405);
+    let (status, text) = machine.http(&ignition)?;
+    assert_eq!(status, 200);
+    let config: serde_json::Value = serde_json::from_str(&text)?;
+    assert_eq!(config["ignition"]["version"], "3.3.0");
     let report = format!("{stranger} -d {{\"report\":\"installed\"}} {REPORT}");
     assert_eq!(machine.http(&report)?.0, 403);
     assert!(world.client().nodes().await?[0].armed);
@@ -95,7 +102,7 @@ async fn a_node_gets_its_address_its_name_its_script_and_its_config() -> Outcome
         204
     );
     assert!(!world.client().nodes().await?[0].armed);
-    assert_eq!(machine.http(IGNITION)?.0, 404);
+    assert_eq!(machine.http(&ignition)?.0, 404);
     let (status, text) = machine.http(BOOT)?;
     assert_eq!(status, 200);
     assert!(text.contains("not armed"), "{text}");

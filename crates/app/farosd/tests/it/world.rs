@@ -49,6 +49,40 @@ pub(crate) fn site_with_printer() -> String {
     SITE.replacen("  nodes:", host, 1)
 }
 
+impl World {
+    /// Adds an image to the content that has all an image has, and boots nothing.
+    pub(crate) async fn add_image(&self, name: &str) -> Outcome {
+        let mut blobs = serde_json::Map::new();
+        for (key, file) in [
+            ("kernel", "vmlinuz"),
+            ("initramfs", "initramfs.img"),
+            ("root", "root.tar.zst"),
+        ] {
+            let entry = self
+                .add(&format!("{name}/{file}"), format!("{file} of {name}"))
+                .await?;
+            let blob = serde_json::json!({ "file": file, "digest": entry.digest, "size": entry.size });
+            blobs.insert(key.to_owned(), blob);
+        }
+        blobs.insert("name".to_owned(), name.into());
+        blobs.insert("architecture".to_owned(), "x86_64".into());
+        self.add(&format!("{name}/image.json"), serde_json::to_string(&blobs)?)
+            .await?;
+        Ok(())
+    }
+
+    async fn add(&self, name: &str, text: String) -> anyhow::Result<faros_model::content::ContentEntry> {
+        let body = http_body_util::Full::new(bytes::Bytes::from(text));
+        let body = http_body_util::BodyExt::map_err(body, |never| match never {});
+        let name = name.parse().map_err(|why| anyhow::anyhow!("`{name}` {why}"))?;
+        let added = self
+            .client()
+            .add_content(&name, http_body_util::BodyExt::boxed(body))
+            .await?;
+        Ok(added.entry)
+    }
+}
+
 /// How long anything may take; the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 

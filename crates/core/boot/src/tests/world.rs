@@ -13,7 +13,7 @@ use faros_model::{
     site::{
         Architecture, Bmc, Bond, BondMode, Cluster, ContentPolicy, DiskRef, Distribution, Dns, Encryption,
         ExtraHost, GatewayMode, InterfaceRef, Lan, LanAddresses, Node, NodeAddressing, NodeNetwork, Role,
-        Services, Site, Time, Uplink, UplinkAddressing,
+        SealKeysWith, Services, Site, Time, Unlock, UnlockPolicy, Uplink, UplinkAddressing,
     },
 };
 use jiff::Timestamp;
@@ -128,12 +128,17 @@ pub(super) fn site() -> Site {
             network_plugin: "none".to_owned(),
         },
         nodes: [1, 2].map(|n| (node(n).name, node(n))).into(),
+        unlock: Unlock {
+            policy: UnlockPolicy::BootSession,
+            seal_keys_with: SealKeysWith::Nothing,
+        },
         content: ContentPolicy::Always,
         services: Services {
             dhcp: true,
             dns: true,
             netboot: true,
             ignition: true,
+            unlock: true,
         },
         later: BTreeMap::new(),
     }

@@ -70,6 +70,36 @@ impl Check<'_> {
     }
 }
 
+impl Check<'_> {
+    /// Whom the bastion helps to unlock, and what seals its keys.
+    pub(super) fn unlock(&mut self, unlock: Option<&wire::Unlock>) -> site::Unlock {
+        let policy = match unlock.and_then(|unlock| unlock.policy) {
+            Some(wire::UnlockPolicy::Anyone) => {
+                let what = "whoever is on the LAN can have a stolen disk unlocked";
+                self.warn(Code::OpenUnlock, "spec.unlock.policy", what, "");
+                site::UnlockPolicy::Anyone
+            }
+            Some(wire::UnlockPolicy::KnownNodes) => site::UnlockPolicy::KnownNodes,
+            Some(wire::UnlockPolicy::BootSession) | None => site::UnlockPolicy::BootSession,
+        };
+        let seal_keys_with = match unlock.and_then(|unlock| unlock.seal_keys_with) {
+            Some(wire::SealKeysWith::Tpm2) => site::SealKeysWith::Tpm2,
+            Some(wire::SealKeysWith::Passphrase) => site::SealKeysWith::Passphrase,
+            Some(wire::SealKeysWith::Share) => {
+                let what = "no remote share seals keys in this version: they are not sealed";
+                let path = "spec.unlock.sealKeysWith";
+                self.warn(Code::NotActedOnYet, path, what, "`tpm2` and `passphrase` do");
+                site::SealKeysWith::Nothing
+            }
+            Some(wire::SealKeysWith::Nothing) | None => site::SealKeysWith::Nothing,
+        };
+        site::Unlock {
+            policy,
+            seal_keys_with,
+        }
+    }
+}
+
 fn is_pci_address(text: &str) -> bool {
     let parts: Vec<&str> = text.split([':', '.']).collect();
     let hex = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
@@ -88,5 +118,6 @@ pub(super) fn services(switches: Option<&wire::Services>) -> site::Services {
         dns: runs(|s| s.dns.as_ref()),
         netboot: runs(|s| s.netboot.as_ref()),
         ignition: runs(|s| s.ignition.as_ref()),
+        unlock: runs(|s| s.unlock.as_ref()),
     }
 }

@@ -162,7 +162,12 @@ impl Check<'_> {
                     let by = match by {
                         wire::UnlockBy::Tang => Tang,
                         wire::UnlockBy::Tpm2 => Tpm2,
-                        wire::UnlockBy::Peers => Peers,
+                        wire::UnlockBy::Peers => {
+                            let what = "no node helps another in this version: such a node is not installed";
+                            let path = self.places.item(&join(&path, "of"), idx);
+                            self.warn(Code::NotActedOnYet, &path, what, "");
+                            Peers
+                        }
                     };
                     if of.contains(&by) {
                         let path = self.places.item(&join(&path, "of"), idx);

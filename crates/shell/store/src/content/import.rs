@@ -254,7 +254,7 @@ fn check_manifest(
             found: manifest.name,
         });
     }
-    for blob in [manifest.kernel, manifest.initramfs] {
+    for blob in manifest.blobs().cloned() {
         if store.0.blobs.size(blob.digest) != Some(blob.size) {
             return Err(AddContent::NoBlob {
                 name: name.clone(),

@@ -336,11 +336,14 @@ async fn lives_and_unknown_machines_are_there_after_a_restart() -> Outcome {
     let record = |name: &str, life| NodeRecord {
         node: host(name),
         life,
+        uuid: Some("fa20".repeat(8)),
+        is_overdue: true,
         firmware: Some("bios".to_owned()),
         last_event: Some(event(3)),
     };
     let why = "no disk".to_owned();
-    let failed = record("node-1", Life::Failed { boot, why });
+    let is_closed = true;
+    let failed = record("node-1", Life::Failed { boot, why, is_closed });
     let machine = |n: u8| Discovered {
         mac: MacAddr([2, 0, 0, 0, 0, n]),
         first_seen: at(0),

@@ -105,7 +105,7 @@ fn a_newer_database_is_left_alone() -> Outcome {
             refused,
             OpenStore::Newer {
                 found: 99,
-                known: 1,
+                known: 2,
                 ..
             }
         ),

@@ -181,6 +181,8 @@ wire! {
         netboot: ServiceSwitch,
         /// Ignition configs.
         ignition: ServiceSwitch,
+        /// Unlocking of disks.
+        unlock: ServiceSwitch,
     }
 }
 

@@ -1,0 +1,98 @@
+//! Unlocking: how it stands, its keys, and the lockdown.
+
+use axum::{Json, extract::State};
+use faros_model::api::{
+    Lockdown, LockdownRequest, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest,
+    UnlockStatus,
+};
+use faros_seal::Recipient;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::handlers::{Asked, Refusal, Shares};
+use crate::{executor::failure, unlock::UnlockError};
+
+impl From<UnlockError> for Refusal {
+    fn from(error: UnlockError) -> Self {
+        let (code, hint) = match &error {
+            UnlockError::Sealed => ("conflict", "`farosctl status` says what they wait for"),
+            UnlockError::NoSite => ("conflict", "`farosctl apply` brings one"),
+            UnlockError::NoThumbprint(_) | UnlockError::Retire(_) => (
+                "not-found",
+                "`farosctl unlock ledger` lists the keys that can be retired",
+            ),
+            UnlockError::InUse { .. } => (
+                "refused",
+                "their disks could never be opened again; wait until they have moved to the new key, which they do \
+                 by themselves, or install them anew",
+            ),
+            UnlockError::Failed(_) => ("failed", ""),
+        };
+        let message = match &error {
+            UnlockError::Failed(error) => format!("{error:#}"),
+            error => error.to_string(),
+        };
+        Self::of(failure(code, message, hint))
+    }
+}
+
+pub(super) async fn status(State(shared): Shares) -> Result<Json<UnlockStatus>, Refusal> {
+    let intent = shared.intent().ok_or(UnlockError::NoSite)?;
+    let status = shared.unlock.status(&intent).ok_or(UnlockError::Sealed)?;
+    Ok(Json(status))
+}
+
+pub(super) async fn rotate(
+    State(shared): Shares,
+    Asked(request): Asked<UnlockKeyRequest>,
+) -> Result<Json<UnlockKeyChanged>, Refusal> {
+    let key = shared.rotate_unlock_keys(&request.by).await?;
+    Ok(Json(UnlockKeyChanged { key }))
+}
+
+pub(super) async fn retire(
+    State(shared): Shares,
+    Asked(request): Asked<UnlockKeyRequest>,
+) -> Result<Json<UnlockKeyChanged>, Refusal> {
+    let key = request.key.unwrap_or_default();
+    shared.retire_unlock_key(&key, request.force, &request.by).await?;
+    Ok(Json(UnlockKeyChanged { key }))
+}
+
+pub(super) async fn backup(
+    State(shared): Shares,
+    Asked(request): Asked<UnlockBackupRequest>,
+) -> Result<Json<UnlockBackup>, Refusal> {
+    let bad = |message: String, hint: &str| Refusal::of(failure("bad-request", message, hint));
+    let mut recipients = Vec::new();
+    for text in &request.recipients {
+        let recipient: Result<Recipient, _> = text.parse();
+        recipients.push(recipient.map_err(|error| bad(format!("`{text}`: {error}"), error.hint()))?);
+    }
+    let secret = shared.unlock.secret().ok_or(UnlockError::Sealed)?;
+    let armored = faros_seal::backup_to_age(secret.as_bytes(), &recipients)
+        .map_err(|error| bad(error.to_string(), "give at least one, such as --recipient age1…"))?;
+    Ok(Json(UnlockBackup { armored }))
+}
+
+pub(super) async fn lock_down(
+    State(shared): Shares,
+    Asked(request): Asked<LockdownRequest>,
+) -> Result<Json<Lockdown>, Refusal> {
+    Ok(Json(shared.lock_down(request.reason, &request.by).await?))
+}
+
+/// What lifting a lockdown answers.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Lifted {
+    /// Whether there was one.
+    changed: bool,
+}
+
+pub(super) async fn lift(
+    State(shared): Shares,
+    Asked(request): Asked<LockdownRequest>,
+) -> Result<Json<Lifted>, Refusal> {
+    let changed = shared.lift_lockdown(&request.by).await?;
+    Ok(Json(Lifted { changed }))
+}

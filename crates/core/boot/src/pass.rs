@@ -1,0 +1,114 @@
+//! The pass: what lets one boot of a node have its Ignition config, and have it once.
+//!
+//! A pass is issued with the boot script of an armed node and stands in the script as a nonce. Whoever shows it
+//! must be that node, at its address and with its MAC, soon, and for the first time.
+
+use faros_model::ids::{HostName, Nonce};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How long a node may take from its boot script to its config: the slowest link and a long self-test fit.
+const LIFE: SignedDuration = SignedDuration::from_mins(30);
+
+/// A pass, as it is remembered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pass {
+    /// The node that it is for.
+    pub node: HostName,
+    /// The nonce's digits.
+    nonce: String,
+    /// When it was issued.
+    pub issued: Timestamp,
+    /// When the config was given for it.
+    pub used: Option<Timestamp>,
+}
+
+/// Why there is no config for whoever asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoPass {
+    /// There is no such node.
+    UnknownNode,
+    /// Another machine asks: it has not the node's address.
+    WrongAddress,
+    /// The address is the node's, and the MAC is not.
+    WrongMac,
+    /// The machine may not be the one it says it is.
+    IdentityConflict,
+    /// The node is not to be installed.
+    NotArmed,
+    /// The nonce is not the one of the last boot script.
+    WrongNonce,
+    /// The config was given for this nonce already.
+    Used,
+    /// The nonce is too old.
+    Late,
+}
+
+impl NoPass {
+    /// The stable word, in events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownNode => "unknown-node",
+            Self::WrongAddress => "wrong-address",
+            Self::WrongMac => "wrong-mac",
+            Self::IdentityConflict => "identity-conflict",
+            Self::NotArmed => "not-armed",
+            Self::WrongNonce => "wrong-nonce",
+            Self::Used => "used",
+            Self::Late => "late",
+        }
+    }
+
+    /// What it means, as a sentence without its full stop.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::UnknownNode => "there is no such node",
+            Self::WrongAddress => "another machine asked for it",
+            Self::WrongMac => "the address is the node's, and the MAC is not",
+            Self::IdentityConflict => "the machine may not be the one it says it is",
+            Self::NotArmed => "the node is not armed",
+            Self::WrongNonce => "it was asked for by something other than the last boot script",
+            Self::Used => "it was given already for this boot",
+            Self::Late => "it was asked for too long after the boot script",
+        }
+    }
+
+    /// Whether this may be an attack, rather than a machine that is behind the times.
+    pub const fn is_alarming(self) -> bool {
+        !matches!(self, Self::NotArmed | Self::Late | Self::UnknownNode)
+    }
+}
+
+impl Pass {
+    /// Issues a pass.
+    pub fn issue(node: HostName, nonce: &Nonce, now: Timestamp) -> Self {
+        Self {
+            node,
+            nonce: nonce.as_str().to_owned(),
+            issued: now,
+            used: None,
+        }
+    }
+
+    /// Whether the config may be given for `nonce` now.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admit(&self, nonce: &Nonce, now: Timestamp) -> Result<(), NoPass> {
+        if !same(self.nonce.as_bytes(), nonce.as_str().as_bytes()) {
+            Err(NoPass::WrongNonce)
+        } else if self.used.is_some() {
+            Err(NoPass::Used)
+        } else if now.duration_since(self.issued) > LIFE {
+            Err(NoPass::Late)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Compares in a time that does not tell how much of it is right.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |sum, (a, b)| sum | (a ^ b)) == 0
+}

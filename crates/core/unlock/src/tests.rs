@@ -1,0 +1,224 @@
+//! The policy as a table, and the ledger as a story.
+
+use faros_model::{
+    ids::{HostName, MacAddr},
+    site::{Node, Site, UnlockPolicy},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use super::*;
+
+fn site() -> Site {
+    faros_site::load(include_str!("../../../../examples/demo.yaml"))
+        .unwrap()
+        .site
+}
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + seconds)
+}
+
+fn booting(node: &Node) -> Facts<'_> {
+    Facts {
+        now: at(0),
+        policy: UnlockPolicy::BootSession,
+        locked_down: false,
+        node: Some(node),
+        mac: Some(node.boot_mac),
+        booting: Booting::Since(at(-30)),
+        is_bound: true,
+        recent: 0,
+    }
+}
+
+#[test]
+fn a_known_node_that_boots_is_helped_and_everybody_else_hears_why_not() {
+    let site = site();
+    let node = &site.nodes[&"node-1".parse::<HostName>().unwrap()];
+    let good = booting(node);
+    let other = Some(MacAddr([2, 0, 0, 0, 0, 9]));
+    let table: &[(&str, Facts<'_>, Result<(), Refusal>)] = &[
+        ("a boot", good, Ok(())),
+        (
+            "the kernel does not know the MAC",
+            Facts { mac: None, ..good },
+            Ok(()),
+        ),
+        (
+            "lockdown",
+            Facts {
+                locked_down: true,
+                ..good
+            },
+            Err(Refusal::LockedDown),
+        ),
+        (
+            "lockdown stops even plain Tang",
+            Facts {
+                locked_down: true,
+                policy: UnlockPolicy::Anyone,
+                ..good
+            },
+            Err(Refusal::LockedDown),
+        ),
+        (
+            "a stranger",
+            Facts { node: None, ..good },
+            Err(Refusal::UnknownMachine),
+        ),
+        (
+            "a stranger, plain Tang",
+            Facts {
+                node: None,
+                policy: UnlockPolicy::Anyone,
+                ..good
+            },
+            Ok(()),
+        ),
+        (
+            "a stranger with a node's address",
+            Facts { mac: other, ..good },
+            Err(Refusal::WrongMac),
+        ),
+        (
+            "the same, known nodes",
+            Facts {
+                mac: other,
+                policy: UnlockPolicy::KnownNodes,
+                ..good
+            },
+            Err(Refusal::WrongMac),
+        ),
+        (
+            "never seen to boot",
+            Facts {
+                booting: Booting::Never,
+                ..good
+            },
+            Err(Refusal::NotBooting),
+        ),
+        (
+            "never seen to boot, known nodes",
+            Facts {
+                booting: Booting::Never,
+                policy: UnlockPolicy::KnownNodes,
+                ..good
+            },
+            Ok(()),
+        ),
+        (
+            "a second disk",
+            Facts {
+                booting: Booting::Unlocked(at(-60)),
+                ..good
+            },
+            Ok(()),
+        ),
+        (
+            "long after the boot",
+            Facts {
+                booting: Booting::Unlocked(at(-601)),
+                ..good
+            },
+            Err(Refusal::NotBooting),
+        ),
+        (
+            "the bastion was away for hours",
+            Facts {
+                booting: Booting::Since(at(-6 * 3600)),
+                ..good
+            },
+            Ok(()),
+        ),
+        (
+            "unplugged yesterday",
+            Facts {
+                booting: Booting::Since(at(-25 * 3600)),
+                ..good
+            },
+            Err(Refusal::NotBooting),
+        ),
+        (
+            "another one's disk",
+            Facts {
+                is_bound: false,
+                ..good
+            },
+            Err(Refusal::NotBound),
+        ),
+        (
+            "another one's disk, known nodes",
+            Facts {
+                is_bound: false,
+                policy: UnlockPolicy::KnownNodes,
+                ..good
+            },
+            Ok(()),
+        ),
+        (
+            "two machines, one name",
+            Facts {
+                booting: Booting::Closed,
+                ..good
+            },
+            Err(Refusal::IdentityConflict),
+        ),
+        (
+            "too often",
+            Facts { recent: 40, ..good },
+            Err(Refusal::RateLimited),
+        ),
+        ("not yet too often", Facts { recent: 39, ..good }, Ok(())),
+    ];
+    for (what, facts, expected) in table {
+        assert_eq!(decide(facts), *expected, "{what}");
+    }
+}
+
+#[test]
+fn each_refusal_has_its_own_word_and_counter() {
+    for (idx, one) in Refusal::ALL.iter().enumerate() {
+        for other in &Refusal::ALL[idx + 1..] {
+            assert_ne!(one.as_str(), other.as_str());
+            assert_ne!(one.label(), other.label());
+        }
+        assert!(one.status() >= 400);
+    }
+}
+
+#[test]
+fn answers_are_counted_for_ten_minutes() {
+    let node: HostName = "node-1".parse().unwrap();
+    let mut recent = Recent::default();
+    for second in 0..50 {
+        recent.answered(&node, at(second));
+    }
+    assert_eq!(recent.count(&node, at(50)), 50);
+    assert_eq!(recent.count(&node, at(620)), 29);
+    assert_eq!(recent.count(&"node-2".parse().unwrap(), at(50)), 0);
+}
+
+#[test]
+fn a_rotation_is_over_when_the_last_node_has_moved() {
+    let (one, two): (HostName, HostName) = ("node-1".parse().unwrap(), "node-2".parse().unwrap());
+    let mut ledger = Ledger::default();
+    let learned = ledger.saw(&one, "old", Seen::Advertised, at(0));
+    assert!(learned.is_new && learned.dropped.is_empty());
+    assert!(!ledger.saw(&one, "old", Seen::Recovered, at(60)).is_new);
+    ledger.saw(&two, "old", Seen::Advertised, at(1));
+    assert_eq!(ledger.nodes_of("old").len(), 2);
+
+    assert_eq!(ledger.saw(&one, "new", Seen::Rebound, at(100)).dropped, ["old"]);
+    assert_eq!(ledger.nodes_of("old").len(), 1);
+    assert!(ledger.is_bound(&one, "new") && !ledger.is_bound(&one, "old"));
+
+    // A data disk that was missed keeps the node on both.
+    let learned = ledger.saw(&one, "old", Seen::Recovered, at(200));
+    assert!(learned.is_new && learned.dropped.is_empty());
+    assert!(ledger.is_bound(&one, "new") && ledger.is_bound(&one, "old"));
+
+    assert_eq!(ledger.forget(&two), ["old"]);
+    assert!(!ledger.knows(&two) && ledger.knows(&one));
+    let kept = Ledger::of(ledger.bindings().cloned().collect::<Vec<_>>());
+    assert_eq!(kept.nodes_of("old")[0].since, at(200));
+}
