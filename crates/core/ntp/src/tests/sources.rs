@@ -1,0 +1,429 @@
+//! What sources are worth, and what is done to the clock.
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+use super::{at, ms, peer};
+use crate::{
+    Chosen, Correction, Discipline, Estimate, LENGTH, Leap, Mode, NtpTime, Packet, Short, Source, Status,
+    Unfit, Verdict, choose,
+};
+
+/// An upstream server: its clock is ahead of ours by `ahead`, and packets take this long there and back.
+#[derive(Clone, Copy)]
+struct Upstream {
+    ahead: SignedDuration,
+    there: SignedDuration,
+    back: SignedDuration,
+}
+
+const FINE: Upstream = Upstream {
+    ahead: SignedDuration::ZERO,
+    there: SignedDuration::from_millis(5),
+    back: SignedDuration::from_millis(5),
+};
+
+impl Upstream {
+    fn answer(&self, question: &[u8; LENGTH], now: Timestamp) -> Packet {
+        let question = Packet::decode(question).unwrap();
+        let receive = now + self.there + self.ahead;
+        Packet {
+            leap: Leap::None,
+            mode: Mode::Server,
+            stratum: 2,
+            precision: -20,
+            root_delay: Short::of(ms(8)),
+            root_dispersion: Short::of(ms(2)),
+            reference: [192, 0, 2, 99],
+            reference_time: NtpTime::of(receive),
+            origin: question.transmit,
+            receive: NtpTime::of(receive),
+            transmit: NtpTime::of(receive),
+            ..question
+        }
+    }
+
+    fn exchange(&self, source: &mut Source, now: Timestamp) -> Result<(), Unfit> {
+        let question = source.ask(now.as_second().cast_unsigned() * 77, now);
+        let answer = self.answer(&question, now).encode();
+        source.answered(&answer, now + self.there + self.back)
+    }
+}
+
+#[test]
+fn a_source_tells_the_offset_and_the_delay_of_its_best_sample() {
+    let mut source = Source::new(peer(1));
+    assert_eq!(source.estimate(), Err(Verdict::Asking));
+    let fast = Upstream {
+        ahead: ms(40),
+        ..FINE
+    };
+    let queued = Upstream {
+        there: ms(90),
+        ..fast
+    };
+    for (idx, upstream) in [fast, queued, queued, queued].iter().enumerate() {
+        assert_eq!(
+            upstream.exchange(&mut source, at(2 * i64::try_from(idx).unwrap())),
+            Ok(())
+        );
+    }
+    let estimate = source.estimate().unwrap();
+    assert!((estimate.offset - ms(40)).abs() < SignedDuration::from_micros(1));
+    assert!((estimate.delay - ms(10)).abs() < SignedDuration::from_micros(1));
+    assert!(estimate.jitter > ms(30), "{:?}", estimate.jitter);
+    assert_eq!((estimate.samples, source.reach()), (4, 0b1111));
+}
+
+#[test]
+fn only_the_answer_to_the_question_counts_and_only_once() {
+    let mut source = Source::new(peer(1));
+    let question = source.ask(42, at(0));
+    let good = FINE.answer(&question, at(0));
+    let wrong = Packet {
+        origin: NtpTime(43),
+        ..good
+    };
+    let symmetric = Packet {
+        mode: Mode::Other(1),
+        ..good
+    };
+    for bogus in [wrong, symmetric] {
+        assert_eq!(source.answered(&bogus.encode(), at(1)), Err(Unfit::Bogus));
+    }
+    assert_eq!(source.answered(&good.encode(), at(0) + ms(10)), Ok(()));
+    assert_eq!(
+        source.answered(&good.encode(), at(0) + ms(11)),
+        Err(Unfit::Bogus),
+        "again"
+    );
+}
+
+#[test]
+fn a_source_that_knows_no_time_is_no_source() {
+    for (what, spoil) in [
+        (
+            "leap",
+            (|p: Packet| Packet {
+                leap: Leap::Unknown,
+                ..p
+            }) as fn(Packet) -> Packet,
+        ),
+        ("stratum 0", |p| Packet { stratum: 0, ..p }),
+        ("stratum 16", |p| Packet { stratum: 16, ..p }),
+        ("far", |p| Packet {
+            root_dispersion: Short(16 << 16),
+            ..p
+        }),
+    ] {
+        let mut source = Source::new(peer(1));
+        FINE.exchange(&mut source, at(0)).unwrap();
+        let question = source.ask(42, at(2));
+        let answer = spoil(FINE.answer(&question, at(2))).encode();
+        assert_eq!(
+            source.answered(&answer, at(2)),
+            Err(Unfit::Unsynchronized),
+            "{what}"
+        );
+        assert_eq!(source.estimate(), Err(Verdict::Unsynchronized), "{what}");
+    }
+}
+
+#[test]
+fn a_source_that_asks_for_peace_gets_it() {
+    let mut source = Source::new(peer(1));
+    for (code, seconds) in [(b"RATE", 128), (b"RATE", 256), (b"DENY", 1024)] {
+        let question = source.ask(42, at(0));
+        let kiss = Packet {
+            stratum: 0,
+            reference: *code,
+            ..FINE.answer(&question, at(0))
+        };
+        assert_eq!(source.answered(&kiss.encode(), at(0)), Err(Unfit::Kissed));
+        assert_eq!(source.rest().as_secs(), seconds);
+    }
+}
+
+#[test]
+fn a_source_is_asked_in_a_burst_and_then_rarely_and_is_given_up_after_eight_losses() {
+    let mut source = Source::new(peer(1));
+    let mut rests = Vec::new();
+    for idx in 0..40 {
+        FINE.exchange(&mut source, at(idx * 64)).unwrap();
+        rests.push(source.rest().as_secs());
+    }
+    assert_eq!(rests[..5], [2, 2, 2, 64, 64]);
+    assert_eq!(rests[39], 1024);
+    for lost in 0..8 {
+        assert!(source.estimate().is_ok(), "{lost} losses are none yet");
+        source.ask(1, at(5000));
+        assert_eq!(source.rest().as_secs(), if lost < 7 { 8 } else { 1024 });
+    }
+    assert_eq!(source.estimate(), Err(Verdict::Unreachable));
+}
+
+#[test]
+fn a_clock_that_was_set_makes_what_was_measured_before_worthless() {
+    let mut source = Source::new(peer(1));
+    for idx in 0..8 {
+        FINE.exchange(&mut source, at(idx * 64)).unwrap();
+    }
+    let hour = Upstream {
+        ahead: ms(3_600_000),
+        ..FINE
+    };
+    hour.exchange(&mut source, at(600)).unwrap();
+    let estimate = source.estimate().unwrap();
+    assert_eq!(((estimate.offset + ms(1)).as_secs(), estimate.samples), (3600, 1));
+    // A packet that was held up is not mistaken for that.
+    let held_up = Upstream {
+        there: ms(2000),
+        ..hour
+    };
+    held_up.exchange(&mut source, at(664)).unwrap();
+    assert_eq!((source.estimate().unwrap().offset + ms(1)).as_secs(), 3600);
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "beside sources that have none")]
+fn estimate(last: u8, offset: i64, error: i64) -> Result<Estimate, Verdict> {
+    Ok(Estimate {
+        peer: peer(last),
+        stratum: 2,
+        leap: Leap::None,
+        reference: [192, 0, 2, 200],
+        offset: ms(offset),
+        delay: ms(1),
+        jitter: ms(0),
+        root_delay: ms(0),
+        root_dispersion: ms(error),
+        at: at(0),
+        samples: 4,
+    })
+}
+
+#[test]
+fn the_majority_is_believed() {
+    use Verdict::{Agrees, Asking, Best, Disagrees, TooFar, Unreachable};
+    let own = [peer(250)];
+    for (what, sources, verdicts, offset) in [
+        ("one", vec![estimate(1, 7, 5)], vec![Best], Some(7)),
+        (
+            "a liar among three",
+            vec![estimate(1, 1, 5), estimate(2, 9_000, 5), estimate(3, 1, 4)],
+            vec![Agrees, Disagrees, Best],
+            Some(1),
+        ),
+        (
+            "two that contradict each other",
+            vec![estimate(1, 0, 5), estimate(2, 900, 5)],
+            vec![Disagrees; 2],
+            None,
+        ),
+        (
+            "two that know little contradict nobody",
+            vec![estimate(1, 0, 5), estimate(2, 900, 1_000)],
+            vec![Best, Agrees],
+            Some(4),
+        ),
+        ("too far", vec![estimate(1, 0, 1_600)], vec![TooFar], None),
+        (
+            "some do not answer",
+            vec![Err(Unreachable), estimate(1, 3, 5), Err(Asking)],
+            vec![Unreachable, Best, Asking],
+            Some(3),
+        ),
+    ] {
+        let (found, status) = choose(&sources, &own, at(0));
+        assert_eq!(found, verdicts, "{what}");
+        let found = match status {
+            Status::Chosen(chosen) => Some(i64::try_from(chosen.offset.as_millis()).unwrap()),
+            Status::Disagree | Status::Asking | Status::None => None,
+        };
+        assert_eq!(found, offset, "{what}");
+    }
+}
+
+#[test]
+fn a_source_that_goes_by_this_bastion_is_no_source() {
+    let (verdicts, status) = choose(&[estimate(1, 0, 5)], &["192.0.2.200".parse().unwrap()], at(0));
+    assert_eq!((verdicts, status), (vec![Verdict::Loop], Status::None));
+    assert_eq!(choose(&[Err(Verdict::Asking)], &[], at(0)).1, Status::Asking);
+    assert_eq!(choose(&[], &[], at(0)).1, Status::None);
+}
+
+/// A clock that goes wrong by itself, and does what it is told.
+struct FakeClock {
+    /// How far it is ahead of true time, in seconds.
+    error: f64,
+    ppm: f64,
+    slewing: f64,
+}
+
+impl FakeClock {
+    fn pass(&mut self, seconds: f64) {
+        self.error += self.ppm * 1e-6 * seconds;
+        // About what the kernel's loop does: most of the offset is gone after a few minutes.
+        let now = self.slewing * (1.0 - (-seconds / 64.0).exp());
+        self.error += now;
+        self.slewing -= now;
+    }
+
+    fn correct(&mut self, correction: Correction) {
+        match correction {
+            Correction::Step(by) => {
+                self.error += by.as_secs_f64();
+                self.slewing = 0.0;
+            }
+            Correction::Slew { offset, .. } => self.slewing = offset.as_secs_f64(),
+        }
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "whole seconds")]
+/// Runs a bastion for some hours; what was set, and the largest error at the end of each poll after an hour.
+fn run(mut clock: FakeClock, hours: i64, set_by: impl Fn(i64) -> f64) -> (Vec<i64>, f64) {
+    let mut source = Source::new(peer(1));
+    let mut discipline = Discipline::default();
+    let (mut steps, mut worst, mut now) = (vec![], 0.0_f64, 0);
+    while now < hours * 3600 {
+        clock.error += set_by(now);
+        let reading = at(now) + SignedDuration::try_from_secs_f64(clock.error).unwrap();
+        let upstream = Upstream {
+            ahead: SignedDuration::try_from_secs_f64(-clock.error).unwrap(),
+            ..FINE
+        };
+        upstream.exchange(&mut source, reading).unwrap();
+        if let (_, Status::Chosen(chosen)) = choose(&[source.estimate()], &[], reading)
+            && let Some(correction) = discipline.decide(&chosen, reading)
+        {
+            if let Correction::Step(by) = correction {
+                steps.push(by.as_secs_f64().round() as i64);
+                source.clock_was_set();
+            }
+            clock.correct(correction);
+        }
+        if now > 3600 {
+            worst = worst.max(clock.error.abs());
+        }
+        let rest = i64::try_from(source.rest().as_secs()).unwrap();
+        for _ in 0..rest {
+            clock.pass(1.0);
+        }
+        now += rest;
+    }
+    (steps, worst)
+}
+
+#[test]
+fn a_bastion_without_a_battery_is_set_once_and_then_steered() {
+    let clock = FakeClock {
+        error: -1_000_000_000.0,
+        ppm: 20.0,
+        slewing: 0.0,
+    };
+    let (steps, worst) = run(clock, 24, |_| 0.0);
+    assert_eq!(steps, [1_000_000_000]);
+    assert!(worst < 0.05, "{worst} s off");
+}
+
+#[test]
+fn a_clock_that_someone_sets_by_an_hour_is_set_back_when_the_sources_insist() {
+    let clock = FakeClock {
+        error: 0.010,
+        ppm: 0.0,
+        slewing: 0.0,
+    };
+    let by_hand = |now: i64| if (7200..8224).contains(&now) { 3600.0 } else { 0.0 };
+    let done = std::cell::Cell::new(false);
+    let (steps, _) = run(clock, 6, |now| {
+        let by = by_hand(now);
+        if by == 0.0 || done.replace(true) { 0.0 } else { by }
+    });
+    assert_eq!(
+        steps.iter().map(|step| step / 100).collect::<Vec<_>>(),
+        [-36],
+        "once, by an hour"
+    );
+}
+
+#[test]
+fn a_spike_does_not_set_a_clock_that_runs() {
+    let mut discipline = Discipline::default();
+    let mut chosen = Chosen {
+        peer: peer(1),
+        stratum: 2,
+        leap: Leap::None,
+        offset: ms(1),
+        root_delay: ms(0),
+        root_dispersion: ms(1),
+        at: at(0),
+        samples: 8,
+    };
+    assert!(matches!(
+        discipline.decide(&chosen, at(0)),
+        Some(Correction::Slew { .. })
+    ));
+    assert_eq!(discipline.decide(&chosen, at(1)), None, "no sample is used twice");
+    chosen = Chosen {
+        offset: ms(5_000),
+        at: at(64),
+        ..chosen
+    };
+    assert_eq!(discipline.decide(&chosen, at(64)), None);
+    chosen = Chosen {
+        offset: ms(1),
+        at: at(128),
+        ..chosen
+    };
+    assert!(matches!(
+        discipline.decide(&chosen, at(128)),
+        Some(Correction::Slew { .. })
+    ));
+    chosen = Chosen {
+        offset: ms(5_000),
+        at: at(400),
+        ..chosen
+    };
+    assert_eq!(
+        discipline.decide(&chosen, at(400)),
+        None,
+        "the five minutes begin anew"
+    );
+    assert_eq!(
+        discipline.decide(&chosen, at(700)),
+        Some(Correction::Step(ms(5_000)))
+    );
+}
+
+proptest! {
+    /// Half of the round trip is all that a network can pretend.
+    #[test]
+    fn the_truth_is_within_what_a_source_claims(
+        ahead in -3_600_000_i64..3_600_000,
+        paths in prop::collection::vec((0_i64..400, 0_i64..400), 1..12),
+    ) {
+        let mut source = Source::new(peer(1));
+        let mut now = at(0);
+        for (there, back) in paths {
+            let upstream = Upstream { ahead: ms(ahead), there: ms(there), back: ms(back) };
+            prop_assert_eq!(upstream.exchange(&mut source, now), Ok(()));
+            now += SignedDuration::from_secs(64);
+        }
+        let estimate = source.estimate().unwrap();
+        let error = (estimate.offset - ms(ahead)).abs();
+        prop_assert!(error <= estimate.distance(now), "{error:?} in {:?}", estimate.distance(now));
+    }
+
+    /// With more truthful sources than liars, what is believed is true.
+    #[test]
+    fn a_minority_of_liars_changes_nothing(
+        truth in -100_i64..100,
+        liars in prop::collection::vec(-100_000_i64..100_000, 0..3),
+    ) {
+        let honest = (0..=liars.len()).map(|idx| estimate(u8::try_from(idx).unwrap(), truth, 10));
+        let sources: Vec<_> = honest.chain(liars.iter().map(|lie| estimate(99, *lie, 10))).collect();
+        let (_, status) = choose(&sources, &[], at(0));
+        let Status::Chosen(chosen) = status else { return Err(TestCaseError::fail("nobody is believed")) };
+        prop_assert!((chosen.offset - ms(truth)).abs() <= ms(20));
+    }
+}
