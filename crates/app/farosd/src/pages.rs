@@ -62,11 +62,10 @@ impl Bastion {
             }
             Some(node) if !self.0.is_armed(&node.name) => {
                 let reason = format!("{} is not armed", node.name);
-                (
-                    "local-disk",
-                    reason.clone(),
-                    faros_render::local_disk_script(&reason),
-                )
+                // Without its image, the firmware has to find the disk.
+                let image = self.0.store.image(&node.image).await.ok().flatten();
+                let script = faros_render::local_disk_script(&intent.site, image.as_ref(), &reason);
+                ("local-disk", reason, script)
             }
             Some(node) => match self.install_script(&intent, node, from).await {
                 Ok(script) => ("install", format!("{} is armed", node.name), script),
@@ -120,8 +119,16 @@ impl Bastion {
             return Page::Status(503);
         };
         if intent.site.content == ContentPolicy::WhileArmed {
-            let node = node_at(&intent, from);
-            if !node.is_some_and(|node| self.0.is_armed(&node.name)) {
+            let Some(node) = node_at(&intent, from) else {
+                return Page::Status(403);
+            };
+            // What starts a machine's own disk is for those that are not armed.
+            let is_local_boot = || async {
+                let image = self.0.store.image(&node.image).await.ok().flatten();
+                let program = image.and_then(|image| image.local_boot);
+                program.is_some_and(|program| program.digest == digest)
+            };
+            if !self.0.is_armed(&node.name) && !is_local_boot().await {
                 return Page::Status(403);
             }
         }

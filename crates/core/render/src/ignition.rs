@@ -50,6 +50,7 @@ pub fn intended_config(site: &Site, node: &Node) -> String {
         initramfs: nothing,
         root: None,
         root_bytes: 0,
+        local_boot: None,
         kernel_arguments: vec![],
         packages: vec![],
     };
@@ -101,7 +102,6 @@ fn faros(site: &Site, node: &Node, install: &Install<'_>) -> Value {
             json!({ "name": "systemd-networkd.service", "enabled": true }),
             json!({ "name": "systemd-resolved.service", "enabled": true }),
             json!({ "name": "systemd-timesyncd.service", "enabled": true }),
-            json!({ "name": "faros-report.timer", "enabled": true }),
         ],
     )
 }

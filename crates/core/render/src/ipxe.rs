@@ -16,7 +16,7 @@ use crate::install::base_url;
 /// have the node's config.
 pub fn install_script(site: &Site, node: &Node, image: &ImageManifest, nonce: &Nonce) -> String {
     let bastion = base_url(site);
-    let url = |blob: &Blob| format!("{bastion}/content/sha256/{}/{}", blob.digest, blob.file);
+    let url = |blob: &Blob| content_url(site, blob);
     let name = &node.name;
     let mut own = vec![
         // EFI stubs take the name of the initrd that iPXE registered; others ignore it.
@@ -63,24 +63,38 @@ pub fn install_script(site: &Site, node: &Node, image: &ImageManifest, nonce: &N
 
 /// The script that makes a machine boot its own disk.
 ///
-/// On UEFI, leaving iPXE makes the firmware try its next boot entry. A BIOS often has none after the
+/// UEFI firmware may have many choices between the network and the disk, each with its own long wait, so there the
+/// image's `local_boot` program finds the disk's loader. Leaving iPXE with an error makes the firmware try its next
+/// choice; without one it would show its menu (UEFI 2.10 section 3.1.1). A BIOS often has no choice after the
 /// network, so there the first disk is started directly, and leaving is what is left if that fails.
-pub fn local_disk_script(reason: &str) -> String {
+pub fn local_disk_script(site: &Site, image: Option<&ImageManifest>, reason: &str) -> String {
+    let efi = match image.and_then(|image| image.local_boot.as_ref()) {
+        Some(program) => format!("chain {}", content_url(site, program)),
+        None => "exit 1".to_owned(),
+    };
     format!(
         "#!ipxe\n\
          echo Faros: booting the local disk ({})\n\
-         iseq ${{platform}} efi && exit 0 ||\n\
+         iseq ${{platform}} efi && goto efi ||\n\
          sanboot --no-describe --drive 0x80 ||\n\
+         goto none\n\
+         :efi\n\
+         {efi} ||\n\
+         :none\n\
          echo Faros: there is no disk to boot; trying the firmware's next choice\n\
-         exit 0\n",
+         exit 1\n",
         quiet(reason)
     )
+}
+
+fn content_url(site: &Site, blob: &Blob) -> String {
+    format!("{}/content/sha256/{}/{}", base_url(site), blob.digest, blob.file)
 }
 
 /// The script for a machine for which there is nothing: the firmware goes on with its next choice.
 pub fn nothing_script(reason: &str) -> String {
     format!(
-        "#!ipxe\necho Faros: nothing to boot here ({})\nexit 0\n",
+        "#!ipxe\necho Faros: nothing to boot here ({})\nexit 1\n",
         quiet(reason)
     )
 }

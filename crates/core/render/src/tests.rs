@@ -56,6 +56,7 @@ fn image() -> ImageManifest {
         initramfs: blob("initramfs.img", 0xbb),
         root: Some(blob("root.tar.zst", 0xcc)),
         root_bytes: 400 << 20,
+        local_boot: Some(blob("local-boot.efi", 0xdd)),
         kernel_arguments: vec!["quiet".into()],
         packages: vec![],
     }
@@ -89,9 +90,12 @@ fn an_armed_node_is_told_to_install() {
 
 #[test]
 fn nothing_in_a_reason_runs_as_a_command() {
-    let script = local_disk_script("a && shell || ${mac}\nreboot");
+    let site = site("demo");
+    let script = local_disk_script(&site, None, "a && shell || ${mac}\nreboot");
     assert!(script.contains("(a __ shell __ __mac_ reboot)"), "{script}");
-    assert_eq!(script.lines().count(), 6);
+    assert_eq!(script.lines().count(), 10);
+    let with_program = local_disk_script(&site, Some(&image()), "x");
+    assert!(with_program.contains("/local-boot.efi ||"), "{with_program}");
     assert_eq!(nothing_script("x\ny").lines().count(), 3);
 }
 

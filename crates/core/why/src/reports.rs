@@ -38,13 +38,28 @@ pub(crate) const REPORTS: &[Report] = &[
         facts: "`stage`, `code` (the causes of the same name are in [why.md](why.md)), `message`",
     },
     Report {
+        name: "booting",
+        when: "the initramfs on the disk starts, before the disk is unlocked",
+        facts: "`uuid`",
+    },
+    Report {
         name: "started",
         when: "the system started from its disk",
-        facts: "`kernel`, `uuid`, `encrypted`",
+        facts: "`kernel`, `uuid`, `firmware`, `encrypted`",
+    },
+    Report {
+        name: "alive",
+        when: "every five minutes from then on; an event only if it was not known that the node runs",
+        facts: "as `started`",
     },
     Report {
         name: "rebound",
-        when: "the disk was bound to a new unlock key",
-        facts: "`key`",
+        when: "the disks were bound to the new unlock key after a rotation",
+        facts: "`thumbprint` of the signing key that they trust now",
+    },
+    Report {
+        name: "rebind-failed",
+        when: "a disk could not be bound to the new unlock key; it is tried again",
+        facts: "`device`, `slot`",
     },
 ];

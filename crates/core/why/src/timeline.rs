@@ -139,6 +139,8 @@ pub(crate) fn how_far(own: &[&Event]) -> (HowFar, String) {
             Moment::IgnitionServed | Moment::IgnitionFetched => HowFar::Ignition,
             Moment::StageStarted(_) | Moment::StageDone(_) => HowFar::Installing,
             Moment::Installed => HowFar::Installed,
+            // The installer tries the lock that it has just made.
+            Moment::Unlocked if matches!(reached, HowFar::Ignition | HowFar::Installing) => HowFar::Seen,
             Moment::Unlocked => HowFar::Unlocked,
             Moment::Started => HowFar::Started,
             Moment::Failed => {
@@ -147,6 +149,7 @@ pub(crate) fn how_far(own: &[&Event]) -> (HowFar, String) {
             }
             Moment::FirmwareAsks
             | Moment::SystemAsks
+            | Moment::Booting
             | Moment::ContentSent
             | Moment::Advertised
             | Moment::UnlockRefused

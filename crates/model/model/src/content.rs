@@ -46,6 +46,10 @@ pub struct ImageManifest {
     /// How much the root has when it is unpacked, in bytes; 0 if that is not known.
     #[serde(default)]
     pub root_bytes: u64,
+    /// A UEFI program that starts a machine's own disk; without it, unarmed UEFI machines are left to their
+    /// firmware's next choice.
+    #[serde(default)]
+    pub local_boot: Option<Blob>,
     /// Kernel arguments that this image always needs.
     #[serde(default)]
     pub kernel_arguments: Vec<String>,
@@ -57,7 +61,10 @@ pub struct ImageManifest {
 impl ImageManifest {
     /// All blobs that must be in the store with it.
     pub fn blobs(&self) -> impl Iterator<Item = &Blob> {
-        [&self.kernel, &self.initramfs].into_iter().chain(&self.root)
+        [&self.kernel, &self.initramfs]
+            .into_iter()
+            .chain(&self.root)
+            .chain(&self.local_boot)
     }
 }
 

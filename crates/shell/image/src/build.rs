@@ -14,7 +14,9 @@ use faros_model::{
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::recipe::{INSTALLER, Kernel, MODULES, NEEDLESS, ROOT, SUITE, Tree};
+use crate::recipe::{
+    INSTALLER, Kernel, LOCAL_BOOT, LOCAL_BOOT_MODULES, MODULES, NEEDLESS, ROOT, SUITE, Tree,
+};
 
 /// The archive keys of Debian, from the package `debian-archive-keyring`.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -93,6 +95,7 @@ impl Builder {
         hasher.update(include_str!("recipe.rs"));
         hasher.update(include_str!("build.rs"));
         hasher.update(self.kernel.package());
+        hasher.update(LOCAL_BOOT);
         for (path, _, text) in INSTALLER.files.iter().chain(ROOT.files) {
             hasher.update(path);
             hasher.update(text);
@@ -159,6 +162,7 @@ impl Builder {
         let boot = tree.join("usr/lib/faros/boot");
         fs::create_dir_all(&boot).map_err(at("make", &boot))?;
         take_kernel(&tree, &version, &boot.join("vmlinuz"))?;
+        local_boot(&tree, &image.join("local-boot.efi"))?;
         configure(&ROOT, &tree)?;
         dracut(&tree, &version)?;
         tell("root: packing");
@@ -174,6 +178,7 @@ impl Builder {
             initramfs: blob(&image.join("initramfs.img"))?,
             root: Some(blob(&image.join("root.tar.zst"))?),
             root_bytes: unpacked_bytes,
+            local_boot: Some(blob(&image.join("local-boot.efi"))?),
             kernel_arguments: vec!["systemd.show_status=false".to_owned(), "quiet".to_owned()],
             packages,
         };
@@ -306,6 +311,30 @@ fn trim_modules(tree: &Path, version: &str) -> Result<(), BuildError> {
     // Modules that others need and the recipe leaves out are built in, or not needed without them.
     // The tree has kmod; this machine may not.
     run("chroot", &[&base, "depmod", version], Stdio::null())
+}
+
+/// The program that starts a UEFI machine's own disk, by the tree's own GRUB; its parts leave the tree again.
+fn local_boot(tree: &Path, to: &Path) -> Result<(), BuildError> {
+    let base = tree.display().to_string();
+    let config = tree.join("run/local-boot.cfg");
+    fs::write(&config, LOCAL_BOOT).map_err(at("write", &config))?;
+    let mut arguments = vec![
+        base.as_str(),
+        "grub-mkimage",
+        "--format=x86_64-efi",
+        "--output=/run/local-boot.efi",
+        "--config=/run/local-boot.cfg",
+        "--prefix=/EFI",
+    ];
+    arguments.extend(LOCAL_BOOT_MODULES);
+    run("chroot", &arguments, Stdio::null())?;
+    let made = tree.join("run/local-boot.efi");
+    fs::copy(&made, to).map_err(at("copy", &made))?;
+    for path in [&made, &config] {
+        fs::remove_file(path).map_err(at("remove", path))?;
+    }
+    let parts = tree.join("usr/lib/grub/x86_64-efi");
+    fs::remove_dir_all(&parts).map_err(at("remove", &parts))
 }
 
 /// The initramfs of the installed node, by the tree's own dracut.

@@ -173,6 +173,7 @@ pub(crate) const ROOT: Tree = Tree {
         "e2fsprogs",
         "ethtool",
         "gdisk",
+        "grub-efi-amd64-bin",
         "grub-pc-bin",
         "grub2-common",
         "iproute2",
@@ -206,6 +207,9 @@ pub(crate) const ROOT: Tree = Tree {
         file!("root", "etc/systemd/system/faros-report.service", 0o644),
         file!("root", "etc/systemd/system/faros-report.timer", 0o644),
         file!("root", "usr/lib/faros/started", 0o755),
+        // Everything that systemd would bring up to date at the first start is: that takes minutes under emulation.
+        ("etc/.updated", 0o644, ""),
+        ("var/.updated", 0o644, ""),
     ],
     needless: &[
         "boot",
@@ -226,6 +230,10 @@ pub(crate) const ROOT: Tree = Tree {
     ],
     wanted: &[
         (
+            "multi-user.target.wants/faros-report.service",
+            "/etc/systemd/system/faros-report.service",
+        ),
+        (
             "timers.target.wants/faros-report.timer",
             "/etc/systemd/system/faros-report.timer",
         ),
@@ -245,6 +253,25 @@ const WAIT_ONLINE: (&str, &str) = (
     "/usr/lib/systemd/system/systemd-networkd-wait-online.service",
 );
 const DEFAULT_TARGET: (&str, &str) = ("default.target", "/usr/lib/systemd/system/multi-user.target");
+
+/// GRUB's modules in the program that starts a UEFI machine's own disk.
+pub(crate) const LOCAL_BOOT_MODULES: &[&str] = &[
+    "chain",
+    "echo",
+    "exfat",
+    "ext2",
+    "fat",
+    "minicmd",
+    "normal",
+    "part_gpt",
+    "part_msdos",
+    "search",
+    "search_fs_file",
+    "test",
+];
+
+/// What that program does.
+pub(crate) const LOCAL_BOOT: &str = include_str!("../files/local-boot/grub.cfg");
 
 /// What no tree needs: nobody reads manuals on a node.
 pub(crate) const NEEDLESS: &[&str] = &[

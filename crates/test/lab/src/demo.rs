@@ -1,14 +1,16 @@
-//! The demo: from one site file to machines that have booted from it, seen by the bastion alone.
+//! The demo: from one site file to machines that run from encrypted disks, seen by the bastion alone.
 //!
-//! What it promises is what it checks: a BIOS and a UEFI machine with empty disks get their address, loader or
-//! script, kernel, initramfs and Ignition config from `farosd`, and Ignition itself says that it parsed the
-//! config. It ends with exit 0 only if all of that was seen.
+//! What it promises is what it checks: a BIOS and a UEFI machine with empty disks network-boot, install
+//! themselves on encrypted disks, start from them and are unlocked by the bastion with nobody present; a stolen
+//! disk does not open; a site that is locked down unlocks nothing, and goes on when the lockdown is lifted. It
+//! ends with exit 0 only if all of that was seen.
 
+mod acts;
+mod show;
 mod summary;
 
 use std::{
     fs,
-    io::{IsTerminal as _, stderr},
     path::{Path, PathBuf},
     process::ExitCode,
     sync::{
@@ -20,10 +22,13 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use faros_model::event::{Event, EventKind};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use faros_model::event::Event;
 
-use self::summary::Summary;
+use self::{
+    acts::{Follow, Until},
+    show::Show,
+    summary::{Proof, Summary},
+};
 use crate::{
     Lab, daemon,
     machine::{Firmware, Hardware},
@@ -33,8 +38,8 @@ use crate::{
 const LAB: &str = "demo";
 /// The machines: which node, with which firmware.
 const MACHINES: &[(&str, Firmware)] = &[("node-1", Firmware::Bios), ("node-2", Firmware::Uefi)];
-/// How long the machines may take.
-const PATIENCE: Duration = Duration::from_secs(280);
+/// How long the machines may take to install themselves and start from their disks.
+const INSTALLS: Duration = Duration::from_mins(12);
 
 /// How the demo runs.
 #[derive(Debug, Clone, clap::Args)]
@@ -100,85 +105,75 @@ fn play(options: &Options, stop: &AtomicBool, begun: Instant) -> anyhow::Result<
     lab.provide_image(&mut |text| show.line(text))?;
     let set_up = begun.elapsed();
     show.line(&format!("the bastion was ready after {:.1} s", up.as_secs_f64()));
-
-    for (node, firmware) in MACHINES {
-        show.line(&format!(
-            "powering on {node}: {}, empty disk, network first",
-            firmware.as_str()
-        ));
-        lab.start_machine(
-            node,
-            &Hardware {
-                firmware: *firmware,
-                ..Hardware::default()
-            },
-            &mut |_| (),
-        )?;
-    }
-    let followed = follow(&lab, &show, stop);
+    let acted = act(&mut lab, &show, stop);
     show.finish();
-    if let Err(error) = followed {
-        if !stop.load(Ordering::Relaxed) {
-            for (node, _) in MACHINES {
-                let log = lab.machine(node).log().unwrap_or_default();
-                let lines: Vec<&str> = log.lines().collect();
-                show.line(&format!(
-                    "--- {node}'s console ends:\n{}",
-                    lines[lines.len().saturating_sub(12)..].join("\n")
-                ));
+    let proofs = match acted {
+        Ok(proofs) => proofs,
+        Err(error) => {
+            if !stop.load(Ordering::Relaxed) {
+                last_words(&lab, &show);
             }
-            let log = daemon::last_lines(&lab.folder().log(), 12);
-            show.line(&format!("--- farosd's log ends:\n{log}"));
+            return Err(error);
         }
-        return Err(error);
-    }
-    let summary = summary::gather(&lab, MACHINES, begun.elapsed(), set_up)?;
+    };
+    let picture = options.out.join("boot.svg");
+    fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+    let drawn = picture.to_str().context("the output's path is no text")?;
+    acts::farosctl(&lab, &["timeline", "--last", "2", "--svg", drawn])?;
+    let summary = summary::gather(&lab, MACHINES, proofs, begun.elapsed(), set_up)?;
     write(&options.out, &summary)?;
     Ok(summary)
 }
 
-/// Follows the machines until each has reported that Ignition parsed its config.
-fn follow(lab: &Lab, show: &Show, stop: &AtomicBool) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut seen = 0;
-    let mut done = Vec::new();
-    while done.len() < MACHINES.len() {
-        ensure!(!stop.load(Ordering::Relaxed), "interrupted");
-        if Instant::now() > deadline {
-            let missing: Vec<_> = MACHINES
-                .iter()
-                .map(|(node, _)| *node)
-                .filter(|node| !done.contains(node))
-                .collect();
-            bail!(
-                "{} did not get there within {} s",
-                missing.join(", "),
-                PATIENCE.as_secs()
-            );
-        }
-        for event in events(lab, seen)? {
-            seen = event.seq;
-            let Some((node, _)) = MACHINES
-                .iter()
-                .find(|(own, _)| event.node.as_ref().is_some_and(|n| n.as_str() == *own))
-            else {
-                continue;
-            };
-            show.event(node, &event);
-            if event.kind == EventKind::NodeReport {
-                match event.detail.get("report").and_then(serde_json::Value::as_str) {
-                    Some("ignition-fetched") if !done.contains(node) => done.push(node),
-                    Some("failed") => bail!("{node} reports: {}", serde_json::Value::Object(event.detail)),
-                    _ => (),
-                }
-            }
-        }
-        for row in lab.nodes()? {
-            show.transfer(row.name.as_str(), row.transfer.as_ref());
-        }
-        thread::sleep(Duration::from_millis(500));
+/// All that the demo promises, in order.
+fn act(lab: &mut Lab, show: &Show, stop: &AtomicBool) -> anyhow::Result<Vec<Proof>> {
+    for (node, firmware) in MACHINES {
+        let firmware_word = firmware.as_str();
+        show.line(&format!(
+            "powering on {node}: {firmware_word}, empty disk, network first"
+        ));
+        lab.start_machine(node, &hardware(*firmware), &mut |_| ())?;
     }
-    Ok(())
+    let mut follow = Follow::new(lab, show, stop);
+    for (node, _) in MACHINES {
+        follow.until(node, Until::Report("started"), INSTALLS)?;
+    }
+    show.line("both machines run from their encrypted disks; this is how they got there:");
+    for line in acts::farosctl(follow.lab, &["timeline", "--last", "1"])?.lines() {
+        show.text(line);
+    }
+
+    let (thief, _) = MACHINES[1];
+    show.line(&format!("proof 1: a thief has the disk of {thief}"));
+    let mut proofs = acts::stolen_disk(&mut follow, thief)?;
+
+    let (locked, firmware) = MACHINES[0];
+    show.line(&format!(
+        "proof 2: the site is locked down, and {locked} starts again"
+    ));
+    proofs.extend(acts::lockdown(&mut follow, locked, &hardware(firmware))?);
+    Ok(proofs)
+}
+
+fn hardware(firmware: Firmware) -> Hardware {
+    Hardware {
+        firmware,
+        ..Hardware::default()
+    }
+}
+
+fn last_words(lab: &Lab, show: &Show) {
+    for (node, _) in MACHINES {
+        let log = lab.machine(node).log().unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let end = lines[lines.len().saturating_sub(12)..].join("\n");
+        show.line(&format!("--- {node}'s console ends:\n{end}"));
+        if let Ok(why) = acts::farosctl(lab, &["why", node]) {
+            show.line(&format!("--- the bastion on {node}:\n{why}"));
+        }
+    }
+    let log = daemon::last_lines(&lab.folder().log(), 12);
+    show.line(&format!("--- farosd's log ends:\n{log}"));
 }
 
 /// The events after number `seen`.
@@ -226,120 +221,4 @@ fn on_signal() -> anyhow::Result<Arc<AtomicBool>> {
         });
     });
     Ok(flag)
-}
-
-/// What the operator sees: a line for each machine that moves, or one line after the other.
-struct Show {
-    bars: Option<(MultiProgress, Vec<(String, ProgressBar)>)>,
-    begun: Instant,
-}
-
-impl Show {
-    fn new(plain: bool) -> Self {
-        let bars = (!plain && stderr().is_terminal()).then(|| {
-            let all = MultiProgress::new();
-            let bars = MACHINES.iter().map(|(node, firmware)| {
-                let bar = all.add(ProgressBar::new(0));
-                bar.set_style(style(false));
-                bar.set_prefix(format!("{node} ({})", firmware.as_str()));
-                bar.enable_steady_tick(Duration::from_millis(500));
-                ((*node).to_owned(), bar)
-            });
-            let bars = bars.collect();
-            (all, bars)
-        });
-        Self {
-            bars,
-            begun: Instant::now(),
-        }
-    }
-
-    #[expect(clippy::print_stderr, reason = "a program for people")]
-    fn line(&self, text: &str) {
-        let text = format!("[{:6.1} s] {text}", self.begun.elapsed().as_secs_f64());
-        match &self.bars {
-            Some((all, _)) => drop(all.println(text)),
-            None => eprintln!("{text}"),
-        }
-    }
-
-    fn bar(&self, node: &str) -> Option<&ProgressBar> {
-        self.bars
-            .as_ref()?
-            .1
-            .iter()
-            .find(|(own, _)| own == node)
-            .map(|(_, bar)| bar)
-    }
-
-    fn event(&self, node: &str, event: &Event) {
-        let text = told(event);
-        match self.bar(node) {
-            Some(bar) => bar.set_message(text),
-            None => self.line(&format!("{node}  {text}")),
-        }
-    }
-
-    fn transfer(&self, node: &str, transfer: Option<&faros_model::api::Transfer>) {
-        let Some(bar) = self.bar(node) else { return };
-        bar.set_style(style(transfer.is_some()));
-        if let Some(transfer) = transfer {
-            bar.set_length(transfer.of);
-            bar.set_position(transfer.bytes);
-        }
-    }
-
-    fn finish(&self) {
-        for (_, bar) in self.bars.iter().flat_map(|(_, bars)| bars) {
-            bar.set_style(style(false));
-            bar.finish();
-        }
-    }
-}
-
-fn style(with_bar: bool) -> ProgressStyle {
-    let template = if with_bar {
-        "{prefix:16} {elapsed:>4}  [{bar:24}] {bytes} of {total_bytes}  {msg}"
-    } else {
-        "{prefix:16} {elapsed:>4}  {msg}"
-    };
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("##.")
-}
-
-/// An event in the words of somebody who watches.
-fn told(event: &Event) -> String {
-    let word = |key: &str| match event.detail.get(key) {
-        Some(serde_json::Value::String(text)) => text.clone(),
-        Some(value) => value.to_string(),
-        None => String::new(),
-    };
-    match event.kind {
-        EventKind::DhcpDiscover => match (word("userClass").as_str(), word("vendorClass").as_str()) {
-            ("", "") => "its system asks for an address".to_owned(),
-            ("", _) => "its firmware asks for an address".to_owned(),
-            _ => "iPXE asks for an address".to_owned(),
-        },
-        EventKind::DhcpOffer => format!("is offered {}", word("address")),
-        EventKind::DhcpAck => format!("has {}", word("address")),
-        EventKind::LoaderFetched => format!("has its loader {} by {}", word("name"), word("protocol")),
-        EventKind::BootScriptServed => format!("is told: {} ({})", word("action"), word("reason")),
-        EventKind::KernelFetched => format!(
-            "has its kernel, {} bytes in {} ms",
-            word("bytes"),
-            word("milliseconds")
-        ),
-        EventKind::InitramfsFetched => {
-            format!(
-                "has its initramfs, {} bytes in {} ms",
-                word("bytes"),
-                word("milliseconds")
-            )
-        }
-        EventKind::IgnitionServed => format!("is given its Ignition config, {} bytes", word("bytes")),
-        EventKind::NodeReport => format!("reports: {}", word("report")),
-        EventKind::PhaseChanged => format!("is {} now", word("to")),
-        kind => kind.to_string(),
-    }
 }

@@ -51,6 +51,7 @@ pub fn write_dummy(folder: &Path, name: &str) -> anyhow::Result<()> {
         initramfs: blob("initramfs.img")?,
         root: Some(blob("root.tar.zst")?),
         root_bytes: 1,
+        local_boot: None,
         kernel_arguments: vec![],
         packages: vec![],
     };

@@ -74,6 +74,11 @@ impl Walk {
             Moment::LoaderAsks => {
                 self.begin_unless(&[SpanKind::Loader, SpanKind::Script], SpanKind::Loader, "", event);
             }
+            Moment::Booting => {
+                if self.current.is_none() || self.is_in(&[SpanKind::Reboot, SpanKind::DiskBoot]) {
+                    self.begin(SpanKind::Unlock, "", event);
+                }
+            }
             Moment::SystemAsks | Moment::Advertised | Moment::UnlockRefused => {
                 if self.is_in(&[SpanKind::Reboot, SpanKind::DiskBoot]) || self.is_back(moment) {
                     self.begin(SpanKind::Unlock, "", event);
@@ -104,6 +109,8 @@ impl Walk {
             Moment::StageStarted(stage) => self.begin(SpanKind::Stage, stage, event),
             Moment::StageDone(stage) => self.stage_done(stage, event),
             Moment::Installed => self.begin(SpanKind::Reboot, "", event),
+            // The installer tries the lock that it has just made.
+            Moment::Unlocked if self.is_in(&[SpanKind::Ignition, SpanKind::Between, SpanKind::Stage]) => (),
             Moment::Unlocked => {
                 if self.current.is_some() || self.is_back(moment) {
                     self.begin(SpanKind::Start, "", event);
@@ -275,12 +282,13 @@ fn fits(span: &Span, moment: Moment<'_>) -> bool {
         SpanKind::Reboot | SpanKind::DiskBoot => {
             matches!(
                 moment,
-                Moment::SystemAsks | Moment::Advertised | Moment::UnlockRefused
+                Moment::SystemAsks | Moment::Booting | Moment::Advertised | Moment::UnlockRefused
             )
         }
         SpanKind::Unlock => matches!(
             moment,
             Moment::SystemAsks
+                | Moment::Booting
                 | Moment::Advertised
                 | Moment::UnlockRefused
                 | Moment::Unlocked

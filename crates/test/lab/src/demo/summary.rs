@@ -20,6 +20,26 @@ pub(super) struct Summary {
     pub(super) set_up_seconds: f64,
     /// Each machine.
     pub(super) machines: Vec<Machine>,
+    /// What was shown besides.
+    pub(super) proofs: Vec<Proof>,
+}
+
+/// Something that was shown.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Proof {
+    /// What.
+    pub(super) what: String,
+    /// Whether it was seen; a demo in which it was not ends before it comes to this.
+    seen: bool,
+}
+
+impl Proof {
+    pub(super) fn seen(what: &str) -> Self {
+        Self {
+            what: what.to_owned(),
+            seen: true,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -65,12 +85,21 @@ const PROMISED: &[EventKind] = &[
     EventKind::InitramfsFetched,
     EventKind::IgnitionServed,
     EventKind::NodeReport,
+    EventKind::ContentFetched,
+    EventKind::UnlockAdvertised,
+    EventKind::UnlockBound,
+    EventKind::NodeDisarmed,
+    EventKind::UnlockRecovered,
 ];
+
+/// What each machine must have reported.
+const REPORTED: &[&str] = &["booted", "ignition-fetched", "installed", "booting", "started"];
 
 /// Gathers what the bastion recorded.
 pub(super) fn gather(
     lab: &Lab,
     machines: &[(&str, Firmware)],
+    proofs: Vec<Proof>,
     took: Duration,
     set_up: Duration,
 ) -> anyhow::Result<Summary> {
@@ -95,15 +124,18 @@ pub(super) fn gather(
             if *firmware == Firmware::Uefi && first(EventKind::LoaderFetched).is_none() {
                 missing.push(EventKind::LoaderFetched.as_str());
             }
-            let parsed = own.iter().any(|event| {
-                event.kind == EventKind::NodeReport
-                    && event
-                        .detail
-                        .get("report")
-                        .is_some_and(|r| r == "ignition-fetched")
-            });
-            if !parsed {
-                missing.push("ignition-fetched");
+            let report = |name: &str| {
+                own.iter().find(|event| {
+                    event.kind == EventKind::NodeReport
+                        && event.detail.get("report").is_some_and(|report| report == name)
+                })
+            };
+            missing.extend(REPORTED.iter().filter(|name| report(name).is_none()).copied());
+            let is_encrypted = report("started")
+                .and_then(|event| event.detail.get("encrypted")?.as_bool())
+                .unwrap_or(false);
+            if !is_encrypted {
+                missing.push("encrypted");
             }
             let seen = EventKind::ALL.iter().filter_map(|kind| {
                 Some(Seen {
@@ -119,8 +151,8 @@ pub(super) fn gather(
                 phases: phases(&own, end),
                 seen: seen.collect(),
                 missing,
-                encrypted: false,
-                unlocked: false,
+                encrypted: is_encrypted,
+                unlocked: first(EventKind::UnlockRecovered).is_some(),
             })
         })
         .collect();
@@ -130,6 +162,7 @@ pub(super) fn gather(
         seconds: took.as_secs_f64(),
         set_up_seconds: set_up.as_secs_f64(),
         machines,
+        proofs,
     })
 }
 
@@ -180,6 +213,9 @@ impl Summary {
             for missing in &machine.missing {
                 let _ = writeln!(out, "  MISSING   {missing}");
             }
+        }
+        for proof in &self.proofs {
+            let _ = writeln!(out, "proved: {}", proof.what);
         }
         let (all, set_up) = (self.seconds, self.set_up_seconds);
         let _ = writeln!(

@@ -76,7 +76,7 @@ impl Lab {
     /// Has the default image in the content store: from the cache, or built.
     pub fn provide_image(&self, tell: &mut dyn FnMut(&str)) -> anyhow::Result<()> {
         let listed = self.farosctl(&["content", "list", "--output", "json"])?;
-        if String::from_utf8_lossy(&listed.stdout).contains("\"debian-13/image.json\"") {
+        if String::from_utf8_lossy(&listed.stdout).contains("\"debian-13-cloud/image.json\"") {
             return Ok(());
         }
         let folder = crate::image::provide(tell)?;
