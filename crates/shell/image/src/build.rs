@@ -317,7 +317,9 @@ fn trim_modules(tree: &Path, version: &str) -> Result<(), BuildError> {
 fn local_boot(tree: &Path, to: &Path) -> Result<(), BuildError> {
     let base = tree.display().to_string();
     let config = tree.join("run/local-boot.cfg");
-    fs::write(&config, LOCAL_BOOT).map_err(at("write", &config))?;
+    let commands = LOCAL_BOOT.lines().filter(|line| !line.starts_with('#'));
+    let commands: String = commands.flat_map(|line| [line, "\n"]).collect();
+    fs::write(&config, commands).map_err(at("write", &config))?;
     let mut arguments = vec![
         base.as_str(),
         "grub-mkimage",

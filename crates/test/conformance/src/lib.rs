@@ -11,12 +11,15 @@ use faros_model::event::Event;
 pub struct Site {
     /// The lab.
     pub lab: Lab,
+    stays: bool,
 }
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // A test that failed has said why already.
-        drop(Lab::down(self.lab.name()));
+        if !self.stays {
+            // A test that failed has said why already.
+            drop(Lab::down(self.lab.name()));
+        }
     }
 }
 
@@ -58,7 +61,12 @@ impl Site {
             );
         });
         let lab = Lab::up(name, &root().join("examples/demo.yaml"))?;
-        Ok(Self { lab })
+        Ok(Self { lab, stays: false })
+    }
+
+    /// Another hand on a lab that somebody else takes down.
+    pub fn of(lab: Lab) -> Self {
+        Self { lab, stays: true }
     }
 
     /// Adds an image to the content, under the name that the demo's site has, that boots nothing.
@@ -114,9 +122,16 @@ impl Site {
 
     /// All events so far.
     pub fn events(&self) -> anyhow::Result<Vec<Event>> {
-        let output = self
-            .lab
-            .farosctl(&["events", "--after", "0", "--limit", "10000", "--output", "json"])?;
+        self.events_after(0)
+    }
+
+    /// The events after this number.
+    pub fn events_after(&self, after: u64) -> anyhow::Result<Vec<Event>> {
+        let after = after.to_string();
+        let words = [
+            "events", "--after", &after, "--limit", "10000", "--output", "json",
+        ];
+        let output = self.lab.farosctl(&words)?;
         let text = String::from_utf8_lossy(&output.stdout);
         text.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
     }
