@@ -10,6 +10,7 @@ use anyhow::Context as _;
 use faros_client::{Client, ClientError};
 use faros_model::{
     api::{ApplyProgress, ApplyRequest},
+    event::Phase,
     ids::{Generation, HostName},
     plan::{Impact, Plan},
     problem::Problems,
@@ -355,7 +356,8 @@ pub(crate) async fn install(client: &Client, node: &HostName, yes: bool) -> Resu
             "there is no node {node}; `farosctl nodes` lists them"
         )));
     };
-    if row.armed {
+    // A failed boot may have been given up for good, until the operator says which machine it is.
+    if row.armed && row.phase != Phase::Failed {
         say(&format!(
             "{node} is armed already: its next network boot installs it."
         ));

@@ -35,6 +35,8 @@ pub(crate) enum Evidence {
     Failed(String),
     /// It belongs to the boot, and proves nothing more.
     Other,
+    /// Someone at the node's address was turned away; it need not be the node.
+    Hearsay,
 }
 
 /// Who asks for an address before there is an operating system.
@@ -91,6 +93,16 @@ impl Evidence {
                 }),
                 _ => Self::Other,
             },
+            EventKind::IgnitionRefused => Self::Hearsay,
+            // Else the first refusal would make live the very boot that is not.
+            EventKind::UnlockRefused
+                if matches!(
+                    word("reason"),
+                    "unknown-machine" | "wrong-mac" | "identity-conflict" | "not-booting"
+                ) =>
+            {
+                Self::Hearsay
+            }
             _ => Self::Other,
         }
     }
@@ -110,7 +122,8 @@ impl Evidence {
             | Self::Runs
             | Self::Impostor(_)
             | Self::Failed(_)
-            | Self::Other => None,
+            | Self::Other
+            | Self::Hearsay => None,
         }
     }
 }

@@ -117,7 +117,20 @@ impl Life {
         }
     }
 
-    /// Whether nothing more is given to this machine, because it may not be the one it says it is.
+    /// The same life, in which something is given to the machine again.
+    pub(crate) fn reopened(self) -> Self {
+        match self {
+            Self::Failed { boot, why, .. } => Self::Failed {
+                boot,
+                why,
+                is_closed: false,
+            },
+            life => life,
+        }
+    }
+
+    /// Whether nothing more is given to this machine, because it may not be the one it says it is. That ends when
+    /// the machine that is known boots, or when the operator says that the next one that boots is the node.
     pub const fn is_closed(&self) -> bool {
         matches!(self, Self::Failed { is_closed: true, .. })
     }
@@ -159,8 +172,12 @@ impl Life {
         }
     }
 
-    /// What becomes of this life when `evidence` is seen. `fresh` is the id of the session that is opened, if one is.
-    pub(crate) fn step(self, at: Timestamp, evidence: &Evidence, fresh: SessionId) -> Self {
+    /// What becomes of this life when `evidence` is seen. `fresh` is the id of the session that is opened, if one is;
+    /// `is_proven` says that the machine showed with it that it is the one that is known.
+    pub(crate) fn step(self, at: Timestamp, evidence: &Evidence, fresh: SessionId, is_proven: bool) -> Self {
+        if *evidence == Evidence::Hearsay || self.is_closed() && !is_proven {
+            return self;
+        }
         let opens = self.opens(at, evidence);
         let life = if opens {
             Self::Netbooting(Boot {
@@ -180,7 +197,8 @@ impl Life {
             Evidence::Speaks(_)
             | Evidence::Sent(_)
             | Evidence::Script(Script::Install | Script::Nothing)
-            | Evidence::Other => life,
+            | Evidence::Other
+            | Evidence::Hearsay => life,
             Evidence::Script(Script::LocalDisk) | Evidence::DiskBoot | Evidence::SystemAsks => match life {
                 // Already on its way to its disk; an installer asks for an address too.
                 Self::Installed(_) | Self::Unlocked(_) | Self::Failed { .. } => life,
@@ -213,7 +231,7 @@ impl Life {
     fn opens(&self, at: Timestamp, evidence: &Evidence) -> bool {
         let silent_for = |boot: &Boot| at.duration_since(boot.heard);
         match self {
-            Self::Expected => *evidence != Evidence::Other,
+            Self::Expected => !matches!(evidence, Evidence::Other | Evidence::Hearsay),
             Self::Netbooting(boot) => match evidence {
                 // A step back: the machine has started over, unless firmware or loader only repeats itself.
                 Evidence::Speaks(Speaker::Firmware) => {
@@ -249,6 +267,10 @@ impl Life {
                 Evidence::SystemAsks => silent_for(boot) > YOUNG && at.duration_since(boot.since) > YOUNG,
                 _ => false,
             },
+            // Its last word before was another machine's.
+            Self::Failed { is_closed: true, .. } => {
+                matches!(evidence, Evidence::Speaks(_) | Evidence::DiskBoot)
+            }
             Self::LocalBoot(_) | Self::Failed { .. } => match evidence {
                 Evidence::Speaks(_) | Evidence::Sent(_) | Evidence::Script(_) | Evidence::Ignition => true,
                 Evidence::DiskBoot | Evidence::SystemAsks => {

@@ -239,12 +239,17 @@ impl Tracker {
         }
     }
 
-    /// Forgets which machine the node was: the operator says that the next one to boot is it.
-    pub fn expect_any_machine(&mut self, node: &HostName) {
-        if let Some(record) = self.nodes.get_mut(node) {
-            record.uuid = None;
-            self.changed.insert(node.clone());
-        }
+    /// Forgets which machine the node was: the operator says that the next one to boot is it. `true` if its boot was
+    /// closed, because that was not clear.
+    pub fn expect_any_machine(&mut self, node: &HostName) -> bool {
+        let Some(record) = self.nodes.get_mut(node) else {
+            return false;
+        };
+        let was_closed = record.life.is_closed();
+        record.uuid = None;
+        record.life = std::mem::take(&mut record.life).reopened();
+        self.changed.insert(node.clone());
+        was_closed
     }
 
     /// Where a node is in its life.
@@ -305,15 +310,20 @@ impl Tracker {
             is_overdue: false,
             last_event: None,
         });
-        let conflict = identity_conflict(&mut record.uuid, &sighting);
-        let evidence = match &conflict {
-            Some((_, why)) => Evidence::Impostor(why.clone()),
-            None => Evidence::of(&sighting),
+        let identity = identity(&mut record.uuid, &sighting);
+        let evidence = match &identity {
+            Identity::Other { why, .. } => Evidence::Impostor(why.clone()),
+            Identity::Unsaid | Identity::Known => Evidence::of(&sighting),
         };
         let was_closed = record.life.is_closed();
         let from = record.life.phase();
         let session_before = record.life.boot().map(|boot| boot.session);
-        record.life = std::mem::take(&mut record.life).step(at, &evidence, self.next_session);
+        record.life = std::mem::take(&mut record.life).step(
+            at,
+            &evidence,
+            self.next_session,
+            identity == Identity::Known,
+        );
         let session = record.life.boot().map(|boot| boot.session);
         let opened = session != session_before;
         if opened {
@@ -335,13 +345,16 @@ impl Tracker {
         if from != to || opened {
             record.is_overdue = false;
         }
-        let alarm = conflict.filter(|_| !was_closed).map(|(detail, _)| Draft {
-            at,
-            node: Some(node.clone()),
-            session,
-            kind: EventKind::IdentityConflict,
-            detail,
-        });
+        let alarm = match identity {
+            Identity::Other { detail, .. } if !was_closed => Some(Draft {
+                at,
+                node: Some(node.clone()),
+                session,
+                kind: EventKind::IdentityConflict,
+                detail,
+            }),
+            Identity::Other { .. } | Identity::Unsaid | Identity::Known => None,
+        };
         let change = (from != to || opened).then(|| Draft {
             at,
             node: Some(node.clone()),
@@ -410,23 +423,32 @@ fn due(life: &Life) -> Option<Timestamp> {
     since.checked_add(life.limit()?).ok()
 }
 
-/// Whether what was seen comes from another machine than the one that is known. The first UUID that a node shows
-/// is its own from then on.
-fn identity_conflict(
-    known: &mut Option<String>,
-    sighting: &Sighting,
-) -> Option<(Map<String, Value>, String)> {
+/// What a sighting says of which machine it comes from.
+#[derive(Debug, PartialEq)]
+enum Identity {
+    /// Nothing.
+    Unsaid,
+    /// From the one that is known.
+    Known,
+    /// From another one than the one that is known.
+    Other { detail: Map<String, Value>, why: String },
+}
+
+/// From which machine a sighting comes. The first UUID that a node shows is its own from then on.
+fn identity(known: &mut Option<String>, sighting: &Sighting) -> Identity {
     if !matches!(sighting.kind, EventKind::DhcpDiscover | EventKind::NodeReport) {
-        return None;
+        return Identity::Unsaid;
     }
-    let found = sighting.detail.get("uuid").and_then(Value::as_str)?;
-    let found = uuid_digits(found)?;
+    let said = sighting.detail.get("uuid").and_then(Value::as_str);
+    let Some(found) = said.and_then(uuid_digits) else {
+        return Identity::Unsaid;
+    };
     let Some(expected) = known.as_deref() else {
         *known = Some(found);
-        return None;
+        return Identity::Known;
     };
     if expected == found || expected == swapped(&found) {
-        return None;
+        return Identity::Known;
     }
     let mut detail = Map::new();
     detail.insert("what".to_owned(), "uuid".into());
@@ -436,7 +458,7 @@ fn identity_conflict(
         detail.insert("address".to_owned(), address.to_string().into());
     }
     let why = format!("another machine than before: its SMBIOS UUID is {found} and was {expected}");
-    Some((detail, why))
+    Identity::Other { detail, why }
 }
 
 /// The 32 digits of a UUID; `None` for what is none, or is what boards without one say.

@@ -245,9 +245,10 @@ async fn set_armed(
     let known = intent.site.nodes.get(&node).ok_or_else(unknown)?;
     let (store, by) = (&shared.store, request.by.clone());
     let changed = if armed {
+        let armed = store.arm(node.clone(), by, Timestamp::now()).await?;
         // The operator says which machine it is: the next one that boots.
-        lock(&shared.tracker).expect_any_machine(&node);
-        store.arm(node.clone(), by, Timestamp::now()).await?
+        let reopened = lock(&shared.tracker).expect_any_machine(&node);
+        armed || reopened
     } else {
         store.disarm(node.clone(), by, Timestamp::now()).await?
     };
