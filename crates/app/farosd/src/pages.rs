@@ -17,7 +17,7 @@ use faros_model::{
 };
 use faros_net::pages::{Ask, Ended, Loaders, OpenFile, Page, Pages, Soon};
 use faros_render::Install;
-use faros_store::OpenContent;
+use faros_store::{OpenContent, Store, StoreError};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -106,6 +106,8 @@ impl Bastion {
         getrandom::fill(&mut bits).map_err(|error| format!("there is no randomness: {error}"))?;
         let nonce = Nonce::of(bits);
         let pass = Pass::issue(node.name.clone(), &nonce, Timestamp::now());
+        // A pass that is just being used must not take the place of this one.
+        let _one = shared.passing.lock().await;
         if let Err(error) = shared.store.put_pass(pass).await {
             tracing::error!(node = %node.name, "{:#}", anyhow::Error::new(error));
             return Err("the bastion cannot write to its disk".to_owned());
@@ -132,13 +134,13 @@ impl Bastion {
                 return Page::Status(403);
             }
         }
-        let name = match self.0.store.contents() {
+        let name = match reading(&self.0, Store::contents).await {
             Ok(entries) => entries
                 .into_iter()
                 .find(|entry| entry.digest == digest)
                 .map(|entry| entry.name),
             Err(error) => {
-                tracing::error!("{:#}", anyhow::Error::new(error));
+                tracing::error!("{error:#}");
                 return Page::Status(500);
             }
         };
@@ -218,7 +220,7 @@ impl Bastion {
         if node.address != from {
             return Err(Refused::NoPass(NoPass::WrongAddress));
         }
-        if faros_kernel::neighbors::mac_of(from).is_some_and(|mac| !node.macs().any(|own| own == mac)) {
+        if !has_mac(node, from) {
             return Err(Refused::NoPass(NoPass::WrongMac));
         }
         if shared.why_closed(&node.name).is_some() {
@@ -230,7 +232,8 @@ impl Bastion {
         // Two requests at once must not both find the pass unused.
         let _one = shared.passing.lock().await;
         let now = Timestamp::now();
-        let pass = shared.store.pass(&node.name).map_err(anyhow::Error::new)?;
+        let name = node.name.clone();
+        let pass = reading(shared, move |store| store.pass(&name)).await?;
         let mut pass = pass.ok_or(Refused::NoPass(NoPass::WrongNonce))?;
         pass.admit(nonce, now).map_err(Refused::NoPass)?;
         let image = shared
@@ -261,7 +264,8 @@ impl Bastion {
         let Some(intent) = self.served(Service::Netboot) else {
             return Page::Status(503);
         };
-        let Some(node) = intent.site.nodes.get(name).filter(|node| node.address == from) else {
+        let node = intent.site.nodes.get(name);
+        let Some(node) = node.filter(|node| node.address == from && has_mac(node, from)) else {
             return Page::Status(403);
         };
         let Ok(Value::Object(mut said)) = serde_json::from_slice::<Value>(body) else {
@@ -275,6 +279,10 @@ impl Bastion {
         let is_news = report != "alive" || lock(&self.0.tracker).is_news(name);
         // Disarmed before the answer leaves: a node that knows that it is installed is never installed again.
         if report == "installed" {
+            if let Err(error) = self.wiped(node).await {
+                tracing::error!(node = %name, "{error:#}");
+                return Page::Status(503);
+            }
             match self.0.store.installed(name.clone(), Timestamp::now()).await {
                 Ok(was_armed) => {
                     if let Err(error) = self.0.reload_armed() {
@@ -309,6 +317,20 @@ impl Bastion {
             },
             None => Page::Status(204),
         }
+    }
+
+    /// Has the ledger forget what the node's disks depended on before this install, which began with its config.
+    async fn wiped(&self, node: &Node) -> anyhow::Result<()> {
+        let name = node.name.clone();
+        let pass = reading(&self.0, move |store| store.pass(&name)).await?;
+        // A node that is not armed did not install itself just now, whatever it says.
+        let began = pass
+            .and_then(|pass| pass.used)
+            .filter(|_| self.0.is_armed(&node.name));
+        if let Some(began) = began {
+            self.0.node_wiped(node, began).await?;
+        }
+        Ok(())
     }
 
     /// What a node that runs from its disk is asked to do.
@@ -346,6 +368,21 @@ impl From<anyhow::Error> for Refused {
     fn from(error: anyhow::Error) -> Self {
         Self::Failed(error)
     }
+}
+
+/// Reads from the store where it holds up nobody: another reader may have much to read.
+async fn reading<T: Send + 'static>(
+    shared: &Shared,
+    read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+) -> anyhow::Result<T> {
+    let store = shared.store.clone();
+    Ok(tokio::task::spawn_blocking(move || read(&store)).await??)
+}
+
+/// Whether the machine at an address has one of a node's MACs; if the kernel cannot say, the address has to do.
+fn has_mac(node: &Node, address: Ipv4Addr) -> bool {
+    let mac = faros_kernel::neighbors::mac_of(address);
+    mac.is_none_or(|mac| node.macs().any(|own| own == mac))
 }
 
 /// The node that has this address.

@@ -63,6 +63,8 @@ pub(crate) struct Services {
     link: watch::Sender<Option<LanLink>>,
     /// The LAN that is watched, and who watches it.
     lan: Option<(Lan, JoinHandle<()>)>,
+    /// How the unlock keys are to be sealed, and who sees to it.
+    keys: Option<(SealKeysWith, JoinHandle<()>)>,
 }
 
 /// What to do about a service that cannot be had.
@@ -83,6 +85,7 @@ impl Services {
             dns_zones: None,
             link: watch::Sender::new(None),
             lan: None,
+            keys: None,
         }
     }
 
@@ -169,14 +172,17 @@ impl Services {
             .filter_map(|part| Some((part, serves(&served, part)?)))
             .collect();
         self.stop_unwanted(&wanted).await;
-        if let Some(intent) = wanted.get(&Part::Unlock) {
-            self.open_keys(intent.site.unlock.seal_keys_with);
-        }
+        self.tend_keys(
+            wanted
+                .get(&Part::Unlock)
+                .map(|intent| intent.site.unlock.seal_keys_with),
+        );
         self.publish(&wanted);
         let result = self.start(&wanted);
         let dhcp_fails = shared.dhcp_fails().filter(|_| is_there && !relinked);
-        let closed = match &*shared.unlock.keyhole.borrow() {
-            Keyhole::Open => None,
+        let keyhole = shared.unlock.keyhole.borrow().clone();
+        let closed = match &keyhole {
+            Keyhole::Open | Keyhole::Unsealed(_) => None,
             Keyhole::Untried | Keyhole::Opening => Some((
                 ServiceState::Waiting,
                 "the unlock keys are being opened; if they are sealed with a passphrase, answer \
@@ -215,7 +221,13 @@ impl Services {
                 }
                 (Some(_), _) => match &dhcp_fails {
                     Some(why) if service == Service::Dhcp => (ServiceState::Failed, dhcp_taken(why)),
-                    _ => (ServiceState::Ready, String::new()),
+                    _ => match &keyhole {
+                        // It serves, and somebody has to know.
+                        Keyhole::Unsealed(why) if service == Service::Unlock => {
+                            (ServiceState::Ready, why.clone())
+                        }
+                        _ => (ServiceState::Ready, String::new()),
+                    },
                 },
             };
             changed |= set_state(&shared, service, state, &why);
@@ -224,8 +236,7 @@ impl Services {
         if changed {
             notify::status(&shared);
         }
-        let keys_fail =
-            matches!(closed, Some((ServiceState::Failed, _))) && wanted.contains_key(&Part::Unlock);
+        let keys_fail = matches!(keyhole, Keyhole::Failed(_) | Keyhole::Unsealed(_)) && self.keys.is_some();
         if result.is_err() || dhcp_fails.is_some() || keys_fail {
             Next::Again(AGAIN)
         } else if relinked && is_there {
@@ -235,25 +246,24 @@ impl Services {
         }
     }
 
-    /// Has the unlock keys opened, or sealed as the site file has it now; the keyhole tells how that went.
-    fn open_keys(&self, seal_with: SealKeysWith) {
-        let shared = Arc::clone(&self.shared);
-        let state = shared.unlock.keyhole.borrow().clone();
-        match state {
-            Keyhole::Opening => (),
-            Keyhole::Untried | Keyhole::Failed(_) => {
-                // Before the task runs, so that it is begun once.
-                shared.unlock.keyhole.send_replace(Keyhole::Opening);
-                tokio::spawn(async move { shared.unlock.try_keys(seal_with).await });
+    /// Has the unlock keys opened, and sealed as the site file has it now; the keyhole tells how that goes. A
+    /// question for a passphrase that is no longer wanted is taken back.
+    fn tend_keys(&mut self, seal_with: Option<SealKeysWith>) {
+        let unlock = &self.shared.unlock;
+        if let Some((with, task)) = &self.keys {
+            if seal_with == Some(*with) && !task.is_finished() {
+                return;
             }
-            Keyhole::Open => {
-                tokio::spawn(async move {
-                    if let Err(error) = shared.unlock.seal_with(seal_with).await {
-                        tracing::error!("the unlock keys cannot be sealed anew: {error:#}");
-                    }
-                });
-            }
+            task.abort();
         }
+        self.keys = None;
+        let Some(seal_with) = seal_with else { return };
+        if *unlock.keyhole.borrow() == Keyhole::Open && unlock.is_sealed_with(seal_with) {
+            return;
+        }
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(async move { shared.unlock.tend(seal_with).await });
+        self.keys = Some((seal_with, task));
     }
 
     fn runs(&self, service: Service) -> bool {

@@ -89,10 +89,11 @@ impl Ledger {
 
     /// Takes note that `node` was seen to depend on `key`.
     ///
-    /// An advertisement or a new binding replaces what was known: the disks were wiped, or bound anew. A
-    /// recovery adds to it: a node may have disks that depend on different keys.
+    /// A new binding replaces what was known, for the node has moved all its disks. An advertisement or a recovery
+    /// adds to it: the node may have disks that depend on different keys, and what it depended on before an install
+    /// is over only with that; see [`Ledger::wiped`].
     pub fn saw(&mut self, node: &HostName, key: &str, seen: Seen, at: Timestamp) -> Learned {
-        let replaces = seen != Seen::Recovered;
+        let replaces = seen == Seen::Rebound;
         let mut dropped = Vec::new();
         if replaces {
             let others = |(own, other): &(HostName, String)| own == node && other != key;
@@ -119,6 +120,36 @@ impl Ledger {
             is_new,
             dropped,
         }
+    }
+
+    /// Takes note that the disks of `node` were wiped at `at` and bound since then: it depends no more on keys that
+    /// it was not seen to use later.
+    pub fn wiped(&mut self, node: &HostName, at: Timestamp) -> Learned {
+        let is_stale = |binding: &&Binding| binding.node == *node && binding.last < at;
+        let dropped: Vec<String> = self
+            .0
+            .values()
+            .filter(is_stale)
+            .map(|binding| binding.key.clone())
+            .collect();
+        for key in &dropped {
+            self.0.remove(&(node.clone(), key.clone()));
+        }
+        Learned {
+            dropped,
+            ..Learned::default()
+        }
+    }
+
+    /// Forgets a key that is destroyed; the nodes that depended on it.
+    pub fn destroyed(&mut self, key: &str) -> Vec<HostName> {
+        let nodes: Vec<HostName> = self
+            .nodes_of(key)
+            .into_iter()
+            .map(|binding| binding.node.clone())
+            .collect();
+        self.0.retain(|(_, own), _| own != key);
+        nodes
     }
 
     /// Forgets a node, whose disks are wiped or gone; the keys it depended on.

@@ -14,7 +14,8 @@ const REST_OF_BOOT: SignedDuration = SignedDuration::from_mins(10);
 /// How long a boot is live without a word of the machine.
 const LIVE: SignedDuration = SignedDuration::from_hours(24);
 
-/// So many answers a node gets in [`WINDOW`]: each of its disks, and some more for a boot that is repeated.
+/// So many requests of a node are let through in [`WINDOW`]: one for each of its disks, and some more for a boot
+/// that is repeated.
 const MOST: usize = 40;
 
 /// See [`MOST`].
@@ -48,9 +49,11 @@ pub struct Facts<'a> {
     pub mac: Option<MacAddr>,
     /// Where the node is in its boot.
     pub booting: Booting,
+    /// Whether there is such a key as it asks for.
+    pub is_key: bool,
     /// Whether the ledger has it that the node depends on the key it asks for.
     pub is_bound: bool,
-    /// How many answers the node had lately.
+    /// How many of the node's requests were let through lately.
     pub recent: usize,
 }
 
@@ -188,9 +191,12 @@ pub fn decide(facts: &Facts<'_>) -> Result<(), Refusal> {
         if !is_live {
             return Err(Refusal::NotBooting);
         }
-        if !facts.is_bound {
-            return Err(Refusal::NotBound);
-        }
+    }
+    if !facts.is_key {
+        return Err(Refusal::UnknownKey);
+    }
+    if facts.policy == UnlockPolicy::BootSession && !facts.is_bound {
+        return Err(Refusal::NotBound);
     }
     if facts.recent >= MOST {
         return Err(Refusal::RateLimited);
@@ -198,12 +204,12 @@ pub fn decide(facts: &Facts<'_>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// How many answers each node had lately.
+/// How many requests of each node were let through lately.
 #[derive(Debug, Clone, Default)]
 pub struct Recent(BTreeMap<HostName, Vec<Timestamp>>);
 
 impl Recent {
-    /// How many answers `node` had in the window that ends now.
+    /// How many requests of `node` were let through in the window that ends now.
     pub fn count(&mut self, node: &HostName, now: Timestamp) -> usize {
         let Some(times) = self.0.get_mut(node) else {
             return 0;
@@ -212,8 +218,8 @@ impl Recent {
         times.len()
     }
 
-    /// Takes note of an answer.
-    pub fn answered(&mut self, node: &HostName, now: Timestamp) {
+    /// Takes note that a request is let through, before it is worked on: many may come at once.
+    pub fn admitted(&mut self, node: &HostName, now: Timestamp) {
         self.0.entry(node.clone()).or_default().push(now);
     }
 }

@@ -26,6 +26,7 @@ fn booting(node: &Node) -> Facts<'_> {
         node: Some(node),
         mac: Some(node.boot_mac),
         booting: Booting::Since(at(-30)),
+        is_key: true,
         is_bound: true,
         recent: 0,
     }
@@ -156,6 +157,33 @@ fn a_known_node_that_boots_is_helped_and_everybody_else_hears_why_not() {
             Ok(()),
         ),
         (
+            "a key that was retired",
+            Facts {
+                is_key: false,
+                is_bound: false,
+                ..good
+            },
+            Err(Refusal::UnknownKey),
+        ),
+        (
+            "a key that never was, known nodes",
+            Facts {
+                is_key: false,
+                policy: UnlockPolicy::KnownNodes,
+                ..good
+            },
+            Err(Refusal::UnknownKey),
+        ),
+        (
+            "a stranger does not hear which keys there are",
+            Facts {
+                node: None,
+                is_key: false,
+                ..good
+            },
+            Err(Refusal::UnknownMachine),
+        ),
+        (
             "two machines, one name",
             Facts {
                 booting: Booting::Closed,
@@ -187,11 +215,11 @@ fn each_refusal_has_its_own_word_and_counter() {
 }
 
 #[test]
-fn answers_are_counted_for_ten_minutes() {
+fn what_is_let_through_is_counted_for_ten_minutes() {
     let node: HostName = "node-1".parse().unwrap();
     let mut recent = Recent::default();
     for second in 0..50 {
-        recent.answered(&node, at(second));
+        recent.admitted(&node, at(second));
     }
     assert_eq!(recent.count(&node, at(50)), 50);
     assert_eq!(recent.count(&node, at(620)), 29);
@@ -221,4 +249,64 @@ fn a_rotation_is_over_when_the_last_node_has_moved() {
     assert!(!ledger.knows(&two) && ledger.knows(&one));
     let kept = Ledger::of(ledger.bindings().cloned().collect::<Vec<_>>());
     assert_eq!(kept.nodes_of("old")[0].since, at(200));
+}
+
+#[test]
+fn an_install_is_bound_to_all_that_was_advertised_in_it_and_to_nothing_before() {
+    let node: HostName = "node-1".parse().unwrap();
+    let mut ledger = Ledger::default();
+    ledger.saw(&node, "old", Seen::Recovered, at(0));
+    // Armed, and not yet wiped: its disk still opens.
+    assert!(
+        ledger
+            .saw(&node, "new", Seen::Advertised, at(100))
+            .dropped
+            .is_empty()
+    );
+    assert!(ledger.is_bound(&node, "old"));
+    // Its second disk is bound after a rotation.
+    ledger.saw(&node, "newer", Seen::Advertised, at(110));
+    assert_eq!(ledger.wiped(&node, at(90)).dropped, ["old"]);
+    assert!(ledger.is_bound(&node, "new") && ledger.is_bound(&node, "newer"));
+
+    assert_eq!(ledger.destroyed("new"), std::slice::from_ref(&node));
+    assert!(!ledger.is_bound(&node, "new") && ledger.is_bound(&node, "newer"));
+}
+
+#[test]
+fn a_refusal_is_told_once_a_minute_with_how_often_it_was_repeated() {
+    let from = [192, 168, 8, 11].into();
+    let mut told = Told::default();
+    let mut heard = Vec::new();
+    for tick in 0..240 {
+        if let Some(repeated) = told.refused(from, Refusal::LockedDown, at(tick / 2)) {
+            heard.push((tick / 2, repeated));
+        }
+    }
+    assert_eq!(heard, [(0, 0), (60, 119)]);
+    assert_eq!(
+        told.refused(from, Refusal::NotBound, at(121)),
+        Some(0),
+        "another reason"
+    );
+    assert_eq!(
+        told.refused(from, Refusal::LockedDown, at(-900)),
+        Some(119),
+        "the clock was set back"
+    );
+}
+
+#[test]
+fn a_thousand_strangers_do_not_fill_the_memory() {
+    let mut told = Told::default();
+    let heard = |told: &mut Told, second: i64| {
+        (0..20_000_u32)
+            .filter(|host| {
+                told.refused((0x0a00_0000 + host).into(), Refusal::UnknownMachine, at(second))
+                    .is_some()
+            })
+            .count()
+    };
+    assert_eq!(heard(&mut told, 0), 4096);
+    assert_eq!(heard(&mut told, 70), 4096);
 }

@@ -125,18 +125,31 @@ impl Store {
         self.0.writer.submit(admission, work, done);
     }
 
+    /// Queues a write at once, so that what is called in order is written in order; the future waits for the commit.
+    fn queue<T, W>(
+        &self,
+        admission: Admission,
+        work: W,
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, W>
+    where
+        T: Send + 'static,
+        W: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (done, committed) = tokio::sync::oneshot::channel();
+        self.submit(admission, work, |result| {
+            // Whoever asked may have gone away, which does not undo the commit.
+            drop(done.send(result));
+        });
+        async move { committed.await.unwrap_or(Err(StoreError::Stopped)) }
+    }
+
     /// Writes, and waits for the commit.
     async fn write<T: Send + 'static>(
         &self,
         admission: Admission,
         work: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (done, committed) = tokio::sync::oneshot::channel();
-        self.submit(admission, work, |result| {
-            // Whoever asked may have gone away, which does not undo the commit.
-            drop(done.send(result));
-        });
-        committed.await.unwrap_or(Err(StoreError::Stopped))
+        self.queue(admission, work).await
     }
 
     /// Writes, and blocks until the commit. Not for async code.

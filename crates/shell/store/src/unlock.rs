@@ -33,9 +33,14 @@ impl Store {
         Ok(bindings.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Keeps what the ledger learned of `node`.
-    pub async fn learn_binding(&self, node: HostName, learned: Learned) -> Result<(), StoreError> {
-        self.write(Admission::Always, move |db| {
+    /// Keeps what the ledger learned of `node`. It is queued when this returns, and on disk when the future does.
+    #[must_use = "it may fail"]
+    pub fn learn_binding(
+        &self,
+        node: HostName,
+        learned: Learned,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send + use<> {
+        self.queue(Admission::Always, move |db| {
             let mut drop = db.prepare_cached("DELETE FROM bindings WHERE node = ?1 AND key = ?2")?;
             for key in &learned.dropped {
                 drop.execute(params![Text(&node), key])?;
@@ -55,7 +60,6 @@ impl Store {
             }
             Ok(())
         })
-        .await
     }
 
     /// The lockdown, if there is one. Blocks.

@@ -215,7 +215,7 @@ pub(super) async fn why(State(shared): Shares, Path(name): Path<String>) -> Resu
             events: &events,
             services: &shared.status().services,
             image,
-            lockdown: is_locked_down(&events),
+            lockdown: shared.unlock.lockdown().is_some(),
             discovered: &lock(&shared.tracker).discovered(),
         });
         Ok(Json(Diagnosis {
@@ -255,16 +255,4 @@ fn evidence(shared: &Shared, node: &HostName, session: Option<SessionId>) -> Res
         events.extend(found.into_iter().map(|event| (event.seq, event)));
     }
     Ok(events.into_values().collect())
-}
-
-/// Whether the last word about unlocking was that it is stopped.
-fn is_locked_down(events: &[Event]) -> bool {
-    let is_about = |event: &&Event| {
-        matches!(
-            event.kind,
-            EventKind::UnlockLockdown | EventKind::UnlockLockdownLifted
-        )
-    };
-    let last = events.iter().rfind(is_about);
-    last.is_some_and(|event| event.kind == EventKind::UnlockLockdown)
 }

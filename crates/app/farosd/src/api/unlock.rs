@@ -16,6 +16,10 @@ impl From<UnlockError> for Refusal {
     fn from(error: UnlockError) -> Self {
         let (code, hint) = match &error {
             UnlockError::Sealed => ("conflict", "`farosctl status` says what they wait for"),
+            UnlockError::Busy => (
+                "busy",
+                "they may wait for a passphrase: `farosctl status` says so",
+            ),
             UnlockError::NoSite => ("conflict", "`farosctl apply` brings one"),
             UnlockError::NoThumbprint(_) | UnlockError::Retire(_) => (
                 "not-found",
