@@ -209,15 +209,16 @@ fn what_stops_an_install_is_named_and_its_story_can_be_had() -> anyhow::Result<(
     };
     let (kernel, initramfs) = (digest("vmlinuz")?, digest("initramfs.img")?);
     let manifest = serde_json::json!({
-        "name": "debian-13", "architecture": "x86_64",
+        "name": "debian-13-cloud", "architecture": "x86_64",
         "kernel": { "file": "vmlinuz", "digest": kernel, "size": 1 << 20 },
         "initramfs": { "file": "initramfs.img", "digest": initramfs, "size": 8 << 20 },
+        "root": { "file": "vmlinuz", "digest": kernel, "size": 1 << 20 },
     });
     fs::write(folder.join("image.json"), manifest.to_string())?;
     let (said, code) = site.farosctl(&["content", "add", &folder.display().to_string()])?;
     ensure!(code == 0, "{said}");
     let content = |digest: &str, name: &str| format!("{BASE}/content/sha256/{digest}/{name}");
-    fetch(&mut site, &format!("curl -sf {script}"))?;
+    let config = format!("{BASE}{}", site.ignition_path(NODE, "52-54-00-08-00-01")?);
     fetch(
         &mut site,
         &format!("curl -sf -o /dev/null {}", content(&kernel, "vmlinuz")),
@@ -237,13 +238,10 @@ fn what_stops_an_install_is_named_and_its_story_can_be_had() -> anyhow::Result<(
     // Another machine asks for its config.
     let other = "client:other=52:54:00:08:00:02";
     site.run(other, &["dhclient", "-4", "-1", "eth0"])?;
-    site.said(other, &["curl", "-s", &format!("{BASE}/ignition/node-1")])?;
+    site.said(other, &["curl", "-s", &config])?;
     expect(&site, "node-1", "ignition-wrong-address")?;
 
-    fetch(
-        &mut site,
-        &format!("curl -sf -o /dev/null {BASE}/ignition/node-1"),
-    )?;
+    fetch(&mut site, &format!("curl -sf -o /dev/null {config}"))?;
     report(
         &mut site,
         r#"{"report":"ignition-fetched","clock":"2016-01-01T00:00:00Z"}"#,
