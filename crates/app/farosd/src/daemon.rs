@@ -33,7 +33,7 @@ use crate::{
     executor::{self, CutOff},
     loaders, notify, recorder,
     services::Services,
-    unlock::Unlock,
+    unlock::{Unlock, UnsealBy},
 };
 
 /// What the command line says.
@@ -44,6 +44,7 @@ pub(crate) struct Options {
     pub(crate) lan: Option<String>,
     pub(crate) uplink: Option<String>,
     pub(crate) loaders: PathBuf,
+    pub(crate) unseal_by: UnsealBy,
 }
 
 /// The accepted intent, or the one that is being applied.
@@ -214,6 +215,7 @@ impl Daemon {
             own.map(|service| (service, Health::new(service))).collect()
         };
         let shared = Shared {
+            unlock: Unlock::open(&store, options.unseal_by.clone())?,
             options,
             started_at: Timestamp::now(),
             intent: watch::Sender::new(None),
@@ -226,7 +228,6 @@ impl Daemon {
             counted: health(),
             lan: watch::Sender::new(None),
             leases: Mutex::new(None),
-            unlock: Unlock::open(&store)?,
             passing: tokio::sync::Mutex::new(()),
             applying: Arc::default(),
             apply: Mutex::new(None),

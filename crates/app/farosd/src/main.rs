@@ -46,6 +46,10 @@ struct Args {
     /// Folder with the boot loaders of Debian's package `ipxe`.
     #[arg(long, value_name = "DIR", default_value = "/usr/lib/ipxe")]
     loaders: PathBuf,
+    /// TPM 2.0 that seals the unlock keys if the site file says so: a path, a driver such as `swtpm:path=SOCKET`, or
+    /// `auto` for the machine's own.
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    tpm2_device: String,
     /// How log lines look on standard error. The variable `FAROS_LOG` sets what is logged, such as `debug`.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -119,6 +123,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         lan: of(Role::Lan),
         uplink: of(Role::Uplink),
         loaders: args.loaders.clone(),
+        unseal_by: unlock::UnsealBy {
+            tpm: faros_seal::Tpm::at(&args.tpm2_device),
+            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        },
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -56,8 +56,25 @@ pub(crate) enum Keyhole {
     Failed(String),
 }
 
+/// What opens sealed keys, besides a person.
+#[derive(Debug, Clone)]
+pub(crate) struct UnsealBy {
+    /// The TPM.
+    pub(crate) tpm: Tpm,
+    /// The folder of systemd's credentials.
+    pub(crate) credentials: Option<PathBuf>,
+}
+
+impl UnsealBy {
+    fn ask(&self) -> SystemdAsk {
+        let subject = "the unlock keys of this site";
+        SystemdAsk::new(subject, "faros-unlock", self.credentials.as_deref())
+    }
+}
+
 /// What the unlock service remembers.
 pub(crate) struct Unlock {
+    unseal_by: UnsealBy,
     pub(crate) keyhole: watch::Sender<Keyhole>,
     path: PathBuf,
     /// `None` until they are made or unsealed.
@@ -75,8 +92,9 @@ pub(crate) struct Unlock {
 
 impl Unlock {
     /// Reads what is remembered, save the keys, which may have to be unsealed.
-    pub(crate) fn open(store: &Store) -> Result<Self, StoreError> {
+    pub(crate) fn open(store: &Store, unseal_by: UnsealBy) -> Result<Self, StoreError> {
         Ok(Self {
+            unseal_by,
             keyhole: watch::Sender::new(Keyhole::Untried),
             path: store.dir().join("unlock-keys.sealed"),
             keys: RwLock::new(None),
@@ -143,8 +161,11 @@ impl Unlock {
             return self.put(ring, seal_with, None).await;
         };
         let sealed_with = faros_seal::mode_of(&sealed)?;
-        let mut asker = Remembering::default();
-        let secret = faros_seal::unseal(&sealed, &Tpm::default(), &mut asker).await?;
+        let mut asker = Remembering {
+            asks: self.unseal_by.ask(),
+            answer: None,
+        };
+        let secret = faros_seal::unseal(&sealed, &self.unseal_by.tpm, &mut asker).await?;
         let text = std::str::from_utf8(secret.expose()).context("the unlock keys are no text")?;
         let ring = KeyRing::from_secret_json(text).context("the unlock keys cannot be read")?;
         let tables = Arc::new(Tables::compile(&ring));
@@ -177,15 +198,17 @@ impl Unlock {
         known: Option<Passphrase>,
     ) -> anyhow::Result<()> {
         let text = ring.to_secret_json();
-        let tpm = Tpm::default();
+        let tpm = &self.unseal_by.tpm;
         let passphrase = match (seal_with, known) {
-            (SealKeysWith::Passphrase, None) => Some(faros_seal::choose_passphrase(&mut ask()).await?),
+            (SealKeysWith::Passphrase, None) => {
+                Some(faros_seal::choose_passphrase(&mut self.unseal_by.ask()).await?)
+            }
             (SealKeysWith::Passphrase, known) => known,
             (SealKeysWith::Nothing | SealKeysWith::Tpm2, _) => None,
         };
         let with = match (seal_with, &passphrase) {
             (SealKeysWith::Tpm2, _) => SealWith::Tpm2 {
-                tpm: &tpm,
+                tpm,
                 bound: Bound::Machine,
             },
             (_, Some(passphrase)) => SealWith::Passphrase {
@@ -293,24 +316,15 @@ fn wanted(seal_with: SealKeysWith) -> Sealing {
     }
 }
 
-fn ask() -> SystemdAsk {
-    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    SystemdAsk::new(
-        "the unlock keys of this site",
-        "faros-unlock",
-        credentials.as_deref(),
-    )
-}
-
 /// Asks, and remembers what was answered last.
-#[derive(Default)]
 struct Remembering {
+    asks: SystemdAsk,
     answer: Option<Passphrase>,
 }
 
 impl AskPassphrase for Remembering {
     async fn ask(&mut self, question: Question) -> Result<Passphrase, AskError> {
-        let answer = ask().ask(question).await?;
+        let answer = self.asks.ask(question).await?;
         self.answer = Some(answer.clone());
         Ok(answer)
     }

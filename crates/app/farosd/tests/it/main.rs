@@ -3,6 +3,7 @@
 mod apply;
 mod kill;
 mod netboot;
+mod seal;
 mod sockets;
 mod start;
 mod story;
