@@ -180,10 +180,18 @@ pub(super) fn stolen_disk(follow: &mut Follow<'_>, node: &str) -> anyhow::Result
         .command(thief, &["dhclient", "-4", "-1", "eth0"])?
         .output()?;
     let path = text(&volume)?;
-    let asked = follow
-        .lab
-        .command(thief, &["clevis", "luks", "pass", "-d", &path, "-s", "1"])?
-        .output()?;
+    let bound = run_for_text("clevis", &["luks", "list", "-d", &path])?;
+    ensure!(
+        bound.contains("tang"),
+        "the root of {node} is not bound to the bastion: {bound}"
+    );
+    // The volume's own token, which clevis put there, opens it with the bastion's help.
+    let token = run_for_text("cryptsetup", &["token", "export", "--token-id", "0", &path])?;
+    let token: serde_json::Value = serde_json::from_str(&token).context("the token is not understood")?;
+    let jwe = folder.join("stolen.jwe");
+    std::fs::write(&jwe, token["jwe"].to_string())?;
+    let open = format!("jose jwe fmt -i {} -c | clevis decrypt", text(&jwe)?);
+    let asked = follow.lab.command(thief, &["sh", "-c", &open])?.output()?;
     ensure!(
         !asked.status.success() && asked.stdout.is_empty(),
         "the bastion opened the disk of {node} for a stranger"
@@ -191,7 +199,7 @@ pub(super) fn stolen_disk(follow: &mut Follow<'_>, node: &str) -> anyhow::Result
     let refusal = follow.until_refused_stranger()?;
     // Away from the site there is nobody to ask at all.
     let alone = std::process::Command::new("unshare")
-        .args(["--net", "clevis", "luks", "pass", "-d", &path, "-s", "1"])
+        .args(["--net", "sh", "-c", &open])
         .output()
         .context("cannot run clevis; install the Debian package clevis-luks")?;
     ensure!(
@@ -211,6 +219,21 @@ pub(super) fn stolen_disk(follow: &mut Follow<'_>, node: &str) -> anyhow::Result
         follow.show.line(&format!("  {}", proof.what));
     }
     Ok(proofs)
+}
+
+/// What a program prints; fails if it does.
+fn run_for_text(program: &str, words: &[&str]) -> anyhow::Result<String> {
+    let output = std::process::Command::new(program)
+        .args(words)
+        .output()
+        .with_context(|| format!("cannot run {program}"))?;
+    ensure!(
+        output.status.success(),
+        "{program} {}: {}",
+        words.join(" "),
+        String::from_utf8_lossy(&output.stderr).trim()
+    );
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 impl Follow<'_> {
