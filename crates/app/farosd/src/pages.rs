@@ -340,7 +340,8 @@ impl Bastion {
         }
         let thumbprint = self.0.unlock.thumbprint()?.to_string();
         let url = faros_render::unlock_url(&intent.site);
-        Some(json!({ "unlock": { "thumbprint": thumbprint, "url": url } }))
+        let rebind = self.0.unlock.has_to_rebind(&node.name);
+        Some(json!({ "unlock": { "thumbprint": thumbprint, "url": url, "rebind": rebind } }))
     }
 
     async fn named(&self, name: &ContentName) -> Result<OpenFile, u16> {

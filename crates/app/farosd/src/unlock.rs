@@ -7,6 +7,7 @@ mod orders;
 mod pages;
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard},
 };
@@ -14,6 +15,7 @@ use std::{
 use anyhow::Context as _;
 use faros_model::{
     api::{Lockdown, UnlockBinding, UnlockKey, UnlockStatus},
+    ids::HostName,
     site::SealKeysWith,
 };
 use faros_seal::{
@@ -31,6 +33,9 @@ use crate::daemon::{Intent, lock};
 
 /// Recoveries that are computed at a time; each takes a processor for a millisecond.
 const AT_ONCE: usize = 2;
+
+/// How long a node that was asked to bind its disks anew may take, the slowest disks included.
+const TO_REBIND: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// The keys, opened.
 struct Keys {
@@ -81,6 +86,8 @@ pub(crate) struct Unlock {
     keys: RwLock<Option<Keys>>,
     ledger: Mutex<Ledger>,
     recent: Mutex<Recent>,
+    /// When each node was last asked to bind its disks anew, which takes their old key.
+    asked_to_rebind: Mutex<BTreeMap<HostName, Timestamp>>,
     lockdown: RwLock<Option<Lockdown>>,
     told: Mutex<Told>,
     work: Semaphore,
@@ -100,6 +107,7 @@ impl Unlock {
             keys: RwLock::new(None),
             ledger: Mutex::new(Ledger::of(store.bindings()?)),
             recent: Mutex::default(),
+            asked_to_rebind: Mutex::default(),
             lockdown: RwLock::new(store.lockdown()?),
             told: Mutex::default(),
             work: Semaphore::new(AT_ONCE),
@@ -260,6 +268,29 @@ impl Unlock {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Whether a node depends on a key that is not advertised any more, and so has to bind its disks anew. If so, it
+    /// is about to be asked to.
+    pub(crate) fn has_to_rebind(&self, node: &HostName) -> bool {
+        let keys = self.read();
+        let Some(key) = keys.as_ref().and_then(|keys| newest(&keys.ring, Usage::Exchange)) else {
+            return false;
+        };
+        let key = key.thumbprint().to_string();
+        let depends = lock(&self.ledger)
+            .bindings()
+            .any(|binding| binding.node == *node && binding.key != key);
+        if depends {
+            lock(&self.asked_to_rebind).insert(node.clone(), Timestamp::now());
+        }
+        depends
+    }
+
+    /// Whether a node was asked just now to bind its disks anew.
+    fn is_rebinding(&self, node: &HostName, now: Timestamp) -> bool {
+        let asked = lock(&self.asked_to_rebind).get(node).copied();
+        asked.is_some_and(|asked| now.duration_since(asked) < TO_REBIND)
     }
 
     /// How unlocking stands; `None` while the keys are sealed.

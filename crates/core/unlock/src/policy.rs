@@ -30,6 +30,8 @@ pub enum Booting {
     Since(Timestamp),
     /// A disk of it was first unlocked in this boot at this time.
     Unlocked(Timestamp),
+    /// It runs, and the bastion has just asked it to bind its disks anew, which takes their old key.
+    Rebinding,
     /// Its boot was given up, because the machine may not be the one it says it is.
     Closed,
 }
@@ -185,6 +187,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<(), Refusal> {
         let since = |then: Timestamp| facts.now.duration_since(then);
         let is_live = match facts.booting {
             Booting::Never | Booting::Closed => false,
+            Booting::Rebinding => true,
             Booting::Since(heard) => since(heard) < LIVE,
             Booting::Unlocked(at) => since(at) < REST_OF_BOOT,
         };

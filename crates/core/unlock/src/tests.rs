@@ -124,6 +124,14 @@ fn a_known_node_that_boots_is_helped_and_everybody_else_hears_why_not() {
             Err(Refusal::NotBooting),
         ),
         (
+            "long after the boot, and asked to bind its disks anew",
+            Facts {
+                booting: Booting::Rebinding,
+                ..good
+            },
+            Ok(()),
+        ),
+        (
             "the bastion was away for hours",
             Facts {
                 booting: Booting::Since(at(-6 * 3600)),

@@ -160,6 +160,12 @@ impl TangPages {
                 .life(&node.name)
                 .map_or(Booting::Never, faros_boot::Life::booting)
         });
+        let booting = match node {
+            Some(node) if booting != Booting::Closed && unlock.is_rebinding(&node.name, now) => {
+                Booting::Rebinding
+            }
+            _ => booting,
+        };
         let key = unlock.exchange_key(asked);
         let is_bound = node.zip(key.as_ref()).is_some_and(|(node, key)| {
             let ledger = lock(&unlock.ledger);
