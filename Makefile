@@ -24,9 +24,13 @@ test:           ## everything that CI runs
 	@scripts/setup test
 	scripts/test
 
+trouble:        ## emulated machines install themselves through power cuts and a bastion that dies; long
+	@scripts/setup test
+	cargo test -p faros-conformance --test install -- --ignored --nocapture
+
 bench:          ## figures against the promises
 	@scripts/setup bench
 	cargo build --release -p farosd -p farosctl -p faros-lab -p faros-bench
 	$(CARGO_TARGET_DIR)/release/faros-bench
 
-.PHONY: help build demo check test bench
+.PHONY: help build demo check test trouble bench

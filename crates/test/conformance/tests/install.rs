@@ -58,6 +58,7 @@ fn wait(site: &Site, after: u64, what: &str, is_it: impl Fn(&Event) -> bool) -> 
 }
 
 #[test]
+#[ignore = "takes some ten minutes: make trouble"]
 fn installs_survive_power_cuts_and_a_bastion_that_dies() -> anyhow::Result<()> {
     let mut site = Site::up("t-install")?;
     for node in [CUT, ORPHAN] {
