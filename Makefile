@@ -9,7 +9,7 @@ build:          ## farosd and farosctl, optimized
 	@scripts/setup build
 	cargo build --release -p farosd -p farosctl
 
-demo:           ## a whole site on this machine: machines network-boot from one site file
+demo:           ## a whole site on this machine: machines install themselves on encrypted disks
 	@scripts/setup demo
 	cargo build --release -p farosd -p farosctl -p faros-lab
 	$(CARGO_TARGET_DIR)/release/faros-lab demo $(DEMO_ARGS)
