@@ -107,6 +107,8 @@ pub(crate) enum Command {
     },
     /// Show how the bastion and its services are.
     Status,
+    /// Show whether the clock is right, by which sources, and who keeps it.
+    Time,
     /// Show where each node is in its life.
     Nodes,
     /// Follow the machines as they boot.

@@ -8,6 +8,7 @@ mod outcome;
 mod screens;
 mod site;
 mod story;
+mod time;
 mod unlock;
 mod watch;
 
@@ -86,6 +87,7 @@ async fn run(args: Args) -> Result<Done, Error> {
         } => image::build(&client, kernel, out, mirror, json).await,
         Command::Install { node, yes } => site::install(&client, &node, yes).await,
         Command::Disarm { node } => site::disarm(&client, &node).await,
+        Command::Time => screens::show(json, &client.time().await?, time::screen),
         Command::Unlock { command } => unlock::unlock(&client, command, json).await,
         Command::Lockdown { lift, reason } => unlock::lockdown(&client, lift, &reason, json).await,
         Command::Adopt {

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use faros_boot::{Changes, Tracker};
 use faros_kernel::lan::Interface;
 use faros_model::{
-    api::{ApplyStatus, ServiceState, ServiceStatus, Status},
+    api::{ApplyStatus, ServiceState, ServiceStatus, Status, TimeStatus},
     event::{Event, EventKind},
     ids::{Generation, HostName},
     plan::Service,
@@ -33,6 +33,7 @@ use crate::{
     executor::{self, CutOff},
     loaders, notify, recorder,
     services::Services,
+    time::KeepClock,
     unlock::{Unlock, UnsealBy},
 };
 
@@ -45,6 +46,7 @@ pub(crate) struct Options {
     pub(crate) uplink: Option<String>,
     pub(crate) loaders: PathBuf,
     pub(crate) unseal_by: UnsealBy,
+    pub(crate) clock: KeepClock,
 }
 
 /// The accepted intent, or the one that is being applied.
@@ -75,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) lan: watch::Sender<Option<Interface>>,
     pub(crate) leases: Mutex<Option<Leases>>,
     pub(crate) unlock: Unlock,
+    /// How the clock stands, while the time service runs.
+    pub(crate) time: watch::Sender<Option<TimeStatus>>,
     /// Held while a pass is looked at and used.
     pub(crate) passing: tokio::sync::Mutex<()>,
     /// Held while an apply is under way.
@@ -228,6 +232,7 @@ impl Daemon {
             counted: health(),
             lan: watch::Sender::new(None),
             leases: Mutex::new(None),
+            time: watch::Sender::new(None),
             passing: tokio::sync::Mutex::new(()),
             applying: Arc::default(),
             apply: Mutex::new(None),

@@ -11,6 +11,7 @@ mod notify;
 mod pages;
 mod recorder;
 mod services;
+mod time;
 mod unlock;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
@@ -50,6 +51,9 @@ struct Args {
     /// `auto` for the machine's own.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     tpm2_device: String,
+    /// Who keeps the host's clock: `auto` is farosd, unless a time daemon runs on the host.
+    #[arg(long, value_enum, default_value_t = time::KeepClock::Auto)]
+    clock: time::KeepClock,
     /// How log lines look on standard error. The variable `FAROS_LOG` sets what is logged, such as `debug`.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -127,6 +131,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             tpm: faros_seal::Tpm::at(&args.tpm2_device),
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         },
+        clock: args.clock,
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

@@ -21,7 +21,7 @@ use faros_model::{
     ports::{NETBOOT_HTTP, UNLOCK},
     site::SealKeysWith,
 };
-use faros_net::{dhcp::Dhcp, dns::Dns, http::Http, link::LanLink, service::Health, tftp::Tftp};
+use faros_net::{dhcp::Dhcp, dns::Dns, http::Http, link::LanLink, ntp::Ntp, service::Health, tftp::Tftp};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
@@ -33,6 +33,7 @@ use crate::{
     daemon::{Intent, Shared, lock, set_state},
     notify,
     pages::Bastion,
+    time::Clock,
     unlock::{Keyhole, TangPages},
 };
 
@@ -60,6 +61,7 @@ pub(crate) struct Services {
     ended: BTreeMap<Part, String>,
     dhcp_tables: Option<watch::Sender<Arc<faros_dhcp::Tables>>>,
     dns_zones: Option<watch::Sender<Arc<faros_dns::Zones>>>,
+    ntp_tables: Option<watch::Sender<Arc<faros_ntp::Tables>>>,
     link: watch::Sender<Option<LanLink>>,
     /// The LAN that is watched, and who watches it.
     lan: Option<(Lan, JoinHandle<()>)>,
@@ -83,6 +85,7 @@ impl Services {
             ended: BTreeMap::new(),
             dhcp_tables: None,
             dns_zones: None,
+            ntp_tables: None,
             link: watch::Sender::new(None),
             lan: None,
             keys: None,
@@ -305,6 +308,20 @@ impl Services {
                 None => self.dns_zones = Some(watch::Sender::new(zones)),
             }
         }
+        if let Some(intent) = wanted.get(&Part::Ntp) {
+            let tables = Arc::new(faros_ntp::Tables::compile(&intent.site));
+            match &self.ntp_tables {
+                Some(sender) => {
+                    // Sources that stay are not measured anew.
+                    sender.send_if_modified(|own| {
+                        let changed = *own != tables;
+                        *own = Arc::clone(&tables);
+                        changed
+                    });
+                }
+                None => self.ntp_tables = Some(watch::Sender::new(tables)),
+            }
+        }
     }
 
     /// Binds all parts that are wanted and do not run, and only then runs them.
@@ -355,6 +372,13 @@ impl Services {
                 let pages = Arc::new(TangPages(Arc::clone(shared)));
                 let tang = Http::bind(at, pages, health(Service::Unlock)).map_err(|error| taken(&error))?;
                 Ok(Box::new(|stop| Box::pin(tang.run(stop))))
+            }
+            Part::Ntp => {
+                let tables = self.ntp_tables.as_ref().ok_or("there are no tables")?.subscribe();
+                let host = Arc::new(Clock::new(shared.options.clock));
+                let (told, health) = (shared.time.clone(), health(Service::Ntp));
+                let ntp = Ntp::bind(address, tables, host, told, health).map_err(|error| taken(&error))?;
+                Ok(Box::new(|stop| Box::pin(ntp.run(stop))))
             }
             Part::Tftp => {
                 let tftp =

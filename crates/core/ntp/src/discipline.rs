@@ -25,6 +25,8 @@ pub enum Correction {
     Slew {
         /// What it is behind.
         offset: SignedDuration,
+        /// How sluggish the loop is to be, as a power of two (`adjtimex(2)`).
+        time_constant: u8,
         /// How far it may be off.
         max_error: SignedDuration,
         /// Which leap second is coming.
@@ -64,11 +66,17 @@ impl Discipline {
             };
             return Some(Correction::Step(chosen.offset));
         }
+        let since = self.used.map(|used| chosen.at.duration_since(used).as_secs());
         self.used = Some(chosen.at);
         self.steered = true;
         self.far_off_since = None;
         Some(Correction::Slew {
             offset: chosen.offset,
+            // The rarer the measurements, the slower: 2 for one a minute, 6 for one each quarter of an hour.
+            time_constant: match since {
+                Some(seconds @ 64..) => u8::try_from(seconds.ilog2()).map_or(6, |log| log - 4).min(6),
+                Some(_) | None => 2,
+            },
             max_error: chosen.root_delay / 2 + chosen.root_dispersion + chosen.offset.abs(),
             leap: chosen.leap,
         })

@@ -19,7 +19,7 @@ pub use clock::{Clock, Keeper, KernelClock, Standing, State, Status, stand};
 pub use discipline::{Correction, Discipline};
 pub use packet::{LENGTH, Leap, Mode, NotAPacket, NtpTime, Packet, Short};
 pub use select::{Chosen, Verdict, choose};
-pub use server::{Outcome, Server, Silent};
+pub use server::{Outcome, Server, Silent, Tables};
 pub use source::{Estimate, Source, Unfit};
 
 #[doc(hidden)]

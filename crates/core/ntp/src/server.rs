@@ -14,6 +14,31 @@ use crate::{
     limit::{Allowed, Limit},
 };
 
+/// What the time service takes from the site.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tables {
+    /// The network whose hosts are answered.
+    pub lan: Subnet,
+    /// The bastion's own address in it.
+    pub bastion: Ipv4Addr,
+    /// Upstream servers, names or addresses.
+    pub sources: Vec<String>,
+    /// Stratum to claim when no source answers.
+    pub orphan_stratum: u8,
+}
+
+impl Tables {
+    /// The tables of a site.
+    pub fn compile(site: &Site) -> Self {
+        Self {
+            lan: site.lan.subnet,
+            bastion: site.lan.addresses.bastion,
+            sources: site.time.sources.clone(),
+            orphan_stratum: site.time.orphan_stratum,
+        }
+    }
+}
+
 /// Says who is answered, and how often.
 #[derive(Debug)]
 pub struct Server {
@@ -68,11 +93,6 @@ impl Silent {
 }
 
 impl Server {
-    /// The server of a site.
-    pub fn of(site: &Site) -> Self {
-        Self::new(site.lan.subnet, site.lan.addresses.bastion)
-    }
-
     /// A server for this network, with this address in it.
     pub fn new(lan: Subnet, bastion: Ipv4Addr) -> Self {
         Self {
@@ -82,10 +102,10 @@ impl Server {
         }
     }
 
-    /// Takes another site's network; what is known of clients stays.
-    pub fn serve(&mut self, site: &Site) {
-        self.lan = site.lan.subnet;
-        self.bastion = site.lan.addresses.bastion;
+    /// Takes another network; what is known of clients stays.
+    pub fn serve(&mut self, tables: &Tables) {
+        self.lan = tables.lan;
+        self.bastion = tables.bastion;
     }
 
     /// Decides on one packet, which came in at `received`; the answer is sent at `now`.

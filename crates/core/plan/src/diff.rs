@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use faros_model::{
     ids::HostName,
     plan::{Change, ChangeKind, Impact, Service},
-    ports::UNLOCK,
+    ports::{NTP, UNLOCK},
     site::{DiskRef, Node, SealKeysWith, Site, UnlockPolicy},
 };
 
@@ -22,6 +22,7 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         Service::Netboot => netboot,
         Service::Ignition => ignition,
         Service::Unlock => unlock,
+        Service::Ntp => ntp,
     };
     let is_address = |subject: &str| service == Service::Dhcp && subject.starts_with("address ");
     compare(&before.map(facts).unwrap_or_default(), &facts(wanted), |change| {
@@ -193,6 +194,29 @@ fn dns(site: &Site) -> Facts {
         },
     );
     facts
+}
+
+fn ntp(site: &Site) -> Facts {
+    let sources = &site.time.sources;
+    Facts::from([
+        (
+            "listens on".to_owned(),
+            format!("{}:{NTP}", site.lan.addresses.bastion),
+        ),
+        ("answers".to_owned(), site.lan.subnet.to_string()),
+        (
+            "asks".to_owned(),
+            if sources.is_empty() {
+                "nobody".to_owned()
+            } else {
+                sources.join(", ")
+            },
+        ),
+        (
+            "without a source".to_owned(),
+            format!("stratum {}", site.time.orphan_stratum),
+        ),
+    ])
 }
 
 fn netboot(site: &Site) -> Facts {

@@ -34,7 +34,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
     assert!(plan.is_disruptive());
     assert_eq!(
         summary(&plan),
-        "arm node-1; start dns; start unlock; start ignition; start netboot; start dhcp"
+        "arm node-1; start dns; start ntp; start unlock; start ignition; start netboot; start dhcp"
     );
     expect![[r"
         Generation 1, the first of this bastion
@@ -55,22 +55,28 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + record node-1.kiosk.edge.example.com     A 192.168.8.11
            + record ns.kiosk.edge.example.com         A 192.168.8.1
 
-        3. start unlock
+        3. start ntp
+           + answers           192.168.8.0/24
+           + asks              nobody
+           + listens on        192.168.8.1:123
+           + without a source  stratum 10
+
+        4. start unlock
            + disks of node-1       unlocked by tang
            + helps                 nodes that boot
            + keys are sealed with  nothing
            + listens on            192.168.8.1:8082
 
-        4. start ignition
+        5. start ignition
            + config of node-1  2899 bytes, d71baf12
 
-        5. start netboot
+        6. start netboot
            + answers            192.168.8.0/24
            + content is served  to armed nodes
            + listens on         192.168.8.1
            + script of node-1   debian-13 for x86_64
 
-        6. start dhcp
+        7. start dhcp
            + MAC of node-1      52:54:00:08:00:01
            + MTU                1500
            + address of node-1  192.168.8.11
@@ -81,9 +87,9 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + router, DNS, NTP   192.168.8.1
            + subnet             192.168.8.0/24
 
-        7. accept the generation
+        8. accept the generation
 
-        7 steps, 0 disruptive changes, 1 that destroy data
+        8 steps, 0 disruptive changes, 1 that destroy data
     "]]
     .assert_eq(&text(&plan));
 }

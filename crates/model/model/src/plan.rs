@@ -89,11 +89,20 @@ pub enum Service {
     Ignition,
     /// Unlocking of disks, by Tang's protocol.
     Unlock,
+    /// Time.
+    Ntp,
 }
 
 impl Service {
     /// All services, in the order in which they start.
-    pub const ALL: [Self; 5] = [Self::Dns, Self::Unlock, Self::Ignition, Self::Netboot, Self::Dhcp];
+    pub const ALL: [Self; 6] = [
+        Self::Dns,
+        Self::Ntp,
+        Self::Unlock,
+        Self::Ignition,
+        Self::Netboot,
+        Self::Dhcp,
+    ];
 
     /// The word in the site file.
     pub const fn as_str(self) -> &'static str {
@@ -103,6 +112,7 @@ impl Service {
             Self::Netboot => "netboot",
             Self::Ignition => "ignition",
             Self::Unlock => "unlock",
+            Self::Ntp => "ntp",
         }
     }
 }

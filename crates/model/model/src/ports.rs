@@ -8,6 +8,8 @@ pub const DHCP_CLIENT: u16 = 68;
 pub const DNS: u16 = 53;
 /// TFTP (RFC 1350), UDP.
 pub const TFTP: u16 = 69;
+/// NTP (RFC 5905), UDP.
+pub const NTP: u16 = 123;
 /// Network boot over HTTP: boot scripts, loaders, content, Ignition configs and node reports, TCP.
 pub const NETBOOT_HTTP: u16 = 8080;
 /// Unlocking of disks by Tang's protocol, TCP; the port that the Faros clusters of old gave to Tang.

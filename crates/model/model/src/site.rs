@@ -545,6 +545,8 @@ pub struct Services {
     pub ignition: bool,
     /// Unlocking of disks.
     pub unlock: bool,
+    /// Time.
+    pub ntp: bool,
 }
 
 impl Site {
@@ -556,6 +558,7 @@ impl Site {
             crate::plan::Service::Netboot => self.services.netboot,
             crate::plan::Service::Ignition => self.services.ignition,
             crate::plan::Service::Unlock => self.services.unlock,
+            crate::plan::Service::Ntp => self.services.ntp,
         }
     }
 }

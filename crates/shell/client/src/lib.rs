@@ -14,7 +14,7 @@ use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
         GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
-        UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
+        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
     },
     content::ContentEntry,
     event::Event,
@@ -184,6 +184,11 @@ impl Client {
     /// Reads all content and compares it with its digests.
     pub async fn verify_content(&self) -> Result<Lines<ContentVerified>, ClientError> {
         self.lines(Method::POST, "/v1/content-verify", empty()).await
+    }
+
+    /// How the clock stands.
+    pub async fn time(&self) -> Result<TimeStatus, ClientError> {
+        self.get("/v1/time").await
     }
 
     /// How unlocking stands.

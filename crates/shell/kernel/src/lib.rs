@@ -1,5 +1,7 @@
-//! What the bastion asks of its kernel: interfaces, addresses, and who holds a port.
+//! What the bastion asks of its kernel: interfaces, addresses, who holds a port, and
+//! the clock.
 
+pub mod clock;
 pub mod lan;
 pub mod neighbors;
 pub mod ports;

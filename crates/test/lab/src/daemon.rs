@@ -56,6 +56,8 @@ pub fn start(lab: &str, folder: &Folder) -> anyhow::Result<u32> {
         .arg(folder.socket())
         .args(["--interface", &format!("lan={BASTION_LAN}")])
         .args(["--interface", &format!("uplink={BASTION_UPLINK}")])
+        // The clock is this machine's, which no lab is to touch.
+        .args(["--clock", "leave"])
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

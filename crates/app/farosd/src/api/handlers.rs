@@ -15,7 +15,7 @@ use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
         GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
-        UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
+        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -65,6 +65,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "get", path: "/v1/content", summary: "What the content store has", takes: None, gives: of::<Vec<ContentEntry>>, media: JSON, handler: get(contents) },
         Route { method: "put", path: "/v1/content/{*name}", summary: "Add content; the body is its bytes", takes: None, gives: of::<ContentAdded>, media: JSON, handler: put(add_content).layer(axum::extract::DefaultBodyLimit::disable()) },
         Route { method: "post", path: "/v1/content-verify", summary: "Read all content and compare it with its digests; one object a line", takes: None, gives: of::<ContentVerified>, media: NDJSON, handler: post(verify_content) },
+        Route { method: "get", path: "/v1/time", summary: "How the clock stands, and its sources", takes: None, gives: of::<TimeStatus>, media: JSON, handler: get(time) },
         Route { method: "get", path: "/v1/unlock", summary: "How unlocking stands: its keys, and which node depends on which", takes: None, gives: of::<UnlockStatus>, media: JSON, handler: get(unlock::status) },
         Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::rotate) },
         Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::retire) },
@@ -264,6 +265,14 @@ async fn set_armed(
         shared.tell_of(known, kind, detail.into_iter().collect());
     }
     Ok(Json(Changed { changed }))
+}
+
+async fn time(State(shared): Shares) -> Result<Json<TimeStatus>, Refusal> {
+    let status = shared.time.borrow().clone();
+    status.map(Json).ok_or_else(|| {
+        let message = "the time service does not run".to_owned();
+        Refusal::of(failure("conflict", message, "`farosctl status` says why"))
+    })
 }
 
 async fn leases(State(shared): Shares) -> Json<Vec<LeaseInfo>> {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 use faros_model::{
     lease::Lease,
     plan::Service,
-    ports::{DHCP_SERVER, DNS, NETBOOT_HTTP, TFTP, UNLOCK},
+    ports::{DHCP_SERVER, DNS, NETBOOT_HTTP, NTP, TFTP, UNLOCK},
 };
 use faros_net::{dhcp::LeaseLog, service::BindError};
 use tokio_util::sync::CancellationToken;
@@ -20,10 +20,18 @@ pub(super) enum Part {
     Tftp,
     Dhcp,
     Unlock,
+    Ntp,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 5] = [Self::Dns, Self::Http, Self::Tftp, Self::Dhcp, Self::Unlock];
+    pub(super) const ALL: [Self; 6] = [
+        Self::Dns,
+        Self::Http,
+        Self::Tftp,
+        Self::Dhcp,
+        Self::Unlock,
+        Self::Ntp,
+    ];
 
     /// The services that need it.
     pub(super) const fn services(self) -> &'static [Service] {
@@ -33,6 +41,7 @@ impl Part {
             Self::Tftp => &[Service::Netboot],
             Self::Dhcp => &[Service::Dhcp],
             Self::Unlock => &[Service::Unlock],
+            Self::Ntp => &[Service::Ntp],
         }
     }
 }
@@ -57,6 +66,7 @@ pub(super) fn listens_on(part: Part, address: Ipv4Addr) -> Vec<String> {
         Part::Dns => vec![format!("udp {address}:{DNS}"), format!("tcp {address}:{DNS}")],
         Part::Http => vec![format!("tcp {address}:{NETBOOT_HTTP}")],
         Part::Tftp => vec![format!("udp {address}:{TFTP}")],
+        Part::Ntp => vec![format!("udp {address}:{NTP}")],
         Part::Unlock => vec![format!("tcp {address}:{UNLOCK}")],
         Part::Dhcp => vec![format!("udp 0.0.0.0:{DHCP_SERVER}, on the LAN's interface only")],
     }

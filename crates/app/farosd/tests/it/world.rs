@@ -221,7 +221,8 @@ impl World {
             .arg("--state-dir")
             .arg(self.state_dir())
             .arg("--socket")
-            .arg(self.socket());
+            .arg(self.socket())
+            .args(["--clock", "leave"]);
         command
     }
 

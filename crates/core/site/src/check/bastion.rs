@@ -119,5 +119,6 @@ pub(super) fn services(switches: Option<&wire::Services>) -> site::Services {
         netboot: runs(|s| s.netboot.as_ref()),
         ignition: runs(|s| s.ignition.as_ref()),
         unlock: runs(|s| s.unlock.as_ref()),
+        ntp: runs(|s| s.ntp.as_ref()),
     }
 }

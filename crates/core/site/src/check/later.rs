@@ -17,7 +17,6 @@ const PARTS: &[(&str, &[&str])] = &[
         &["addressing", "gatewayMode", "trustedNetworks", "publish", "proxy"],
     ),
     ("lan", &["firewall"]),
-    ("time", &[]),
     ("cluster", &[]),
     ("machines", &[]),
     ("storage", &[]),

@@ -183,6 +183,8 @@ wire! {
         ignition: ServiceSwitch,
         /// Unlocking of disks.
         unlock: ServiceSwitch,
+        /// Time.
+        ntp: ServiceSwitch,
     }
 }
 
