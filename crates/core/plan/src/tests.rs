@@ -68,7 +68,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + listens on            192.168.8.1:8082
 
         5. start ignition
-           + config of node-1  2899 bytes, d71baf12
+           + config of node-1  2854 bytes, f32f6d59
 
         6. start netboot
            + answers            192.168.8.0/24
@@ -107,7 +107,7 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         2. reconfigure ignition
-           ~ config of node-3  2923 bytes, 3f94366d -> 2923 bytes, 119c017d
+           ~ config of node-3  2878 bytes, c87620c0 -> 2878 bytes, 8a227410
                                takes effect at the node's next install
 
         3. reconfigure dhcp
