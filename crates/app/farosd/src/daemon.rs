@@ -277,6 +277,12 @@ impl Daemon {
             warnings: loaded.warnings,
         });
         lock(&shared.tracker).follow(&intent.site);
+        // Whoever asks before they are looked at the first time must not hear that they are off.
+        for (service, health) in &shared.health {
+            if intent.site.runs(*service) {
+                health.set(ServiceState::Waiting, "it is being started");
+            }
+        }
         shared.served.send_replace(
             Service::ALL
                 .into_iter()

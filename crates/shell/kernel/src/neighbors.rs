@@ -12,15 +12,21 @@ pub fn mac_of(address: Ipv4Addr) -> Option<MacAddr> {
 
 /// The MAC in a table of `/proc/net/arp`. Entries that are not complete have the flag 0x2 unset.
 fn in_table(table: &str, address: Ipv4Addr) -> Option<MacAddr> {
+    // Only the address is looked at in most lines: the table is as long as the LAN is large.
+    let address = address.to_string();
     table.lines().skip(1).find_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let [own, _type, flags, mac, ..] = words.as_slice() else {
+        let mut words = line.strip_prefix(&address)?.split_ascii_whitespace();
+        // The address of another host may begin like this one.
+        let (true, Some(_type), Some(flags), Some(mac)) = (
+            line[address.len()..].starts_with(' '),
+            words.next(),
+            words.next(),
+            words.next(),
+        ) else {
             return None;
         };
         let flags = u32::from_str_radix(flags.trim_start_matches("0x"), 16).ok()?;
-        (own.parse() == Ok(address) && flags & 2 != 0)
-            .then(|| mac.parse().ok())
-            .flatten()
+        (flags & 2 != 0).then(|| mac.parse().ok()).flatten()
     })
 }
 

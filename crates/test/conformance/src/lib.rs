@@ -1,6 +1,10 @@
 //! What the tests with real clients share: a lab that goes away with its test, and clients' words.
 
-use std::{path::PathBuf, process::Command, sync::Once};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Once,
+};
 
 use anyhow::ensure;
 use faros_lab::{Lab, daemon};
@@ -38,6 +42,14 @@ impl Site {
     /// # Errors
     /// Without root, which namespaces need, or if the site does not come up.
     pub fn up(name: &str) -> anyhow::Result<Self> {
+        Self::up_with(name, &root().join("examples/demo.yaml"))
+    }
+
+    /// Brings another site up.
+    ///
+    /// # Errors
+    /// As [`Self::up`].
+    pub fn up_with(name: &str, site_file: &Path) -> anyhow::Result<Self> {
         static BUILD: Once = Once::new();
         // `cargo test` builds a package's own programs only.
         BUILD.call_once(|| {
@@ -60,7 +72,7 @@ impl Site {
                 "the programs under test do not build"
             );
         });
-        let lab = Lab::up(name, &root().join("examples/demo.yaml"))?;
+        let lab = Lab::up(name, site_file)?;
         Ok(Self { lab, stays: false })
     }
 

@@ -88,6 +88,11 @@ impl TangPages {
 
     async fn recover(&self, from: Ipv4Addr, asked: &str, body: Vec<u8>) -> Page {
         let unlock = &self.0.unlock;
+        // A site's worth of nodes may ask at once. Those that wait do nothing, so that whoever wants an address or a
+        // name meanwhile need not wait for all of them.
+        let Ok(turn) = unlock.work.acquire().await else {
+            return Page::Status(503);
+        };
         let (Some(intent), Some(tables)) = (self.intent(), unlock.tables()) else {
             return Page::Status(503);
         };
@@ -98,9 +103,6 @@ impl TangPages {
             return self.refuse(from, asked, refusal, now);
         }
         let key = asked.to_owned();
-        let Ok(_turn) = unlock.work.acquire().await else {
-            return Page::Status(503);
-        };
         let done = tokio::task::spawn_blocking(move || tables.recover(&key, &body)).await;
         let recovery = match done {
             Ok(Ok(recovery)) => recovery,
@@ -118,7 +120,9 @@ impl TangPages {
                 return Page::Status(500);
             }
         };
-        // It may have been set while this one waited for its turn.
+        // What follows waits for the disk, and many may do that together.
+        drop(turn);
+        // It may have been set meanwhile.
         if unlock.lockdown().is_some() {
             return self.refuse(from, asked, Refusal::LockedDown, now);
         }
