@@ -144,6 +144,18 @@ async fn put_on(load: Load) -> Came {
     all
 }
 
+/// Whether an answer has come with all of its body.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some(end) = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n") else {
+        return false;
+    };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let length = head
+        .lines()
+        .find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+    answer.len() >= end + 4 + length.unwrap_or(0_usize)
+}
+
 /// The status of one answer, which is read to its end.
 async fn ask(load: &Load, idx: usize) -> io::Result<u16> {
     let socket = TcpSocket::new_v4()?;
@@ -155,7 +167,8 @@ async fn ask(load: &Load, idx: usize) -> io::Result<u16> {
     stream.set_nodelay(true)?;
     stream.write_all(&load.request).await?;
     let mut answer = Vec::with_capacity(1024);
-    stream.read_to_end(&mut answer).await?;
+    // Not until it ends: `tangd` keeps the connection whatever it is asked.
+    while !is_whole(&answer) && stream.read_buf(&mut answer).await? > 0 {}
     let status = answer
         .get(9..12)
         .and_then(|digits| std::str::from_utf8(digits).ok());

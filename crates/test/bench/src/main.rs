@@ -1,8 +1,10 @@
-//! Measures what the design promises, on a site in the lab: start, memory, wake-ups, an apply of nothing.
+//! Measures what the design promises, on a site in the lab: start, memory, wake-ups, an apply of nothing, and
+//! recoveries against Debian's Tang.
 //!
 //! Figures are medians with their range. `make bench` builds everything optimized first.
 
 mod measure;
+mod tang;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -59,6 +61,34 @@ impl Row {
             spread,
         })
     }
+
+    /// A row that is met if ours is better than the peer: more of it, or less. The ratio says how many times.
+    fn ahead(
+        work: &'static str,
+        unit: &'static str,
+        peer_name: &'static str,
+        ours: Vec<f64>,
+        mut peer: Vec<f64>,
+        more_is_better: bool,
+    ) -> anyhow::Result<Self> {
+        peer.sort_by(f64::total_cmp);
+        let peer = *peer
+            .get(peer.len() / 2)
+            .context("nothing was measured of the peer")?;
+        let row = Self::of(work, unit, peer, ours)?;
+        let ratio = if more_is_better {
+            row.ours / peer
+        } else {
+            peer / row.ours
+        };
+        Ok(Self {
+            peer: Some(peer),
+            peer_name: Some(peer_name),
+            ratio: Some(ratio),
+            met: ratio >= 1.0,
+            ..row
+        })
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a program for people")]
@@ -69,8 +99,12 @@ fn main() -> anyhow::Result<ExitCode> {
     for row in &rows {
         let [low, high] = row.spread;
         let met = if row.met { "met" } else { "MISSED" };
+        let against = match (row.peer_name, row.ratio) {
+            (Some(name), Some(ratio)) => format!(", {ratio:.1} times better than {name}"),
+            _ => String::new(),
+        };
         println!(
-            "{:<44} {:>9.2} {:>9.1} {:>8}  {low:.2} to {high:.2}, {met}",
+            "{:<44} {:>9.2} {:>9.1} {:>8}  {low:.2} to {high:.2}, {met}{against}",
             row.work, row.ours, row.target, row.unit
         );
     }

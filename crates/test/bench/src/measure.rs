@@ -10,19 +10,19 @@ use std::{
 use anyhow::{Context as _, ensure};
 use faros_lab::{Lab, daemon};
 
-use crate::Row;
+use crate::{Row, tang};
 
 const LAB: &str = "bench";
 
 /// Brings a lab up, measures, and takes it down whatever happens.
 pub(crate) fn all(site: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
-    let lab = Lab::up(LAB, site)?;
-    let rows = rows(&lab, site, runs);
+    let mut lab = Lab::up(LAB, site)?;
+    let rows = rows(&mut lab, site, runs);
     Lab::down(LAB)?;
     rows
 }
 
-fn rows(lab: &Lab, site: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
+fn rows(lab: &mut Lab, site: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     let starts = (0..runs).map(|_| start(lab)).collect::<anyhow::Result<_>>()?;
     let applies = (0..runs)
         .map(|_| no_op(lab, site))
@@ -32,12 +32,14 @@ fn rows(lab: &Lab, site: &Path, runs: usize) -> anyhow::Result<Vec<Row>> {
     let pid = daemon::pid(lab.folder()).context("farosd does not run")?;
     let memory = (0..runs).map(|_| pss_mib(pid)).collect::<anyhow::Result<_>>()?;
     let wakes = (0..2).map(|_| wake_ups(pid)).collect::<anyhow::Result<_>>()?;
-    Ok(vec![
+    let mut rows = vec![
         Row::of("start to all services ready", "ms", 200.0, starts)?,
         Row::of("apply with nothing to do, farosctl included", "ms", 50.0, applies)?,
         Row::of("idle memory, all services (PSS)", "MiB", 14.0, memory)?,
         Row::of("idle wake-ups, all threads", "1/s", 3.0, wakes)?,
-    ])
+    ];
+    rows.extend(tang::rows(lab, site, runs)?);
+    Ok(rows)
 }
 
 fn start(lab: &Lab) -> anyhow::Result<f64> {
