@@ -285,7 +285,12 @@ impl Source {
             });
         }
         let (Some(said), Some(best)) = (self.said, self.best()) else {
-            return Err(Verdict::Unsynchronized);
+            // It may be our own clock that was set a moment ago.
+            return Err(if self.questions < BURST {
+                Verdict::Asking
+            } else {
+                Verdict::Unsynchronized
+            });
         };
         let jitter = self.jitter(best);
         Ok(Estimate {

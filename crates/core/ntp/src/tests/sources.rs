@@ -117,7 +117,9 @@ fn a_source_that_knows_no_time_is_no_source() {
         }),
     ] {
         let mut source = Source::new(peer(1));
-        FINE.exchange(&mut source, at(0)).unwrap();
+        for idx in 0..4 {
+            FINE.exchange(&mut source, at(idx)).unwrap();
+        }
         let question = source.ask(42, at(2));
         let answer = spoil(FINE.answer(&question, at(2))).encode();
         assert_eq!(
@@ -175,6 +177,14 @@ fn a_clock_that_was_set_makes_what_was_measured_before_worthless() {
     hour.exchange(&mut source, at(600)).unwrap();
     let estimate = source.estimate().unwrap();
     assert_eq!(((estimate.offset + ms(1)).as_secs(), estimate.samples), (3600, 1));
+    source.clock_was_set();
+    assert_eq!(
+        source.estimate(),
+        Err(Verdict::Asking),
+        "nothing is known until it is measured again"
+    );
+    assert_eq!(source.rest().as_secs(), 2);
+    hour.exchange(&mut source, at(602)).unwrap();
     // A packet that was held up is not mistaken for that.
     let held_up = Upstream {
         there: ms(2000),

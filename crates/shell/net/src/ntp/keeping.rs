@@ -4,7 +4,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use faros_model::api::{TimeSource, TimeState, TimeStatus};
@@ -12,7 +12,7 @@ use faros_ntp::{
     Clock, Correction, Discipline, Keeper, Source, Standing, State, Status, Tables, Unfit, Verdict, choose,
     stand,
 };
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tokio::{
     net::{UdpSocket, lookup_host},
     sync::{Notify, watch},
@@ -29,6 +29,8 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 const RESOLVE_AGAIN: Duration = Duration::from_secs(15);
 /// How often the clock is judged though nothing was measured.
 const LOOK: Duration = Duration::from_secs(5);
+/// A clock that goes by this much in no time was set; steering is slower by far.
+const JUMP: SignedDuration = SignedDuration::from_millis(128);
 
 pub(super) struct Keeping {
     pub(super) host: Arc<dyn HostClock>,
@@ -43,6 +45,8 @@ struct Board {
     entries: Vec<Entry>,
     discipline: Discipline,
     steps: u64,
+    /// When the clock was last looked at, by a clock that nobody can set, and what it showed.
+    looked: Option<(Instant, Timestamp)>,
     /// What the kernel said when it refused to have its clock put right.
     refused: Option<String>,
 }
@@ -51,6 +55,24 @@ struct Entry {
     source: Option<Source>,
     /// A name that has no address.
     unknown: bool,
+}
+
+impl Board {
+    /// By how much the clock was set since it was last looked at, if it was.
+    fn jumped(&mut self, now: Timestamp) -> Option<SignedDuration> {
+        let (since, showed) = self.looked.replace((Instant::now(), now))?;
+        let passed = SignedDuration::try_from(since.elapsed()).ok()?;
+        let by = now.duration_since(showed) - passed;
+        (by.abs() > JUMP).then_some(by)
+    }
+
+    /// Has all sources measured anew, by a clock that was set.
+    fn forget(&mut self, again: &Notify) {
+        for source in self.entries.iter_mut().filter_map(|entry| entry.source.as_mut()) {
+            source.clock_was_set();
+        }
+        again.notify_waiters();
+    }
 }
 
 impl Keeping {
@@ -66,6 +88,7 @@ impl Keeping {
                 entries: entries.collect(),
                 discipline: Discipline::default(),
                 steps: 0,
+                looked: None,
                 refused: None,
                 tables: Arc::clone(&own),
             }));
@@ -176,6 +199,13 @@ impl Keeping {
     fn judge(&self, board: &Mutex<Board>, again: &Notify) {
         let mut board = lock(board);
         let now = self.host.now();
+        if let Some(by) = board.jumped(now) {
+            tracing::warn!(
+                seconds = by.as_secs_f64(),
+                "someone set the clock; it is measured anew"
+            );
+            board.forget(again);
+        }
         let estimates: Vec<_> = board
             .entries
             .iter()
@@ -198,10 +228,8 @@ impl Keeping {
                     if let Correction::Step(by) = correction {
                         tracing::warn!(seconds = by.as_secs_f64(), "the clock was set");
                         board.steps += 1;
-                        for source in board.entries.iter_mut().filter_map(|entry| entry.source.as_mut()) {
-                            source.clock_was_set();
-                        }
-                        again.notify_waiters();
+                        board.looked = None;
+                        board.forget(again);
                     }
                 }
                 Err(error) => {

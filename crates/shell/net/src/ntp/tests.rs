@@ -83,7 +83,8 @@ mod anyhow_like {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_an_hour_off_is_set_and_then_served() -> anyhow_like::Result<()> {
+async fn a_clock_that_is_an_hour_off_is_set_and_served_until_someone_sets_it_wrong() -> anyhow_like::Result<()>
+{
     let host = Arc::new(FakeClock::default());
     host.ahead.store(3_600_000_000_000, Ordering::SeqCst);
     let port = upstream().await?;
@@ -96,6 +97,7 @@ async fn a_clock_that_is_an_hour_off_is_set_and_then_served() -> anyhow_like::Re
     let tables = watch::Sender::new(Arc::new(tables));
     let told = watch::Sender::new(None);
     let mut status = told.subscribe();
+    let mut later = told.subscribe();
     let health = Health::new(Service::Ntp);
     // A port that was free a moment ago.
     let own = std::net::UdpSocket::bind("127.0.0.9:0")?.local_addr()?.port();
@@ -160,6 +162,23 @@ async fn a_clock_that_is_an_hour_off_is_set_and_then_served() -> anyhow_like::Re
     for label in ["ntp_control", "ntp_malformed"] {
         assert_eq!(counters.get(label), Some(&1), "{label}");
     }
+
+    // Someone sets it by hand: nobody is told that it is right, from the next look on.
+    host.ahead.fetch_add(-7_200_000_000_000, Ordering::SeqCst);
+    let wrong = later.wait_for(|status| {
+        let status = status.as_ref();
+        status.is_some_and(|status| status.offset.is_some_and(|offset| offset > 7_000.0))
+    });
+    let wrong = timeout(Duration::from_secs(20), wrong).await??.clone();
+    let wrong = wrong.ok_or("a status")?;
+    assert_eq!((wrong.state, wrong.stratum), (TimeState::Unsynchronized, None));
+    assert!(
+        wrong.why.contains("7200.0") || wrong.why.contains("7199.9"),
+        "{}",
+        wrong.why
+    );
+    let answer = ask().await?;
+    assert_eq!((answer.leap, answer.stratum), (Leap::Unknown, 0));
     stop.cancel();
     running.await?;
     Ok(())
