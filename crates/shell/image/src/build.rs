@@ -284,6 +284,7 @@ fn take_kernel(tree: &Path, version: &str, to: &Path) -> Result<(), BuildError> 
 fn trim_modules(tree: &Path, version: &str) -> Result<(), BuildError> {
     let root = tree.join("usr/lib/modules").join(version).join("kernel");
     let mut todo = vec![root.clone()];
+    let mut compressed = Vec::new();
     while let Some(folder) = todo.pop() {
         for entry in fs::read_dir(&folder).map_err(at("list", &folder))?.flatten() {
             let path = entry.path();
@@ -303,9 +304,14 @@ fn trim_modules(tree: &Path, version: &str) -> Result<(), BuildError> {
             if !kept {
                 fs::remove_file(&path).map_err(at("remove", &path))?;
             } else if path.extension().is_some_and(|ending| ending == "xz") {
-                run("xz", &["-d", &path.display().to_string()], Stdio::null())?;
+                compressed.push(path.display().to_string());
             }
         }
+    }
+    for some in compressed.chunks(500) {
+        let mut arguments = vec!["-d", "--"];
+        arguments.extend(some.iter().map(String::as_str));
+        run("xz", &arguments, Stdio::null())?;
     }
     let base = tree.display().to_string();
     // Modules that others need and the recipe leaves out are built in, or not needed without them.

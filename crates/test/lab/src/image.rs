@@ -13,6 +13,9 @@ use faros_model::{
 };
 use sha2::{Digest as _, Sha256};
 
+/// So many images stay in the cache.
+const KEPT: usize = 3;
+
 /// The folder of the image, built if it is not in the cache.
 pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
     let builder = faros_image::Builder::new(faros_image::Kernel::Cloud);
@@ -27,8 +30,23 @@ pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
         builder
             .build(&folder, &mut |step| tell(step))
             .context("cannot build the node image")?;
+        forget_old(folder.parent().unwrap_or(&folder));
     }
     Ok(folder)
+}
+
+/// Keeps the newest images of the cache, each of which has hundreds of megabytes. What cannot be removed stays.
+fn forget_old(cache: &Path) {
+    let mut images: Vec<_> = fs::read_dir(cache)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
+        .collect();
+    images.sort();
+    for (_, old) in images.iter().rev().skip(KEPT) {
+        drop(fs::remove_dir_all(old));
+    }
 }
 
 /// Writes an image that has all an image has, and boots nothing: for tests of who gets what.
