@@ -139,6 +139,7 @@ pub(super) fn site() -> Site {
             netboot: true,
             ignition: true,
             unlock: true,
+            ntp: true,
         },
         later: BTreeMap::new(),
     }
