@@ -141,6 +141,22 @@ fn site(name: &str) -> anyhow::Result<Site> {
     Ok(site)
 }
 
+/// The address of node-1.
+fn own_address(site: &Site) -> anyhow::Result<String> {
+    let (said, _) = site.farosctl(&["nodes", "--output", "json"])?;
+    let nodes: Value = serde_json::from_str(&said)?;
+    Ok(nodes[0]["address"].as_str().context("no address")?.to_owned())
+}
+
+/// Moves an address from one host to another, and tells everybody.
+fn take(site: &mut Site, from: &str, to: &str, address: &str) -> anyhow::Result<()> {
+    site.run(from, &["ip", "address", "flush", "dev", "eth0"])?;
+    let script = format!(
+        "ip address flush dev eth0; ip address add {address}/24 dev eth0; arping -q -c 1 -U -I eth0 {address} || true"
+    );
+    sh(site, to, &script).map(drop)
+}
+
 /// Node-1 says that it boots from its disk.
 fn boot(site: &mut Site) -> anyhow::Result<()> {
     say(site, NODE, "node-1", r#"{"report":"booting"}"#)?;
@@ -182,17 +198,8 @@ fn a_node_that_boots_is_helped_and_the_ledger_has_it() -> anyhow::Result<()> {
     expect_why(&site, "node-2", "unlock-not-bound")?;
 
     // The node's address, taken by someone else.
-    site.run(NODE, &["ip", "address", "flush", "dev", "eth0"])?;
-    let (nodes, _) = site.farosctl(&["nodes", "--output", "json"])?;
-    let nodes: Value = serde_json::from_str(&nodes)?;
-    let own = nodes[0]["address"].as_str().unwrap_or_default().to_owned();
-    sh(
-        &mut site,
-        STRANGER,
-        &format!(
-            "ip address flush dev eth0; ip address add {own}/24 dev eth0; arping -c 1 -U -I eth0 {own} || true"
-        ),
-    )?;
+    let own = own_address(&site)?;
+    take(&mut site, NODE, STRANGER, &own)?;
     assert!(!opens(&mut site, STRANGER, "disk")?);
     assert_eq!(last_refusal(&site)?, "wrong-mac");
     let words = [
@@ -214,9 +221,7 @@ fn a_node_that_boots_is_helped_and_the_ledger_has_it() -> anyhow::Result<()> {
 #[test]
 fn a_node_that_was_never_seen_to_boot_is_refused_until_it_is() -> anyhow::Result<()> {
     let mut site = Site::up("t-unlock-boot")?;
-    let (nodes, _) = site.farosctl(&["nodes", "--output", "json"])?;
-    let nodes: Value = serde_json::from_str(&nodes)?;
-    let own = nodes[0]["address"].as_str().unwrap_or_default().to_owned();
+    let own = own_address(&site)?;
     // A static address: no DHCP is seen of it.
     sh(&mut site, NODE, &format!("ip address add {own}/24 dev eth0"))?;
     bind(&mut site, NODE, "disk")?;
@@ -225,7 +230,16 @@ fn a_node_that_was_never_seen_to_boot_is_refused_until_it_is() -> anyhow::Result
         assert!(!opens(&mut site, NODE, "disk")?);
     }
     assert_eq!(last_refusal(&site)?, "not-booting");
+    expect_why(&site, "node-1", "unlock-not-booting")?;
     boot(&mut site)?;
+
+    // Meanwhile somebody else takes its address.
+    carry(&mut site, NODE, STRANGER, "disk")?;
+    take(&mut site, NODE, STRANGER, &own)?;
+    assert!(!opens(&mut site, STRANGER, "disk")?);
+    assert_eq!(last_refusal(&site)?, "wrong-mac");
+    expect_why(&site, "node-1", "unlock-wrong-mac")?;
+    take(&mut site, STRANGER, NODE, &own)?;
     assert!(opens(&mut site, NODE, "disk")?);
     Ok(())
 }
@@ -427,6 +441,7 @@ fn two_machines_by_one_mac_get_nothing_until_it_is_clear_which_one_is_the_node()
     );
     assert!(!opens(&mut site, NODE, "disk")?);
     assert_eq!(last_refusal(&site)?, "identity-conflict");
+    expect_why(&site, "node-1", "identity-conflict")?;
     // Nor after a crash, nor by asking as a system that shows no UUID.
     site.kill_and_start()?;
     address(&mut site, NODE)?;

@@ -2,6 +2,7 @@
 
 use faros_model::{
     event::{Event, EventKind},
+    plan::Service,
     timeline::{Confidence, SpanKind},
 };
 
@@ -156,16 +157,12 @@ fn locked_down(case: &Case<'_>, _: &Rule) -> Option<Found> {
 }
 
 fn not_ready(case: &Case<'_>, _: &Rule) -> Option<Found> {
-    let is_unlock =
-        |own: &&faros_model::api::ServiceStatus| matches!(own.service.as_str(), "unlock" | "tang");
-    let own = case.known.services.iter().find(is_unlock)?;
     let waits = waits(case) && case.unlocks_by_tang();
-    (waits && own.state != faros_model::api::ServiceState::Ready).then(|| {
-        Found::new(
-            "the bastion's unlock service does not answer, so the node's disk stays closed",
-            vec![service_says(own)],
-        )
-    })
+    let own = case.not_ready(Service::Unlock).filter(|_| waits)?;
+    Some(Found::new(
+        "the bastion's unlock service does not answer, so the node's disk stays closed",
+        vec![service_says(own)],
+    ))
 }
 
 fn find_refused(case: &Case<'_>, rule: &Rule) -> Option<Found> {

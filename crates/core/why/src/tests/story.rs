@@ -228,6 +228,7 @@ impl World {
             ("no-dhcp", _) => fail(Service::Dhcp, &mut self.services),
             ("no-netboot", _) => fail(Service::Netboot, &mut self.services),
             ("no-ignition", _) => fail(Service::Ignition, &mut self.services),
+            ("no-unlock", _) => fail(Service::Unlock, &mut self.services),
             ("ignored", _) => self.site.lan.ignored_macs.push(self.status.boot_mac),
             ("stranger", second) => {
                 let last_seen = at(second.parse().unwrap());

@@ -99,6 +99,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (("locked-down", "lockdown", 200.0, INSTALLED), "100 - unlock-lockdown by=root reason=theft\n120 system-has\n121 unlock-refused reason=locked-down key=k address=192.168.8.11"),
     (("locked-down", "not-armed", 200.0, INSTALLED), "120 system-has\n121 unlock-refused reason=locked-down key=k address=192.168.8.11"),
     (("on-its-way", "not-armed", 170.0, INSTALLED), "120 system-has\n121 unlock-refused reason=locked-down key=k address=192.168.8.11\n150 - unlock-lockdown-lifted by=root"),
+    (("unlock-not-ready", "no-unlock", 200.0, INSTALLED), "120 system-has"),
     (("unlock-unknown-machine", "not-armed", 200.0, INSTALLED), "120 system-has\n121 - unlock-refused reason=unknown-machine key=k address=192.168.8.200"),
     (("unlock-wrong-mac", "not-armed", 200.0, INSTALLED), "120 system-has\n121 unlock-refused reason=wrong-mac key=k address=192.168.8.11"),
     (("unlock-not-booting", "not-armed", 200.0, INSTALLED), "120 ~ system-has\n121 ~ unlock-refused reason=not-booting key=k address=192.168.8.11"),
@@ -150,7 +151,7 @@ fn each_fault_has_its_first_answer() {
 #[test]
 fn each_cause_has_a_fault_that_it_is_the_first_answer_to() {
     // What is true and does no harm is never the first answer.
-    let aside = ["network-first", "unlock-not-ready"];
+    let aside = ["network-first"];
     let told: Vec<&str> = FAULTS.iter().map(|((code, ..), _)| *code).collect();
     let missing: Vec<&str> = rules()
         .map(|rule| rule.code)
