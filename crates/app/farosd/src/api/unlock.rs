@@ -50,8 +50,17 @@ pub(super) async fn rotate(
     State(shared): Shares,
     Asked(request): Asked<UnlockKeyRequest>,
 ) -> Result<Json<UnlockKeyChanged>, Refusal> {
-    let key = shared.rotate_unlock_keys(&request.by).await?;
+    let key = to_its_end(async move { shared.rotate_unlock_keys(&request.by).await }).await?;
     Ok(Json(UnlockKeyChanged { key }))
+}
+
+/// Carries a change of the keys out to its end, even if who asked for it goes away: what is on disk and what is in
+/// use must not differ.
+async fn to_its_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, UnlockError>> + Send + 'static,
+) -> Result<T, UnlockError> {
+    let ended = tokio::spawn(change).await;
+    ended.unwrap_or_else(|error| Err(anyhow::Error::new(error).into()))
 }
 
 pub(super) async fn retire(
@@ -59,7 +68,12 @@ pub(super) async fn retire(
     Asked(request): Asked<UnlockKeyRequest>,
 ) -> Result<Json<UnlockKeyChanged>, Refusal> {
     let key = request.key.unwrap_or_default();
-    shared.retire_unlock_key(&key, request.force, &request.by).await?;
+    let own = key.clone();
+    let change = async move {
+        let (force, by) = (request.force, request.by);
+        shared.retire_unlock_key(&own, force, &by).await
+    };
+    to_its_end(change).await?;
     Ok(Json(UnlockKeyChanged { key }))
 }
 
