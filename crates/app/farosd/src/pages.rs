@@ -310,7 +310,7 @@ impl Bastion {
             let said = Value::Object(said);
             self.saw(from, Some(node.boot_mac), EventKind::NodeReport, said);
         }
-        match self.orders(&intent, node, &report) {
+        match self.orders(&intent, node, &report).await {
             Some(orders) => Page::Text {
                 content_type: "application/json",
                 text: orders.to_string(),
@@ -334,11 +334,16 @@ impl Bastion {
     }
 
     /// What a node that runs from its disk is asked to do.
-    fn orders(&self, intent: &Intent, node: &Node, report: &str) -> Option<Value> {
+    async fn orders(&self, intent: &Intent, node: &Node, report: &str) -> Option<Value> {
         if !matches!(report, "started" | "alive") || !node.encryption.of.contains(&UnlockBy::Tang) {
             return None;
         }
         let thumbprint = self.0.unlock.thumbprint()?.to_string();
+        if let Err(error) = self.0.node_may_rebind(node, &thumbprint).await {
+            // It asks again in a few minutes.
+            tracing::error!(node = %node.name, "{:#}", anyhow::Error::new(error));
+            return None;
+        }
         let url = faros_render::unlock_url(&intent.site);
         let rebind = self.0.unlock.has_to_rebind(&node.name);
         Some(json!({ "unlock": { "thumbprint": thumbprint, "url": url, "rebind": rebind } }))

@@ -318,6 +318,15 @@ fn a_rotation_is_followed_by_the_nodes_and_ends_with_the_old_key() -> anyhow::Re
     let orders: Value = serde_json::from_str(&orders)?;
     assert_eq!(orders["unlock"]["thumbprint"], new.1.as_str());
     bind(&mut site, NODE, "new-disk")?;
+    // It may be cut off before it can say so: it is known that it may depend on either.
+    assert!(opens(&mut site, NODE, "new-disk")? && opens(&mut site, NODE, "disk")?);
+    assert_eq!(
+        ledger(&site)?
+            .iter()
+            .map(|key| key.3.as_str())
+            .collect::<Vec<_>>(),
+        ["node-1 recovered", "node-1 recovered"]
+    );
     say(
         &mut site,
         NODE,

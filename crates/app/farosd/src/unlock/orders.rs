@@ -167,6 +167,19 @@ impl Shared {
         Ok(was)
     }
 
+    /// Takes note that a node is about to be told to bind its disks to this signing key's set: it may do so, and be
+    /// cut off before it can say so.
+    pub(crate) async fn node_may_rebind(&self, node: &Node, signed_by: &str) -> Result<(), StoreError> {
+        let Some(key) = self.unlock.exchange_key_of(signed_by) else {
+            return Ok(());
+        };
+        let key = key.to_string();
+        if lock(&self.unlock.ledger).is_bound(&node.name, &key) {
+            return Ok(());
+        }
+        self.saw_binding(node, &key, Seen::Advertised).await
+    }
+
     /// Takes note of a binding that a node reported: the signing key that it trusts now.
     pub(crate) async fn node_rebound(&self, node: &Node, signed_by: &str) -> Result<(), StoreError> {
         let Some(key) = self.unlock.exchange_key_of(signed_by) else {
