@@ -150,15 +150,14 @@ fn bystand(
 #[test]
 #[expect(clippy::print_stderr, reason = "figures, for whoever runs it by hand")]
 fn a_thousand_nodes_unlock_at_once_while_everything_else_goes_on() -> anyhow::Result<()> {
-    let folder = std::env::temp_dir().join(format!("faros-storm-{}", std::process::id()));
-    fs::create_dir_all(&folder)?;
-    let file = folder.join("site.yaml");
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("site.yaml");
     fs::write(&file, site_file("boot-session"))?;
     let mut site = Site::up_with("t-storm", &file)?;
     let (said, _) = site.farosctl(&["nodes", "--output", "json"])?;
     let nodes: Vec<NodeStatus> = serde_json::from_str(&said)?;
     assert_eq!(nodes.len(), NODES);
-    gather(&mut site, &folder, &nodes)?;
+    gather(&mut site, folder.path(), &nodes)?;
     site.run(BYSTANDER, &["dhclient", "-4", "-1", "eth0"])?;
     let addresses: Vec<Ipv4Addr> = nodes.iter().map(|node| node.address).collect();
     let all: BTreeMap<u16, usize> = [(200, NODES)].into();
@@ -216,6 +215,5 @@ fn a_thousand_nodes_unlock_at_once_while_everything_else_goes_on() -> anyhow::Re
         NODES,
         "after a crash: {said:.300}"
     );
-    fs::remove_dir_all(&folder)?;
     Ok(())
 }
