@@ -144,7 +144,7 @@ fn told(event: &Event) -> String {
             word("milliseconds")
         ),
         EventKind::UnlockAdvertised => "asks for the unlock key that its disk is to be bound to".to_owned(),
-        EventKind::UnlockRecovered => "is unlocked by the bastion".to_owned(),
+        EventKind::UnlockRecovered => "is helped by the bastion to open its encrypted disk".to_owned(),
         EventKind::UnlockRefused => format!("is not unlocked: {}", word("message")),
         EventKind::NodeDisarmed => "is armed no more: it is never installed again by itself".to_owned(),
         EventKind::PhaseChanged => format!("is {} now", word("to")),
