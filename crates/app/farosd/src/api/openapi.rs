@@ -40,6 +40,7 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
             json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
         })
         .collect();
+    let parameters = [parameters, query(route.path)].concat();
     let failure = generator.subschema_for::<faros_model::api::Failure>();
     let mut operation = json!({
         "summary": route.summary,
@@ -60,4 +61,59 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
         );
     }
     operation
+}
+
+/// What may be asked for behind the `?` of a path.
+fn query(path: &str) -> Vec<Value> {
+    let known: &[(&str, &str, &str)] = match path {
+        "/v1/events" => &[
+            (
+                "after",
+                "integer",
+                "only events after this number; without it, the newest",
+            ),
+            (
+                "follow",
+                "boolean",
+                "go on with events as they happen; without `after`, only those",
+            ),
+            ("node", "string", "only events of this node"),
+            (
+                "session",
+                "string",
+                "only events of this boot session, such as `boot-17`",
+            ),
+            ("limit", "integer", "so many of the past at most"),
+        ],
+        "/v1/nodes/{name}/timeline" => &[(
+            "session",
+            "string",
+            "which boot session, such as `boot-17`; by default the latest",
+        )],
+        _ => &[],
+    };
+    let parameter = |(name, kind, what): &(&str, &str, &str)| {
+        let mut schema = json!({ "type": kind });
+        if *kind == "integer" {
+            schema["minimum"] = 0.into();
+        }
+        json!({ "name": name, "in": "query", "required": false, "description": what, "schema": schema })
+    };
+    known.iter().map(parameter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_events_may_be_asked_by_is_in_the_document() {
+        let document = super::document();
+        let parameters = document["paths"]["/v1/events"]["get"]["parameters"].as_array();
+        let names: Vec<_> = parameters
+            .into_iter()
+            .flatten()
+            .map(|own| (own["in"].as_str(), own["name"].as_str()))
+            .collect();
+        let wanted = ["after", "follow", "node", "session", "limit"].map(|name| (Some("query"), Some(name)));
+        assert_eq!(names, wanted);
+    }
 }
