@@ -32,6 +32,7 @@ use crate::{
     api,
     executor::{self, CutOff},
     loaders, notify, recorder,
+    router::{self, BRIDGE},
     services::Services,
     time::KeepClock,
     unlock::{Unlock, UnsealBy},
@@ -169,12 +170,15 @@ impl Shared {
         Ok(())
     }
 
-    /// The interface on the LAN: the command line's, else the site file's first.
+    /// The interface on the LAN: the command line's, else the site file's, or a bridge where it has several.
     pub(crate) fn lan_interface(&self) -> Option<String> {
         let intent = self.current();
         let own = intent
             .as_ref()
-            .and_then(|intent| intent.site.lan.interfaces.first().cloned());
+            .and_then(|intent| match intent.site.lan.interfaces.as_slice() {
+                [_, _, ..] => Some(BRIDGE.to_owned()),
+                one => one.first().cloned(),
+            });
         self.options.lan.clone().or(own)
     }
 
@@ -312,6 +316,7 @@ impl Daemon {
         );
 
         let services = tokio::spawn(Services::new(Arc::clone(&shared)).run());
+        let router = tokio::spawn(router::run(Arc::clone(&shared)));
         let import = tokio::task::spawn_blocking({
             let shared = Arc::clone(&shared);
             move || loaders::import(&shared)
@@ -331,7 +336,7 @@ impl Daemon {
         shared.tell(EventKind::DaemonStopping, json!({ "reason": "signal" }));
         // An apply under way may end its step; the rest is resumed at the next start.
         shared.stop.cancel();
-        let _ = services.await;
+        let _ = tokio::join!(services, router);
         serve.abort();
         let _ = import.await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), recorder).await;

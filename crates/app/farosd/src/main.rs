@@ -10,6 +10,7 @@ mod loaders;
 mod notify;
 mod pages;
 mod recorder;
+mod router;
 mod services;
 mod time;
 mod unlock;

@@ -33,6 +33,7 @@ use crate::{
     daemon::{Intent, Shared, lock, set_state},
     notify,
     pages::Bastion,
+    router::BRIDGE,
     time::Clock,
     unlock::{Keyhole, TangPages},
 };
@@ -147,10 +148,25 @@ impl Services {
             self.shared.lan.send_replace(None);
             return;
         };
+        if wanted.0 == BRIDGE {
+            self.make_bridge().await;
+        }
         self.shared.lan.send_replace(first_look(&wanted).await);
         let of = wanted.clone();
         let watcher = tokio::spawn(lan::watch(move || Some(of.clone()), self.shared.lan.clone()));
         self.lan = Some((wanted, watcher));
+    }
+
+    /// Joins the LAN's interfaces, so that there is a LAN to be looked at.
+    async fn make_bridge(&self) {
+        let Some(intent) = self.shared.current() else {
+            return;
+        };
+        let lan = &intent.site.lan;
+        if let Err(error) = faros_kernel::router::ensure_bridge(BRIDGE, &lan.interfaces, lan.mtu).await {
+            let error = anyhow::Error::new(error);
+            tracing::error!("the LAN's interfaces cannot be joined: {error:#}");
+        }
     }
 
     /// Brings what runs in line with what is wanted.
@@ -195,7 +211,8 @@ impl Services {
             Keyhole::Failed(why) => Some((ServiceState::Failed, why.clone())),
         };
         let mut changed = false;
-        for service in Service::ALL {
+        // The router sees to itself: what the kernel takes its time for is not to delay anyone.
+        for service in Service::ALL.into_iter().filter(|own| *own != Service::Router) {
             let intent = served.get(&service).filter(|intent| intent.site.runs(service));
             let Some(health) = shared.health.get(&service) else {
                 continue;

@@ -23,6 +23,7 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         Service::Ignition => ignition,
         Service::Unlock => unlock,
         Service::Ntp => ntp,
+        Service::Router => faros_firewall::facts,
     };
     let is_address = |subject: &str| service == Service::Dhcp && subject.starts_with("address ");
     compare(&before.map(facts).unwrap_or_default(), &facts(wanted), |change| {
@@ -33,6 +34,10 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         } else if change.subject == "listens on" && change.kind == ChangeKind::Change {
             change.impact = Impact::Disruptive;
             change.reason = "the service is not reachable until the bastion has its new address".to_owned();
+        } else if service == Service::Router && shuts_out(change) {
+            change.impact = Impact::Disruptive;
+            change.reason =
+                "new connections of whoever is shut out are dropped; those that are there go on".to_owned();
         } else if change.kind == ChangeKind::Change
             && (service == Service::Ignition
                 || service == Service::Unlock && change.subject.starts_with("disks of "))
@@ -106,6 +111,14 @@ pub(crate) fn stopped(service: Service) -> Change {
         to: String::new(),
         impact: Impact::Disruptive,
         reason: "machines that need it get no answer".to_owned(),
+    }
+}
+
+/// Whether a change of the router may take a way away from someone who has it.
+fn shuts_out(change: &Change) -> bool {
+    match change.kind {
+        ChangeKind::Add => false,
+        ChangeKind::Change | ChangeKind::Remove => true,
     }
 }
 

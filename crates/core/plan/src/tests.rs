@@ -34,7 +34,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
     assert!(plan.is_disruptive());
     assert_eq!(
         summary(&plan),
-        "arm node-1; start dns; start ntp; start unlock; start ignition; start netboot; start dhcp"
+        "arm node-1; start router; start dns; start ntp; start unlock; start ignition; start netboot; start dhcp"
     );
     expect![[r"
         Generation 1, the first of this bastion
@@ -43,7 +43,21 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + node node-1  52:54:00:08:00:01 at 192.168.8.11 (control-plane, worker), armed  [DESTROYS DATA]
                           its next network boot installs debian-13 on /dev/disk/by-path/pci-0000:00:04.0 and wipes what is there
 
-        2. start dns
+        2. start router
+           + BMCs may use              dhcp, dns, ntp, netboot
+           + LAN has                   192.168.8.0/24, the bastion is 192.168.8.1
+           + LAN is on                 enp2s0
+           + cluster has               10.128.0.0/14, 172.30.0.0/16
+           + hosts may use             dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api
+           + never from the uplink     machine config (22623/tcp), spoofed sources, what is not published
+           + nodes are                 192.168.8.3, 192.168.8.11
+           + nodes may use             dhcp, dns, ntp, netboot, ignition, unlock, api, registry
+           + unknown machines may use  dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api
+           + uplink is on              enp1s0, address by DHCP of the host's network manager
+           + way in                    nothing is published, not even ssh to the bastion
+           + way out                   as the bastion; not for BMCs
+
+        3. start dns
            + answers                                  192.168.8.0/24
            + forwards to                              nobody
            + listens on                               192.168.8.1
@@ -55,28 +69,28 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + record node-1.kiosk.edge.example.com     A 192.168.8.11
            + record ns.kiosk.edge.example.com         A 192.168.8.1
 
-        3. start ntp
+        4. start ntp
            + answers           192.168.8.0/24
            + asks              nobody
            + listens on        192.168.8.1:123
            + without a source  stratum 10
 
-        4. start unlock
+        5. start unlock
            + disks of node-1       unlocked by tang
            + helps                 nodes that boot
            + keys are sealed with  nothing
            + listens on            192.168.8.1:8082
 
-        5. start ignition
+        6. start ignition
            + config of node-1  2854 bytes, f32f6d59
 
-        6. start netboot
+        7. start netboot
            + answers            192.168.8.0/24
            + content is served  to armed nodes
            + listens on         192.168.8.1
            + script of node-1   debian-13 for x86_64
 
-        7. start dhcp
+        8. start dhcp
            + MAC of node-1      52:54:00:08:00:01
            + MTU                1500
            + address of node-1  192.168.8.11
@@ -87,9 +101,9 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + router, DNS, NTP   192.168.8.1
            + subnet             192.168.8.0/24
 
-        8. accept the generation
+        9. accept the generation
 
-        8 steps, 0 disruptive changes, 1 that destroy data
+        9 steps, 0 disruptive changes, 1 that destroy data
     "]]
     .assert_eq(&text(&plan));
 }
@@ -103,20 +117,24 @@ fn an_address_that_moves_is_disruptive() {
     expect![[r"
         Generation 3 -> 4
 
-        1. reconfigure dns
+        1. reconfigure router
+           ~ nodes are  192.168.8.3, 192.168.8.11-192.168.8.13 -> 192.168.8.3, 192.168.8.11-192.168.8.12, 192.168.8.99  [DISRUPTIVE]
+                        new connections of whoever is shut out are dropped; those that are there go on
+
+        2. reconfigure dns
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
-        2. reconfigure ignition
+        3. reconfigure ignition
            ~ config of node-3  2878 bytes, c87620c0 -> 2878 bytes, 8a227410
                                takes effect at the node's next install
 
-        3. reconfigure dhcp
+        4. reconfigure dhcp
            ~ address of node-3  192.168.8.13 -> 192.168.8.99  [DISRUPTIVE]
                                 whoever has the old address keeps it until its lease ends
 
-        4. accept the generation
+        5. accept the generation
 
-        4 steps, 1 disruptive changes, 0 that destroy data
+        5 steps, 2 disruptive changes, 0 that destroy data
     "]]
     .assert_eq(&shown(DEMO, &moved));
 }
@@ -136,9 +154,12 @@ fn a_node_that_is_another_machine_is_forgotten_and_armed_again() {
 fn a_service_that_is_switched_off_stops() {
     let off = format!("{DEMO}  services: {{dns: {{enabled: false}}}}\n");
     let (before, after) = (site(DEMO), site(&off));
-    assert_eq!(summary(&plan(Some((Generation(1), &before)), &after)), "stop dns");
+    assert_eq!(
+        summary(&plan(Some((Generation(1), &before)), &after)),
+        "reconfigure router; stop dns"
+    );
     assert_eq!(
         summary(&plan(Some((Generation(2), &after)), &before)),
-        "start dns"
+        "reconfigure router; start dns"
     );
 }

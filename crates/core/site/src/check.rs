@@ -273,12 +273,14 @@ impl Check<'_> {
         let unlock = self.unlock(spec.unlock.as_ref());
         let later = self.later(&spec);
         let (lan, nodes) = lan_and_nodes?;
+        let mut uplink = uplink?;
+        uplink.publish = self.publish(spec.uplink.as_ref(), &uplink.trusted_networks, &lan, &nodes);
         Some(Site {
             name: name?,
             domain: domain?,
             labels,
             ssh_authorized_keys: keys,
-            uplink: uplink?,
+            uplink,
             lan,
             dns,
             time,

@@ -175,6 +175,7 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::PhaseOverdue
         | EventKind::ServiceFailed
         | EventKind::InterfaceLost
+        | EventKind::RouterRepaired
         | EventKind::ContentDamaged
         | EventKind::DaemonStopping => true,
         EventKind::NodeReport => event.word("report") == "failed",

@@ -141,6 +141,7 @@ pub fn told(event: &Event) -> String {
         ),
         EventKind::InterfaceLost => format!("the interface {} went away", event.word("interface")),
         EventKind::InterfaceBack => format!("the interface {} came back", event.word("interface")),
+        EventKind::RouterRepaired => format!("someone changed the router's {}", event.word("what")),
         EventKind::ContentDamaged => format!("{} in the content store is damaged", event.word("name")),
         EventKind::DaemonStarted => "farosd started".to_owned(),
         EventKind::DaemonStopping => with("farosd stops", event.word("reason")),

@@ -132,6 +132,9 @@ event_kinds! {
     InterfaceLost => "interface-lost",
     /// A network interface came back. Detail: `interface`.
     InterfaceBack => "interface-back",
+    /// Someone else changed what the router has in the kernel, and it was put right. Detail: `what` (`rules`,
+    /// `setting`), `found` (what was not as it should be), `more` (how many are not told).
+    RouterRepaired => "router-repaired",
     /// An apply was begun. Detail: `generation`, `by`, `steps`.
     ApplyStarted => "apply-started",
     /// A step of an apply was done. Detail: `generation`, `step`, `of`, `title`.

@@ -91,11 +91,14 @@ pub enum Service {
     Unlock,
     /// Time.
     Ntp,
+    /// The way in and out: forwarding, firewall, published ports.
+    Router,
 }
 
 impl Service {
     /// All services, in the order in which they start.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
+        Self::Router,
         Self::Dns,
         Self::Ntp,
         Self::Unlock,
@@ -113,6 +116,7 @@ impl Service {
             Self::Ignition => "ignition",
             Self::Unlock => "unlock",
             Self::Ntp => "ntp",
+            Self::Router => "router",
         }
     }
 }

@@ -14,3 +14,17 @@ pub const NTP: u16 = 123;
 pub const NETBOOT_HTTP: u16 = 8080;
 /// Unlocking of disks by Tang's protocol, TCP; the port that the Faros clusters of old gave to Tang.
 pub const UNLOCK: u16 = 8082;
+/// SSH (RFC 4251), TCP.
+pub const SSH: u16 = 22;
+/// The web console, TCP; the port that Cockpit has.
+pub const CONSOLE: u16 = 9090;
+/// Container images, TCP.
+pub const REGISTRY: u16 = 5000;
+/// The Kubernetes API, TCP.
+pub const KUBERNETES_API: u16 = 6443;
+/// `OpenShift`'s machine config server, TCP: secrets of the cluster, without a password.
+pub const MACHINE_CONFIG: u16 = 22623;
+/// HTTP ingress, TCP.
+pub const INGRESS_HTTP: u16 = 80;
+/// HTTPS ingress, TCP.
+pub const INGRESS_HTTPS: u16 = 443;

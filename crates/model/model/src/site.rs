@@ -4,7 +4,10 @@
 //! and MACs are unique, addresses are in their subnet, ranges do not overlap. What no service acts on yet
 //! is kept as the file says it, in [`Site::later`].
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddrV4},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -72,6 +75,65 @@ pub struct Uplink {
     pub gateway_mode: GatewayMode,
     /// Who may come in at all.
     pub trusted_networks: Vec<Subnet>,
+    /// What is reachable from outside.
+    pub publish: Vec<Published>,
+}
+
+/// Something that is reachable from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Published {
+    /// What it is.
+    pub what: PublishedTarget,
+    /// Who may come in: the entry's own list, or the trusted networks. Nobody, if there are none.
+    pub from: Vec<Subnet>,
+}
+
+/// What is reachable from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum PublishedTarget {
+    /// SSH to the bastion.
+    Ssh,
+    /// The web console of the bastion.
+    Console,
+    /// The Kubernetes API.
+    Api,
+    /// HTTP ingress.
+    IngressHttp,
+    /// HTTPS ingress.
+    IngressHttps,
+    /// A port of the operator's own.
+    Port {
+        /// Its name.
+        name: HostName,
+        /// Its protocol.
+        protocol: Transport,
+        /// Its number on the uplink.
+        port: u16,
+        /// Where it leads, spread over all.
+        to: Vec<SocketAddrV4>,
+    },
+}
+
+/// A transport protocol with ports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+}
+
+impl Transport {
+    /// The word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+        }
+    }
 }
 
 /// An interface, by its name or by its address (a name that moves is found by its MAC).
@@ -131,6 +193,78 @@ pub struct Lan {
     pub addresses: LanAddresses,
     /// Neighbors that are no nodes, by name.
     pub hosts: BTreeMap<HostName, ExtraHost>,
+    /// Who may use what of the bastion; `None` leaves it to the role of each machine.
+    pub firewall: Option<Vec<LanRule>>,
+}
+
+/// Machines of the LAN, and what of the bastion they may use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LanRule {
+    /// Who.
+    pub from: Vec<LanSource>,
+    /// What.
+    pub allow: Vec<LanService>,
+}
+
+/// Machines of the LAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum LanSource {
+    /// The nodes, and the bootstrap machine.
+    Nodes,
+    /// The nodes' controllers.
+    Bmcs,
+    /// The other hosts of the site file.
+    Hosts,
+    /// Whoever is in none of these groups.
+    Unknown,
+    /// Whoever has an address of this network.
+    Network(Subnet),
+}
+
+/// A service of the bastion on the LAN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LanService {
+    /// Addresses.
+    Dhcp,
+    /// Names.
+    Dns,
+    /// Time.
+    Ntp,
+    /// Loaders, kernels and images.
+    Netboot,
+    /// Ignition configs.
+    Ignition,
+    /// Disk unlocking.
+    Unlock,
+    /// SSH to the bastion.
+    Ssh,
+    /// The web console.
+    Console,
+    /// The Kubernetes API.
+    Api,
+    /// Container images.
+    Registry,
+}
+
+impl LanService {
+    /// The word in the site file.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dhcp => "dhcp",
+            Self::Dns => "dns",
+            Self::Ntp => "ntp",
+            Self::Netboot => "netboot",
+            Self::Ignition => "ignition",
+            Self::Unlock => "unlock",
+            Self::Ssh => "ssh",
+            Self::Console => "console",
+            Self::Api => "api",
+            Self::Registry => "registry",
+        }
+    }
 }
 
 /// The addresses on the LAN that belong to the site itself.
@@ -547,6 +681,8 @@ pub struct Services {
     pub unlock: bool,
     /// Time.
     pub ntp: bool,
+    /// The way in and out: forwarding, firewall, published ports.
+    pub router: bool,
 }
 
 impl Site {
@@ -559,6 +695,7 @@ impl Site {
             crate::plan::Service::Ignition => self.services.ignition,
             crate::plan::Service::Unlock => self.services.unlock,
             crate::plan::Service::Ntp => self.services.ntp,
+            crate::plan::Service::Router => self.services.router,
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What the bastion asks of its kernel: interfaces, addresses, who holds a port, and
-//! the clock.
+//! What the bastion asks of its kernel: interfaces, addresses, packet filter, who holds a port, and the clock.
 
 pub mod clock;
 pub mod lan;
 pub mod neighbors;
+pub mod nft;
 pub mod ports;
+pub mod router;

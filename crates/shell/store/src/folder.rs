@@ -5,6 +5,8 @@ use std::{
     io::{self, Read, Seek, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rustix::fs::{FlockOperation, flock};
@@ -48,6 +50,13 @@ fn open_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// How long a child of a holder that was killed may hold the folder in its place: the moment between being made
+/// and becoming another program, on a busy machine.
+const HEIR: Duration = Duration::from_secs(1);
+
+/// The same for a child of a holder that let it go in good order, and still runs.
+const MOMENT: Duration = Duration::from_millis(50);
+
 /// Held for as long as the folder is in use. The kernel lets it go when the process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct StateLock {
@@ -59,19 +68,28 @@ impl StateLock {
         let path = dir.join("farosd.lock");
         let failed = |source| OpenStore::folder(&path, source);
         let mut file = open_private(&path).map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => (),
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                let mut text = String::new();
-                // The holder's name is told as far as it is known.
-                let read = (&mut file).take(32).read_to_string(&mut text);
-                let pid = read.ok().and_then(|_| text.trim().parse().ok());
-                return Err(OpenStore::InUse {
-                    path: dir.to_owned(),
-                    pid,
-                });
+        let begun = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::WOULDBLOCK) => {
+                    let mut text = String::new();
+                    // The holder's name is told as far as it is known.
+                    let read = file
+                        .rewind()
+                        .and_then(|()| (&mut file).take(32).read_to_string(&mut text));
+                    let pid: Option<u32> = read.ok().and_then(|_| text.trim().parse().ok());
+                    let is_dead = pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists());
+                    if begun.elapsed() > if is_dead { HEIR } else { MOMENT } {
+                        return Err(OpenStore::InUse {
+                            path: dir.to_owned(),
+                            pid,
+                        });
+                    }
+                    thread::sleep(Duration::from_millis(2));
+                }
+                Err(errno) => return Err(failed(errno.into())),
             }
-            Err(errno) => return Err(failed(errno.into())),
         }
         let mut name = || {
             file.set_len(0)?;

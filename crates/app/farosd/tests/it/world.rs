@@ -162,7 +162,7 @@ pub(crate) struct World {
 }
 
 impl World {
-    /// With the LAN's interface `lan0`, and without a daemon.
+    /// With the LAN's interface `lan0` and an uplink, and without a daemon.
     pub(crate) fn new() -> anyhow::Result<Self> {
         let world = Self::without_interface()?;
         world.make_lan()?;
@@ -170,11 +170,13 @@ impl World {
     }
 
     pub(crate) fn without_interface() -> anyhow::Result<Self> {
-        Ok(Self {
+        let world = Self {
             daemon: None,
             net: Namespace::new()?,
             dir: tempfile::tempdir()?,
-        })
+        };
+        world.make_interface("uplink0")?;
+        Ok(world)
     }
 
     /// With a daemon that serves [`SITE`].

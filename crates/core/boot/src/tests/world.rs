@@ -97,6 +97,7 @@ pub(super) fn site() -> Site {
             addressing: UplinkAddressing::Dhcp,
             gateway_mode: GatewayMode::Pat,
             trusted_networks: vec![],
+            publish: vec![],
         },
         lan: Lan {
             interfaces: vec!["lan".to_owned()],
@@ -111,6 +112,7 @@ pub(super) fn site() -> Site {
                 bootstrap: ip(3),
             },
             hosts: BTreeMap::from([(name("nas"), nas)]),
+            firewall: None,
         },
         dns: Dns {
             forwarders: vec![],
@@ -140,6 +142,7 @@ pub(super) fn site() -> Site {
             ignition: true,
             unlock: true,
             ntp: true,
+            router: true,
         },
         later: BTreeMap::new(),
     }

@@ -120,5 +120,6 @@ pub(super) fn services(switches: Option<&wire::Services>) -> site::Services {
         ignition: runs(|s| s.ignition.as_ref()),
         unlock: runs(|s| s.unlock.as_ref()),
         ntp: runs(|s| s.ntp.as_ref()),
+        router: runs(|s| s.router.as_ref()),
     }
 }

@@ -167,6 +167,7 @@ impl Check<'_> {
                 bootstrap: bootstrap?.0,
             },
             hosts,
+            firewall: lan.firewall,
         };
         Some((lan, checked)).filter(|_| complete)
     }

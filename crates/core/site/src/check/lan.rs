@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use faros_model::{
     ids::{HostName, MacAddr},
     net::{Range, Subnet},
+    site,
     wire::v1alpha1 as wire,
 };
 
@@ -28,6 +29,7 @@ pub(super) struct LanDraft {
     pub(super) ingress: Wish,
     pub(super) bootstrap: Wish,
     pub(super) hosts: Vec<HostDraft>,
+    pub(super) firewall: Option<Vec<site::LanRule>>,
 }
 
 pub(super) struct HostDraft {
@@ -72,10 +74,16 @@ impl Check<'_> {
                 path,
             });
         }
-        for (idx, rule) in lan.firewall.iter().flatten().enumerate() {
-            let path = self.places.item("spec.lan.firewall", idx);
-            self.firewall_from(&join(&path, "from"), rule);
-        }
+        let firewall = lan.firewall.as_ref().map(|rules| {
+            let rules = rules.iter().enumerate().map(|(idx, rule)| {
+                let path = self.places.item("spec.lan.firewall", idx);
+                site::LanRule {
+                    from: self.firewall_from(&join(&path, "from"), rule),
+                    allow: rule.allow.iter().flatten().copied().map(allowed).collect(),
+                }
+            });
+            rules.collect()
+        });
         let own = lan.addresses.clone().unwrap_or_default();
         Some(LanDraft {
             subnet,
@@ -88,6 +96,7 @@ impl Check<'_> {
             ingress: self.wish("spec.lan.addresses.ingress", own.ingress.as_deref()),
             bootstrap: self.wish("spec.lan.addresses.bootstrap", own.bootstrap.as_deref()),
             hosts,
+            firewall,
         })
     }
 
@@ -193,15 +202,40 @@ impl Check<'_> {
         Some(range)
     }
 
-    fn firewall_from(&mut self, path: &str, rule: &wire::FirewallRule) {
+    fn firewall_from(&mut self, path: &str, rule: &wire::FirewallRule) -> Vec<site::LanSource> {
         const GROUPS: &[&str] = &["nodes", "bmcs", "hosts", "unknown"];
+        let mut sources = Vec::new();
         for (idx, from) in rule.from.iter().flatten().enumerate() {
-            if !GROUPS.contains(&from.as_str()) && from.parse::<Subnet>().is_err() {
-                let path = self.places.item(path, idx);
-                let what = format!("{} is neither a group of machines nor a network", show(from));
-                self.error(Code::UnknownValue, &path, what, did_you_mean(from, GROUPS));
-            }
+            sources.push(match (from.as_str(), from.parse::<Subnet>()) {
+                ("nodes", _) => site::LanSource::Nodes,
+                ("bmcs", _) => site::LanSource::Bmcs,
+                ("hosts", _) => site::LanSource::Hosts,
+                ("unknown", _) => site::LanSource::Unknown,
+                (_, Ok(network)) => site::LanSource::Network(network),
+                (_, Err(_)) => {
+                    let path = self.places.item(path, idx);
+                    let what = format!("{} is neither a group of machines nor a network", show(from));
+                    self.error(Code::UnknownValue, &path, what, did_you_mean(from, GROUPS));
+                    continue;
+                }
+            });
         }
+        sources
+    }
+}
+
+const fn allowed(service: wire::LanService) -> site::LanService {
+    match service {
+        wire::LanService::Dhcp => site::LanService::Dhcp,
+        wire::LanService::Dns => site::LanService::Dns,
+        wire::LanService::Ntp => site::LanService::Ntp,
+        wire::LanService::Netboot => site::LanService::Netboot,
+        wire::LanService::Ignition => site::LanService::Ignition,
+        wire::LanService::Unlock => site::LanService::Unlock,
+        wire::LanService::Ssh => site::LanService::Ssh,
+        wire::LanService::Console => site::LanService::Console,
+        wire::LanService::Api => site::LanService::Api,
+        wire::LanService::Registry => site::LanService::Registry,
     }
 }
 

@@ -12,11 +12,7 @@ use crate::{
 
 /// Parts of the format that a later version keeps, by the key under which they are told.
 const PARTS: &[(&str, &[&str])] = &[
-    (
-        "uplink",
-        &["addressing", "gatewayMode", "trustedNetworks", "publish", "proxy"],
-    ),
-    ("lan", &["firewall"]),
+    ("uplink", &["proxy"]),
     ("cluster", &[]),
     ("machines", &[]),
     ("storage", &[]),

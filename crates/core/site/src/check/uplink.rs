@@ -1,8 +1,11 @@
 //! The bastion's side towards the rest of the world.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddrV4},
+};
 
-use faros_model::{net::Subnet, site, wire::v1alpha1 as wire};
+use faros_model::{ids::HostName, net::Subnet, site, wire::v1alpha1 as wire};
 
 use super::{Check, identity::Names, text};
 use crate::{
@@ -49,6 +52,8 @@ impl Check<'_> {
                 Some(wire::GatewayMode::Pat) | None => site::GatewayMode::Pat,
             },
             trusted_networks,
+            // Targets are hosts of the site, which have no addresses yet.
+            publish: Vec::new(),
         })
     }
 
@@ -180,6 +185,11 @@ impl Check<'_> {
                 );
             }
         }
+        if entry.port.as_deref() == Some("22623/tcp") {
+            let what = "machine config has secrets of the cluster and asks for no password";
+            let hint = "it is never reachable from the uplink";
+            self.error(Code::PublishUnclear, &join(path, "port"), what, hint);
+        }
         self.subnets(&join(path, "from"), entry.from.as_deref());
         for (idx, to) in entry.to.iter().flatten().enumerate() {
             if !to
@@ -213,6 +223,49 @@ impl Check<'_> {
                 }
             }
         }
+    }
+
+    /// What is published, where it leads, and for whom. A target that has no address here is left out; of one
+    /// that is unknown was told.
+    pub(super) fn publish(
+        &self,
+        uplink: Option<&wire::Uplink>,
+        trusted: &[Subnet],
+        lan: &site::Lan,
+        nodes: &BTreeMap<HostName, site::Node>,
+    ) -> Vec<site::Published> {
+        let address_of = |host: &str| {
+            let own = host.parse::<HostName>().ok();
+            let node = own
+                .as_ref()
+                .and_then(|name| nodes.get(name))
+                .map(|node| node.address);
+            let extra = own
+                .as_ref()
+                .and_then(|name| lan.hosts.get(name))
+                .map(|host| host.address);
+            node.or(extra).or_else(|| host.parse().ok())
+        };
+        let entries = uplink.and_then(|uplink| uplink.publish.as_ref());
+        let mut published = Vec::new();
+        for (idx, entry) in entries.into_iter().flatten().enumerate() {
+            let (what, from) = match entry {
+                wire::Publish::Word(service) => (service_target(*service), None),
+                wire::Publish::Entry(entry) => {
+                    let path = join(&self.places.item("spec.uplink.publish", idx), "from");
+                    let from = entry.from.iter().flatten().filter_map(|text| text.parse().ok());
+                    let from = (entry.from.is_some() || self.is_told(&path)).then(|| from.collect());
+                    match (entry.service, port_target(entry, address_of)) {
+                        (Some(service), _) => (service_target(service), from),
+                        (None, Some(target)) => (target, from),
+                        (None, None) => continue,
+                    }
+                }
+            };
+            let from = from.unwrap_or_else(|| trusted.to_vec());
+            published.push(site::Published { what, from });
+        }
+        published
     }
 
     fn proxy(&mut self, proxy: &wire::Proxy) {
@@ -252,6 +305,36 @@ impl Check<'_> {
             self.error(Code::InvalidPath, &path("caFile"), what, "such as proxy-ca.pem");
         }
     }
+}
+
+const fn service_target(service: wire::PublishedService) -> site::PublishedTarget {
+    match service {
+        wire::PublishedService::Ssh => site::PublishedTarget::Ssh,
+        wire::PublishedService::Console => site::PublishedTarget::Console,
+        wire::PublishedService::Api => site::PublishedTarget::Api,
+        wire::PublishedService::IngressHttp => site::PublishedTarget::IngressHttp,
+        wire::PublishedService::IngressHttps => site::PublishedTarget::IngressHttps,
+    }
+}
+
+fn port_target(
+    entry: &wire::PublishEntry,
+    address_of: impl Fn(&str) -> Option<Ipv4Addr>,
+) -> Option<site::PublishedTarget> {
+    let (port, protocol) = entry.port.as_deref()?.split_once('/')?;
+    let targets = entry.to.iter().flatten().filter_map(|to| {
+        let (host, port) = to.rsplit_once(':')?;
+        Some(SocketAddrV4::new(address_of(host)?, port.parse().ok()?))
+    });
+    Some(site::PublishedTarget::Port {
+        name: entry.name.as_deref()?.parse().ok()?,
+        protocol: match protocol {
+            "udp" => site::Transport::Udp,
+            _ => site::Transport::Tcp,
+        },
+        port: port.parse().ok()?,
+        to: targets.collect(),
+    })
 }
 
 fn is_port(text: &str) -> bool {

@@ -185,6 +185,8 @@ wire! {
         unlock: ServiceSwitch,
         /// Time.
         ntp: ServiceSwitch,
+        /// The way in and out: forwarding, firewall, published ports.
+        router: ServiceSwitch,
     }
 }
 

@@ -29,7 +29,7 @@ wire! {
         /// Neighbors that are no nodes.
         #[schemars(extend("default" = []))]
         hosts: Vec<Host>,
-        /// Who on the LAN may use what of the bastion. Default: by role.
+        /// Who on the LAN may use what of the bastion; if it is given, nobody else may use anything. Default: by role.
         firewall: Vec<FirewallRule>,
     }
 }

@@ -1,0 +1,311 @@
+//! The way in and out: has the kernel hold what the site says, and notices when it does not.
+//!
+//! The kernel carries every packet, so nothing here is in anyone's way: what was set stays when farosd ends,
+//! and is set again, unchanged for all that flows, when it starts. Only a site file that switches the router
+//! off takes the rules away.
+
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+
+use faros_firewall::{FAMILY, Interfaces, Listing, Ruleset, TABLE};
+use faros_kernel::{lan, nft, router};
+use faros_model::{
+    api::ServiceState,
+    event::EventKind,
+    plan::Service,
+    site::{InterfaceRef, Site, UplinkAddressing},
+};
+use serde_json::json;
+
+use crate::{
+    daemon::{Intent, Shared, set_state},
+    notify,
+};
+
+/// The bridge over the LAN's interfaces, where there are several.
+pub(crate) const BRIDGE: &str = "faros-lan";
+
+/// How long after a failure it is tried again.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// How often the kernel is asked whether all is as it was; that costs some microseconds.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The most differences that one event lists.
+const TOLD: usize = 8;
+
+/// How the router is.
+type State = (ServiceState, String);
+
+/// What was last put into the kernel, and how it looked there.
+struct Held {
+    text: String,
+    listing: Listing,
+    /// The kernel's number of the transaction after which it was looked at.
+    seen: u32,
+}
+
+/// What is looked at every second.
+struct Watched {
+    uplink: String,
+    /// The uplink's address, where it is ours to give.
+    address: Option<Ipv4Addr>,
+    settings: Vec<router::Setting>,
+    /// The parts of the bridge, where there is one.
+    parts: Vec<String>,
+    /// How it was after the last look that put things right.
+    sight: Sight,
+}
+
+/// How interfaces are, as far as the router is concerned.
+#[derive(PartialEq, Eq, Default)]
+struct Sight {
+    /// Whether the uplink is there, and has its address.
+    uplink: Option<bool>,
+    is_set: Vec<bool>,
+    /// Which parts of the bridge are there, and which it has.
+    parts: (Vec<bool>, Option<Vec<String>>),
+}
+
+impl Watched {
+    fn look(&self) -> Sight {
+        let uplink = lan::look(&self.uplink);
+        let held = (!self.parts.is_empty()).then(|| router::members_of(BRIDGE));
+        Sight {
+            uplink: uplink.map(|own| {
+                self.address
+                    .is_none_or(|address| own.addresses.contains(&address))
+            }),
+            is_set: self.settings.iter().map(router::Setting::is_set).collect(),
+            parts: (
+                self.parts.iter().map(|part| lan::look(part).is_some()).collect(),
+                held.flatten(),
+            ),
+        }
+    }
+}
+
+/// Keeps the kernel in line with the site until the daemon stops. What was set stays then.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut router = Router::default();
+    let (mut served, mut lan) = (shared.served.subscribe(), shared.lan.subscribe());
+    loop {
+        let intent = served.borrow_and_update().get(&Service::Router).cloned();
+        let has_lan = lan.borrow_and_update().is_some();
+        let (state, why) = match router.settle(&shared, intent.as_deref()).await {
+            (ServiceState::Ready, _) if !has_lan => {
+                let name = shared.lan_interface().unwrap_or_default();
+                let why =
+                    format!("the LAN's interface {name} is not there, or has not the bastion's address");
+                (ServiceState::Waiting, why)
+            }
+            state => state,
+        };
+        if served.has_changed().unwrap_or(false) {
+            // It is ready for what is wanted now, and not for what was.
+            continue;
+        }
+        let changed = set_state(&shared, Service::Router, state, &why);
+        if let Some(health) = shared.health.get(&Service::Router) {
+            let runs = intent.filter(|intent| intent.site.runs(Service::Router));
+            health.serves(runs.map(|intent| intent.generation));
+        }
+        if changed {
+            notify::status(&shared);
+        }
+        let again = async {
+            match state {
+                ServiceState::Ready | ServiceState::Off => std::future::pending().await,
+                ServiceState::Waiting | ServiceState::Failed => tokio::time::sleep(AGAIN).await,
+            }
+        };
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            _ = served.changed() => (),
+            _ = lan.changed() => (),
+            () = router.trouble() => (),
+            () = again => (),
+        }
+    }
+}
+
+/// What is known of the kernel.
+#[derive(Default)]
+struct Router {
+    held: Option<Held>,
+    watched: Option<Watched>,
+    /// That the rules were taken away because the site file switches the router off.
+    is_removed: bool,
+}
+
+impl Router {
+    /// Puts into the kernel what `served` wants and the kernel does not hold.
+    async fn settle(&mut self, shared: &Shared, served: Option<&Intent>) -> State {
+        let Some(intent) = served else {
+            return (ServiceState::Off, String::new());
+        };
+        let result = if intent.site.runs(Service::Router) {
+            self.is_removed = false;
+            self.route(shared, &intent.site).await
+        } else {
+            self.remove().await
+        };
+        result.unwrap_or_else(|error| (ServiceState::Failed, format!("{error:#}")))
+    }
+
+    async fn remove(&mut self) -> anyhow::Result<State> {
+        if !self.is_removed && nft::list(FAMILY, TABLE).await?.is_some() {
+            nft::apply(&faros_firewall::delete()).await?;
+            tracing::info!("the firewall's rules are taken away");
+        }
+        (self.held, self.watched, self.is_removed) = (None, None, true);
+        Ok((ServiceState::Off, String::new()))
+    }
+
+    async fn route(&mut self, shared: &Shared, site: &Site) -> anyhow::Result<State> {
+        let lan = shared.lan_interface().unwrap_or_default();
+        let Some(uplink) = uplink_interface(shared, site) else {
+            let why = "there is no interface with the uplink's MAC".to_owned();
+            return Ok((ServiceState::Waiting, why));
+        };
+        let mut watched = Watched {
+            address: match site.uplink.addressing {
+                UplinkAddressing::Static { address, .. } => Some(address),
+                UplinkAddressing::Dhcp | UplinkAddressing::Host => None,
+            },
+            settings: router::settings(&lan, &uplink),
+            parts: match lan.as_str() {
+                BRIDGE => site.lan.interfaces.clone(),
+                _ => vec![],
+            },
+            uplink,
+            sight: Sight::default(),
+        };
+        if lan == BRIDGE {
+            router::ensure_bridge(BRIDGE, &site.lan.interfaces, site.lan.mtu).await?;
+        }
+        // Rules before forwarding: nothing passes that they have not seen.
+        let rules = Ruleset::compile(site, &Interfaces::new(&lan, &watched.uplink)?);
+        self.hold(shared, &rules).await?;
+        let was_set = |setting: &router::Setting| {
+            let before = self.watched.as_ref();
+            let idx = before.and_then(|before| before.settings.iter().position(|own| own == setting));
+            idx.zip(before)
+                .is_some_and(|(idx, before)| before.sight.is_set[idx])
+        };
+        let mut found = Vec::new();
+        for setting in &watched.settings {
+            if setting.set()? && was_set(setting) {
+                let router::Setting {
+                    interface,
+                    name,
+                    value,
+                } = setting;
+                found.push(format!("{name} of {interface} was not {value}"));
+            }
+        }
+        if !found.is_empty() {
+            repaired(shared, "setting", &found);
+        }
+        if let (
+            UplinkAddressing::Static {
+                address,
+                subnet,
+                gateway,
+            },
+            Some(found),
+        ) = (&site.uplink.addressing, lan::look(&watched.uplink))
+        {
+            router::ensure_uplink(&found, *address, *subnet, *gateway).await?;
+        }
+        watched.sight = watched.look();
+        let state = match watched.sight.uplink {
+            Some(_) => (ServiceState::Ready, String::new()),
+            None => {
+                let why = format!("the uplink's interface {} is not there", watched.uplink);
+                (ServiceState::Waiting, why)
+            }
+        };
+        self.watched = Some(watched);
+        Ok(state)
+    }
+
+    /// Has the kernel hold these rules.
+    async fn hold(&mut self, shared: &Shared, rules: &Ruleset) -> anyhow::Result<()> {
+        let mark = rules.mark();
+        let text = rules.text(&mark);
+        let seen = nft::generation()?;
+        if let Some(held) = &self.held
+            && held.text == text
+            && held.seen == seen
+        {
+            return Ok(());
+        }
+        let found = listing().await?;
+        let mut told = Vec::new();
+        match &mut self.held {
+            Some(held) if held.text == text => {
+                told = held.listing.differences(&found);
+                if told.is_empty() {
+                    // Someone changed another table, which is theirs.
+                    held.seen = seen;
+                    return Ok(());
+                }
+            }
+            _ => (),
+        }
+        nft::apply(&text).await?;
+        let seen = nft::generation()?;
+        let listing = listing().await?;
+        if self.held.is_none() && found.mark() == Some(mark.as_str()) {
+            // The same rules, from before farosd started: what is not as it was, was changed since.
+            told = listing.differences(&found);
+        }
+        if told.is_empty() {
+            tracing::info!(mark, "the kernel has the firewall's rules");
+        } else {
+            let told: Vec<String> = told.iter().map(ToString::to_string).collect();
+            repaired(shared, "rules", &told);
+        }
+        self.held = Some(Held { text, listing, seen });
+        Ok(())
+    }
+
+    /// Ends when the kernel may not hold what it did, or an interface came or went.
+    async fn trouble(&self) {
+        let (Some(held), Some(watched)) = (&self.held, &self.watched) else {
+            return std::future::pending().await;
+        };
+        loop {
+            tokio::time::sleep(LOOK).await;
+            let is_same = nft::generation().is_ok_and(|now| now == held.seen);
+            if !is_same || watched.look() != watched.sight {
+                return;
+            }
+        }
+    }
+}
+
+async fn listing() -> Result<Listing, nft::Nft> {
+    let text = nft::list(FAMILY, TABLE).await?;
+    Ok(text.as_deref().map(Listing::parse).unwrap_or_default())
+}
+
+/// The uplink's interface: the command line's, else the site file's.
+fn uplink_interface(shared: &Shared, site: &Site) -> Option<String> {
+    let own = match &site.uplink.interface {
+        InterfaceRef::Name(name) => Some(name.clone()),
+        InterfaceRef::Mac(mac) => router::name_of(*mac),
+    };
+    shared.options.uplink.clone().or(own)
+}
+
+fn repaired(shared: &Shared, what: &str, found: &[String]) {
+    tracing::warn!(
+        what,
+        found = found.join("; "),
+        "changed behind our back; repaired"
+    );
+    let rest = found.len().saturating_sub(TOLD);
+    let detail = json!({ "what": what, "found": &found[..found.len().min(TOLD)], "more": rest });
+    shared.tell(EventKind::RouterRepaired, detail);
+}

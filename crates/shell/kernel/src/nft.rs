@@ -1,0 +1,166 @@
+//! The kernel's packet filter, by the program `nft`: one transaction in, one table out.
+//!
+//! The text goes to `nft -f -`, which hands it to the kernel as one transaction; what was decided about that is
+//! in `docs/decisions/0007-nft-text.md`. Whether anyone changed any table since is asked of the kernel itself
+//! ([`generation`]), which costs some microseconds, so that it can be asked every second.
+
+use std::{
+    io,
+    os::fd::AsRawFd as _,
+    process::{Output, Stdio},
+};
+
+use nix::sys::{
+    socket::{
+        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt,
+        socket, sockopt::ReceiveTimeout,
+    },
+    time::{TimeVal, TimeValLike as _},
+};
+use tokio::{io::AsyncWriteExt as _, process::Command};
+
+/// Why the packet filter could not be set or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Nft {
+    /// The program cannot be run.
+    #[error("cannot run nft; Debian has it in the package nftables")]
+    Run(#[source] io::Error),
+    /// It refused.
+    #[error("nft refuses{}: {said}", line.as_ref().map(|line| format!(" `{line}`")).unwrap_or_default())]
+    Refused {
+        /// The line of the text that it refused, where it told.
+        line: Option<String>,
+        /// Its first line.
+        said: String,
+    },
+}
+
+/// Hands a text to the kernel as one transaction: all of it, or nothing.
+///
+/// # Errors
+/// What nft or the kernel refused, with the line.
+pub async fn apply(text: &str) -> Result<(), Nft> {
+    let output = run(&["-f", "-"], text).await?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(refused(&String::from_utf8_lossy(&output.stderr), text))
+}
+
+/// A table as nft prints it, without counters; `None` if there is none.
+///
+/// # Errors
+/// If nft cannot be run or the table cannot be read.
+pub async fn list(family: &str, table: &str) -> Result<Option<String>, Nft> {
+    let output = run(&["-s", "list", "table", family, table], "").await?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
+    } else if said.contains("No such file or directory") {
+        Ok(None)
+    } else {
+        Err(refused(&said, ""))
+    }
+}
+
+async fn run(args: &[&str], input: &str) -> Result<Output, Nft> {
+    let mut command = Command::new("nft");
+    command.args(args).kill_on_drop(true);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().map_err(Nft::Run)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // If nft does not read to the end, it says why.
+        let _ = stdin.write_all(input.as_bytes()).await;
+    }
+    child.wait_with_output().await.map_err(Nft::Run)
+}
+
+/// nft says `/dev/stdin:12:3-9: Error: what is wrong`.
+fn refused(said: &str, text: &str) -> Nft {
+    let first = said.lines().next().unwrap_or_default();
+    let place = first.split_once(": Error: ");
+    let number = place.and_then(|(place, _)| place.split(':').nth(1)?.parse::<usize>().ok());
+    let line = number.and_then(|number| text.lines().nth(number.checked_sub(1)?));
+    Nft::Refused {
+        line: line.map(|line| line.trim().to_owned()),
+        said: place.map_or(first, |(_, what)| what).to_owned(),
+    }
+}
+
+/// The number of the last transaction on any table: another one than before means that someone changed
+/// something.
+///
+/// # Errors
+/// If the kernel cannot be asked.
+pub fn generation() -> io::Result<u32> {
+    let ask = socket(
+        AddressFamily::Netlink,
+        SockType::Raw,
+        SockFlag::SOCK_CLOEXEC,
+        SockProtocol::NetlinkNetFilter,
+    )?;
+    setsockopt(&ask, ReceiveTimeout, &TimeVal::milliseconds(500))?;
+    // `nlmsghdr`: length, type `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN`, flags `NLM_F_REQUEST`, sequence,
+    // port. `nfgenmsg`: family, version, resource.
+    let mut request = Vec::with_capacity(20);
+    request.extend(20_u32.to_ne_bytes());
+    request.extend(((10_u16 << 8) | 16).to_ne_bytes());
+    request.extend(1_u16.to_ne_bytes());
+    request.extend([0; 12]);
+    sendto(
+        ask.as_raw_fd(),
+        &request,
+        &NetlinkAddr::new(0, 0),
+        MsgFlags::empty(),
+    )?;
+    let mut answer = [0; 512];
+    let length = recv(ask.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+    let answer = answer.get(..length).unwrap_or_default();
+    generation_in(answer).ok_or_else(|| io::Error::other("the kernel does not say its ruleset's generation"))
+}
+
+/// The attribute `NFTA_GEN_ID` of an `NFT_MSG_NEWGEN`.
+fn generation_in(answer: &[u8]) -> Option<u32> {
+    let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
+    if kind != (10 << 8) | 15 {
+        return None;
+    }
+    let mut rest = answer.get(20..)?;
+    loop {
+        let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+        if kind == 1 {
+            return Some(u32::from_be_bytes(rest.get(4..8)?.try_into().ok()?));
+        }
+        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_the_line() {
+        let said = "/dev/stdin:2:8-11: Error: syntax error, unexpected dnat\n chain dnat { }\n       ^^^^\n";
+        let error = refused(said, "table inet faros {\n chain dnat { }\n}");
+        assert_eq!(
+            error.to_string(),
+            "nft refuses `chain dnat { }`: syntax error, unexpected dnat"
+        );
+        assert_eq!(
+            refused("netlink: Error: cache", "").to_string(),
+            "nft refuses: cache"
+        );
+        assert_eq!(refused("", "").to_string(), "nft refuses: ");
+    }
+
+    #[test]
+    fn what_is_no_answer_has_no_generation() {
+        assert_eq!(generation_in(&[]), None);
+        assert_eq!(generation_in(&[0; 64]), None);
+    }
+}
