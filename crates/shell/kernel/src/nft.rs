@@ -1,7 +1,7 @@
 //! The kernel's packet filter, by the program `nft`: one transaction in, one table out.
 //!
 //! The text goes to `nft -f -`, which hands it to the kernel as one transaction; what was decided about that is
-//! in `docs/decisions/0007-nft-text.md`. Whether anyone changed any table since is asked of the kernel itself
+//! in `docs/decisions/0008-nft-text.md`. Whether anyone changed any table since is asked of the kernel itself
 //! ([`generation`]), which costs some microseconds, so that it can be asked every second.
 
 use std::{
