@@ -445,8 +445,8 @@ proptest! {
         let mut second = 1_000;
         let mut story = String::new();
         for (what, step) in &lines {
-            // The clock is set back now and then.
-            second += if *step < -35 { *step } else { step.abs() };
+            // The clock is set back now and then. Otherwise it goes on: some lines are two events, a moment apart.
+            second += if *step < -35 { *step } else { step.abs().max(1) };
             story.push_str(&[&second.to_string(), " ", ANYTHING[*what], "\n"].concat());
         }
         let Some(told) = told(&story, goes_on.then_some(5_000.0)) else { return Ok(()) };
