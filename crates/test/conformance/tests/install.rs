@@ -43,11 +43,21 @@ fn stage(event: &Event, node: &str, stage: &str) -> bool {
     reports(event, node, "stage") && word(event, "stage") == stage && word(event, "state") == "started"
 }
 
+/// The events after this number. The bastion may be dead at the moment.
+fn events(site: &Site, after: u64) -> anyhow::Result<Vec<Event>> {
+    let mut found = Vec::new();
+    retry(|| {
+        found = site.events_after(after)?;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
 /// Waits for an event after `after`; its number.
 fn wait(site: &Site, after: u64, what: &str, is_it: impl Fn(&Event) -> bool) -> anyhow::Result<u64> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let events = site.events_after(after)?;
+        let events = events(site, after)?;
         if let Some(event) = events.iter().find(|event| is_it(event)) {
             return Ok(event.seq);
         }
@@ -147,7 +157,7 @@ fn cut_power(mut site: Site) -> anyhow::Result<()> {
         site.lab.machine(CUT).cut()?;
         // What it had said before may still come in.
         thread::sleep(Duration::from_secs(1));
-        let events = site.events_after(from)?;
+        let events = events(&site, from)?;
         ensure!(
             !events
                 .iter()
@@ -162,7 +172,7 @@ fn cut_power(mut site: Site) -> anyhow::Result<()> {
     wait(&site, done, "its own system", |event| {
         reports(event, CUT, "started")
     })?;
-    let events = site.events()?;
+    let events = events(&site, 0)?;
     let installed = events
         .iter()
         .filter(|event| reports(event, CUT, "installed"))
