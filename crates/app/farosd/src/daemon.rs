@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
@@ -12,7 +13,7 @@ use faros_kernel::lan::Interface;
 use faros_model::{
     api::{ApplyStatus, ServiceState, ServiceStatus, Status, TimeStatus},
     event::{Event, EventKind},
-    ids::{Generation, HostName},
+    ids::{Generation, HostName, MacAddr},
     plan::Service,
     problem::Problem,
     sighting::Sighting,
@@ -96,28 +97,38 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Shared {
     /// Tells something about the site itself.
     pub(crate) fn tell(&self, kind: EventKind, detail: Value) {
+        self.sight(None, None, kind, detail);
+    }
+
+    /// Tells what a machine at this address did; whose it is follows from the MAC, or else from the address.
+    pub(crate) fn saw(&self, from: Ipv4Addr, mac: Option<MacAddr>, kind: EventKind, detail: Value) {
+        self.sight(Some(from), mac, kind, detail);
+    }
+
+    /// Tells something about a node.
+    pub(crate) fn tell_of(&self, node: &Node, kind: EventKind, detail: Value) {
+        self.sight(None, Some(node.boot_mac), kind, detail);
+    }
+
+    fn sight(&self, address: Option<Ipv4Addr>, mac: Option<MacAddr>, kind: EventKind, detail: Value) {
         let detail = match detail {
             Value::Object(detail) => detail,
             _ => Map::new(),
         };
         self.sightings.send(Sighting {
             at: Timestamp::now(),
-            mac: None,
-            address: None,
+            mac,
+            address,
             kind,
             detail,
         });
     }
 
-    /// Tells something about a node.
-    pub(crate) fn tell_of(&self, node: &Node, kind: EventKind, detail: Map<String, Value>) {
-        self.sightings.send(Sighting {
-            at: Timestamp::now(),
-            mac: Some(node.boot_mac),
-            address: None,
-            kind,
-            detail,
-        });
+    /// The intent that a service is to serve; `None` if it is not to run.
+    pub(crate) fn serves(&self, service: Service) -> Option<Arc<Intent>> {
+        let served = self.served.borrow();
+        let intent = served.get(&service)?;
+        intent.site.runs(service).then(|| Arc::clone(intent))
     }
 
     /// Why DHCP has not its port, though its part runs.

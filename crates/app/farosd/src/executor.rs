@@ -275,12 +275,7 @@ impl Apply {
         let detail = json!({ "generation": row.generation, "by": row.by });
         shared.tell(EventKind::GenerationAccepted, detail);
         for node in armed_by(&self.entry.plan).filter_map(|name| self.intent.site.nodes.get(name)) {
-            let by = self.entry.by.as_str().into();
-            shared.tell_of(
-                node,
-                EventKind::NodeArmed,
-                [("by".to_owned(), by)].into_iter().collect(),
-            );
+            shared.tell_of(node, EventKind::NodeArmed, json!({ "by": self.entry.by }));
         }
         Ok(())
     }

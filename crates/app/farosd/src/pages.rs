@@ -3,23 +3,22 @@
 //! Who asks is known by its address: a node has its own, by reservation, from its first packet on. Only an
 //! armed node gets what installs it; the rest is answered with nothing, and told.
 
+mod install;
+
 use std::{net::Ipv4Addr, sync::Arc};
 
-use anyhow::Context as _;
-use faros_boot::{NoPass, Pass};
 use faros_http::{Method, Route, route};
+use faros_kernel::neighbors;
 use faros_model::{
     event::EventKind,
-    ids::{ContentName, Digest, HostName, MacAddr, Nonce},
+    ids::{ContentName, Digest, HostName, MacAddr},
     plan::Service,
-    sighting::Sighting,
     site::{ContentPolicy, Node, UnlockBy},
 };
 use faros_net::pages::{Ask, Ended, Loaders, OpenFile, Page, Pages, Soon};
-use faros_render::Install;
 use faros_store::{OpenContent, Store, StoreError};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::daemon::{Intent, Shared, lock};
 
@@ -27,32 +26,8 @@ use crate::daemon::{Intent, Shared, lock};
 pub(crate) struct Bastion(pub(crate) Arc<Shared>);
 
 impl Bastion {
-    fn served(&self, service: Service) -> Option<Arc<Intent>> {
-        self.0
-            .served
-            .borrow()
-            .get(&service)
-            .filter(|intent| intent.site.runs(service))
-            .cloned()
-    }
-
-    fn saw(&self, from: Ipv4Addr, mac: Option<MacAddr>, kind: EventKind, detail: Value) {
-        let detail = if let Value::Object(detail) = detail {
-            detail
-        } else {
-            Map::new()
-        };
-        self.0.sightings.send(Sighting {
-            at: Timestamp::now(),
-            mac,
-            address: Some(from),
-            kind,
-            detail,
-        });
-    }
-
     async fn boot_script(&self, from: Ipv4Addr, mac: MacAddr) -> Page {
-        let Some(intent) = self.served(Service::Netboot) else {
+        let Some(intent) = self.0.serves(Service::Netboot) else {
             return Page::Status(503);
         };
         let (action, reason, text) = match intent.site.node_by_mac(mac) {
@@ -73,51 +48,16 @@ impl Bastion {
             },
         };
         let detail = json!({ "mac": mac, "action": action, "reason": reason });
-        self.saw(from, Some(mac), EventKind::BootScriptServed, detail);
+        self.0.saw(from, Some(mac), EventKind::BootScriptServed, detail);
         Page::Text {
             content_type: "text/plain",
             text,
         }
     }
 
-    /// The script that installs an armed node, with a pass for its config; or why there is none.
-    async fn install_script(&self, intent: &Intent, node: &Node, from: Ipv4Addr) -> Result<String, String> {
-        let shared = &self.0;
-        if from != node.address {
-            return Err(format!("this machine has not the address of {}", node.name));
-        }
-        if let Some(why) = shared.why_closed(&node.name) {
-            return Err(why);
-        }
-        let image = match shared.store.image(&node.image).await {
-            Ok(Some(image)) => image,
-            Ok(None) => return Err(format!("the image {} is not in the content store", node.image)),
-            Err(error) => {
-                let why = format!("the image {} cannot be used", node.image);
-                tracing::error!(node = %node.name, "{:#}", anyhow::Error::new(error).context(why.clone()));
-                return Err(why);
-            }
-        };
-        faros_render::installable(&intent.site, node, &image)?;
-        if shared.unlock.thumbprint().is_none() && node.encryption.threshold > 0 {
-            return Err("the unlock keys of the bastion are not open yet".to_owned());
-        }
-        let mut bits = [0; 16];
-        getrandom::fill(&mut bits).map_err(|error| format!("there is no randomness: {error}"))?;
-        let nonce = Nonce::of(bits);
-        let pass = Pass::issue(node.name.clone(), &nonce, Timestamp::now());
-        // A pass that is just being used must not take the place of this one.
-        let _one = shared.passing.lock().await;
-        if let Err(error) = shared.store.put_pass(pass).await {
-            tracing::error!(node = %node.name, "{:#}", anyhow::Error::new(error));
-            return Err("the bastion cannot write to its disk".to_owned());
-        }
-        Ok(faros_render::install_script(&intent.site, node, &image, &nonce))
-    }
-
     /// Opens content by its digest, for a client that may have it.
     async fn content(&self, from: Ipv4Addr, digest: Digest) -> Page {
-        let Some(intent) = self.served(Service::Netboot) else {
+        let Some(intent) = self.0.serves(Service::Netboot) else {
             return Page::Status(503);
         };
         if intent.site.content == ContentPolicy::WhileArmed {
@@ -168,104 +108,13 @@ impl Bastion {
         500
     }
 
-    async fn ignition(&self, from: Ipv4Addr, name: &HostName, nonce: &Nonce) -> Page {
-        let Some(intent) = self.served(Service::Ignition) else {
-            return Page::Status(503);
-        };
-        let node = intent.site.nodes.get(name);
-        let given = match node {
-            None => Err(Refused::NoPass(NoPass::UnknownNode)),
-            Some(node) => self.config(&intent, node, from, nonce).await,
-        };
-        match given {
-            Ok(text) => {
-                let detail = json!({ "node": name, "bytes": text.len() });
-                self.saw(
-                    from,
-                    node.map(|node| node.boot_mac),
-                    EventKind::IgnitionServed,
-                    detail,
-                );
-                Page::Text {
-                    content_type: "application/vnd.coreos.ignition+json",
-                    text,
-                }
-            }
-            Err(Refused::NoPass(why)) => {
-                if why.is_alarming() {
-                    tracing::warn!(node = %name, %from, "an Ignition config was refused: {}", why.message());
-                }
-                let detail = json!({ "node": name, "address": from, "reason": why.as_str(), "message": why.message() });
-                // Whoever asks need not be the node: it is told of the node by name, and of the machine by address.
-                self.saw(from, None, EventKind::IgnitionRefused, detail);
-                // What is not for the client does not exist for it.
-                Page::Status(404)
-            }
-            Err(Refused::Failed(error)) => {
-                tracing::error!(node = %name, "{error:#}");
-                Page::Status(503)
-            }
-        }
-    }
-
-    /// The config of a node, for the boot that has the nonce, once: it is marked as given before it is.
-    async fn config(
-        &self,
-        intent: &Intent,
-        node: &Node,
-        from: Ipv4Addr,
-        nonce: &Nonce,
-    ) -> Result<String, Refused> {
-        let shared = &self.0;
-        if node.address != from {
-            return Err(Refused::NoPass(NoPass::WrongAddress));
-        }
-        if !has_mac(node, from) {
-            return Err(Refused::NoPass(NoPass::WrongMac));
-        }
-        if shared.why_closed(&node.name).is_some() {
-            return Err(Refused::NoPass(NoPass::IdentityConflict));
-        }
-        if !shared.is_armed(&node.name) {
-            return Err(Refused::NoPass(NoPass::NotArmed));
-        }
-        // Two requests at once must not both find the pass unused.
-        let _one = shared.passing.lock().await;
-        let now = Timestamp::now();
-        let name = node.name.clone();
-        let pass = reading(shared, move |store| store.pass(&name)).await?;
-        let mut pass = pass.ok_or(Refused::NoPass(NoPass::WrongNonce))?;
-        pass.admit(nonce, now).map_err(Refused::NoPass)?;
-        let image = shared
-            .store
-            .image(&node.image)
-            .await
-            .map_err(anyhow::Error::new)?;
-        let image = image.with_context(|| format!("the image {} is gone", node.image))?;
-        let thumbprint = shared
-            .unlock
-            .thumbprint()
-            .map(|thumbprint| thumbprint.to_string());
-        let thumbprint = match &thumbprint {
-            Some(thumbprint) => thumbprint.as_str(),
-            None if node.encryption.threshold == 0 => "",
-            None => return Err(anyhow::anyhow!("the unlock keys are not open").into()),
-        };
-        pass.used = Some(now);
-        shared.store.put_pass(pass).await.map_err(anyhow::Error::new)?;
-        let install = Install {
-            image: &image,
-            thumbprint,
-        };
-        Ok(faros_render::ignition(&intent.site, node, &install))
-    }
-
     async fn report(&self, from: Ipv4Addr, name: &HostName, body: &[u8]) -> Page {
-        let Some(intent) = self.served(Service::Netboot) else {
+        let Some(intent) = self.0.serves(Service::Netboot) else {
             return Page::Status(503);
         };
         let node = intent.site.nodes.get(name);
-        let Some(node) = node.filter(|node| node.address == from && has_mac(node, from)) else {
+        let Some(node) = node.filter(|node| node.address == from && node.may_be(neighbors::mac_of(from)))
+        else {
             return Page::Status(403);
         };
         let Ok(Value::Object(mut said)) = serde_json::from_slice::<Value>(body) else {
@@ -290,7 +139,8 @@ impl Bastion {
                     }
                     if was_armed {
                         let detail = json!({ "node": name, "by": "farosd", "reason": "installed" });
-                        self.saw(from, Some(node.boot_mac), EventKind::NodeDisarmed, detail);
+                        self.0
+                            .saw(from, Some(node.boot_mac), EventKind::NodeDisarmed, detail);
                     }
                 }
                 Err(error) => {
@@ -308,7 +158,7 @@ impl Bastion {
         }
         if is_news {
             let said = Value::Object(said);
-            self.saw(from, Some(node.boot_mac), EventKind::NodeReport, said);
+            self.0.saw(from, Some(node.boot_mac), EventKind::NodeReport, said);
         }
         match self.orders(&intent, node, &report).await {
             Some(orders) => Page::Text {
@@ -362,20 +212,6 @@ impl Bastion {
     }
 }
 
-/// Why a config was not given.
-enum Refused {
-    /// To this machine, now.
-    NoPass(NoPass),
-    /// To nobody: something is wrong here.
-    Failed(anyhow::Error),
-}
-
-impl From<anyhow::Error> for Refused {
-    fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
 /// Reads from the store where it holds up nobody: another reader may have much to read.
 async fn reading<T: Send + 'static>(
     shared: &Shared,
@@ -383,12 +219,6 @@ async fn reading<T: Send + 'static>(
 ) -> anyhow::Result<T> {
     let store = shared.store.clone();
     Ok(tokio::task::spawn_blocking(move || read(&store)).await??)
-}
-
-/// Whether the machine at an address has one of a node's MACs; if the kernel cannot say, the address has to do.
-fn has_mac(node: &Node, address: Ipv4Addr) -> bool {
-    let mac = faros_kernel::neighbors::mac_of(address);
-    mac.is_none_or(|mac| node.macs().any(|own| own == mac))
 }
 
 /// The node that has this address.
@@ -415,7 +245,7 @@ impl Pages for Bastion {
                 (Route::BootScript(mac), _) => self.boot_script(ask.from, *mac).await,
                 (Route::Content(digest), _) => self.content(ask.from, *digest).await,
                 (Route::Ignition(node, nonce), _) => self.ignition(ask.from, node, nonce).await,
-                (Route::Loader(name), _) if self.served(Service::Netboot).is_some() => {
+                (Route::Loader(name), _) if self.0.serves(Service::Netboot).is_some() => {
                     self.named(name).await.map_or_else(Page::Status, Page::File)
                 }
                 (Route::Loader(_), _) => Page::Status(503),
@@ -462,7 +292,7 @@ impl Pages for Bastion {
                 (kind, detail)
             }
         };
-        self.saw(from, None, kind, detail);
+        self.0.saw(from, None, kind, detail);
     }
 }
 
@@ -473,7 +303,7 @@ impl Loaders for Bastion {
 
     fn loader(&self, _from: Ipv4Addr, name: String) -> Soon<'_, Option<OpenFile>> {
         Box::pin(async move {
-            self.served(Service::Netboot)?;
+            self.0.serves(Service::Netboot)?;
             let name: ContentName = format!("loader/{name}").parse().ok()?;
             self.named(&name).await.ok()
         })

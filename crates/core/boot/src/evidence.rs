@@ -166,3 +166,37 @@ pub(crate) fn firmware(detail: &Map<String, Value>) -> Option<String> {
         _ => None,
     }
 }
+
+/// Whether a machine of which this is seen wants something of the bastion.
+pub(crate) const fn is_a_wish(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::DhcpDiscover
+            | EventKind::DhcpRequest
+            | EventKind::DhcpAck
+            | EventKind::DhcpInform
+            | EventKind::MachineDiscovered
+            | EventKind::LoaderFetched
+            | EventKind::BootScriptServed
+            | EventKind::IgnitionRefused
+    )
+}
+
+/// Whether this must be known even in the middle of a flood.
+pub(crate) const fn is_an_alarm(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::RogueDhcpServer | EventKind::AddressConflict | EventKind::IdentityConflict
+    )
+}
+
+pub(crate) const fn ends_transfer(kind: EventKind) -> bool {
+    matches!(
+        kind,
+        EventKind::LoaderFetched
+            | EventKind::KernelFetched
+            | EventKind::InitramfsFetched
+            | EventKind::ContentFetched
+            | EventKind::TransferFailed
+    )
+}

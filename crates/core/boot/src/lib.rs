@@ -8,6 +8,7 @@
 
 mod discovered;
 mod evidence;
+mod identity;
 mod life;
 mod pass;
 mod tracker;
@@ -16,7 +17,7 @@ mod whose;
 pub use self::{
     evidence::firmware_word,
     life::{Boot, Life, Reached},
-    pass::{NoPass, Pass},
+    pass::{Asks, NoPass, Pass, admit},
     tracker::{Changes, Draft, NodeRecord, Tracker},
 };
 

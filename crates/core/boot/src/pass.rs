@@ -3,7 +3,12 @@
 //! A pass is issued with the boot script of an armed node and stands in the script as a nonce. Whoever shows it
 //! must be that node, at its address and with its MAC, soon, and for the first time.
 
-use faros_model::ids::{HostName, Nonce};
+use std::net::Ipv4Addr;
+
+use faros_model::{
+    ids::{HostName, MacAddr, Nonce},
+    site::Node,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -91,11 +96,7 @@ impl Pass {
         }
     }
 
-    /// Whether the config may be given for `nonce` now.
-    ///
-    /// # Errors
-    /// Why not.
-    pub fn admit(&self, nonce: &Nonce, now: Timestamp) -> Result<(), NoPass> {
+    fn is_good_for(&self, nonce: &Nonce, now: Timestamp) -> Result<(), NoPass> {
         if !same(self.nonce.as_bytes(), nonce.as_str().as_bytes()) {
             Err(NoPass::WrongNonce)
         } else if self.used.is_some() {
@@ -106,6 +107,53 @@ impl Pass {
             Ok(())
         }
     }
+}
+
+/// Somebody asks for the config of a node.
+#[derive(Debug, Clone, Copy)]
+pub struct Asks<'a> {
+    /// The node whose config is asked for.
+    pub node: &'a Node,
+    /// Where the request came from.
+    pub from: Ipv4Addr,
+    /// The MAC behind that address, where the kernel knows it.
+    pub mac: Option<MacAddr>,
+    /// Whether the node's boot session was closed because somebody else may be using its name.
+    pub is_closed: bool,
+    /// Whether the node is to be installed.
+    pub is_armed: bool,
+    /// What the request shows.
+    pub nonce: &'a Nonce,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Decides who is given a config. The pass comes back as used: it must be remembered so before the config leaves.
+///
+/// # Errors
+/// Why there is none for whoever asks: who it is comes first, then whether the node is to be installed, then the
+/// pass.
+pub fn admit(asks: &Asks<'_>, pass: Option<Pass>) -> Result<Pass, NoPass> {
+    if asks.node.address != asks.from {
+        return Err(NoPass::WrongAddress);
+    }
+    if !asks.node.may_be(asks.mac) {
+        return Err(NoPass::WrongMac);
+    }
+    if asks.is_closed {
+        return Err(NoPass::IdentityConflict);
+    }
+    if !asks.is_armed {
+        return Err(NoPass::NotArmed);
+    }
+    let pass = pass
+        .filter(|pass| pass.node == asks.node.name)
+        .ok_or(NoPass::WrongNonce)?;
+    pass.is_good_for(asks.nonce, asks.now)?;
+    Ok(Pass {
+        used: Some(asks.now),
+        ..pass
+    })
 }
 
 /// Compares in a time that does not tell how much of it is right.

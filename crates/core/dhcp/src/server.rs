@@ -297,7 +297,7 @@ impl Server {
                 Some(mac) => Err(format!("{mac} still has it")),
                 None => Ok(()),
             },
-            None => self.book.may_have(now, &self.tables, &key, address),
+            None => self.book.may_be(now, &self.tables, &key, address),
         };
         let known = self.book.knows(&key) || own.is_some();
         effects.extend(match right {

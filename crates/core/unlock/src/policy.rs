@@ -177,7 +177,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     let node = facts.node.ok_or(Refusal::UnknownMachine)?;
-    if facts.mac.is_some_and(|mac| !node.macs().any(|own| own == mac)) {
+    if !node.may_be(facts.mac) {
         return Err(Refusal::WrongMac);
     }
     if facts.booting == Booting::Closed {

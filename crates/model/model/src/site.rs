@@ -407,6 +407,11 @@ impl Node {
             .flat_map(|bond| bond.macs.iter().copied());
         std::iter::once(self.boot_mac).chain(members.filter(|mac| *mac != self.boot_mac))
     }
+
+    /// Whether the machine behind a MAC may be this node; where the kernel cannot say the MAC, the address has to do.
+    pub fn may_be(&self, mac: Option<MacAddr>) -> bool {
+        mac.is_none_or(|mac| self.macs().any(|own| own == mac))
+    }
 }
 
 /// What a node does in the cluster.

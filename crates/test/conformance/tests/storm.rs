@@ -113,6 +113,7 @@ fn bystand(
         &server,
         "node-7.crowd.edge.example.com",
     ];
+    // It asks again like any client: what it opens its socket too late for is lost.
     let lease = [
         "udhcpc",
         "-i",
@@ -123,9 +124,9 @@ fn bystand(
         "-s",
         "/bin/true",
         "-T",
-        "3",
+        "2",
         "-t",
-        "1",
+        "4",
     ];
     let mut saw = Bystander::default();
     while !storm.is_finished() || saw.asked < 4 {

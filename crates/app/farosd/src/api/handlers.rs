@@ -260,9 +260,8 @@ async fn set_armed(
         EventKind::NodeDisarmed
     };
     if changed {
-        let said = [("by", request.by.as_str()), ("reason", "asked for")];
-        let detail = said.map(|(key, value)| (key.to_owned(), value.into()));
-        shared.tell_of(known, kind, detail.into_iter().collect());
+        let detail = json!({ "by": request.by, "reason": "asked for" });
+        shared.tell_of(known, kind, detail);
     }
     Ok(Json(Changed { changed }))
 }

@@ -13,7 +13,7 @@ use faros_tang::{KeyRing, Thumbprint, Usage};
 use faros_unlock::{Learned, Seen};
 use jiff::Timestamp;
 use rand_core::UnwrapErr;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tokio::sync::MutexGuard;
 
 use super::{Unlock, newest};
@@ -246,19 +246,11 @@ impl Shared {
             (is_new, dropped, written)
         };
         written.await?;
-        let tell = |kind, detail: Value| {
-            let detail = if let Value::Object(detail) = detail {
-                detail
-            } else {
-                Map::new()
-            };
-            self.tell_of(node, kind, detail);
-        };
         if is_new {
-            tell(EventKind::UnlockBound, json!({ "key": key }));
+            self.tell_of(node, EventKind::UnlockBound, json!({ "key": key }));
         }
         for key in dropped {
-            tell(EventKind::UnlockUnbound, json!({ "key": key, "by": by }));
+            self.tell_of(node, EventKind::UnlockUnbound, json!({ "key": key, "by": by }));
         }
         Ok(())
     }

@@ -7,14 +7,13 @@ use faros_model::{
     event::EventKind,
     ids::MacAddr,
     plan::Service,
-    sighting::Sighting,
     site::{Node, UnlockPolicy},
 };
 use faros_net::pages::{Ask, Page, Pages, Soon};
 use faros_tang::{Hash, Route, Standing, Usage};
 use faros_unlock::{Booting, Facts, Refusal, Seen, decide};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::{Unlock, newest};
 use crate::daemon::{Intent, Shared, lock};
@@ -23,37 +22,17 @@ use crate::daemon::{Intent, Shared, lock};
 pub(crate) struct TangPages(pub(crate) Arc<Shared>);
 
 impl TangPages {
-    fn intent(&self) -> Option<Arc<Intent>> {
-        let served = self.0.served.borrow();
-        let intent = served.get(&Service::Unlock)?;
-        intent.site.runs(Service::Unlock).then(|| Arc::clone(intent))
-    }
-
     fn count(&self, label: &'static str) {
         if let Some(health) = self.0.counted.get(&Service::Unlock) {
             health.counter(label).add(1);
         }
     }
 
-    fn saw(&self, from: Ipv4Addr, mac: Option<MacAddr>, kind: EventKind, detail: Value) {
-        let detail = if let Value::Object(detail) = detail {
-            detail
-        } else {
-            Map::new()
-        };
-        self.0.sightings.send(Sighting {
-            at: Timestamp::now(),
-            mac,
-            address: Some(from),
-            kind,
-            detail,
-        });
-    }
-
     /// Answers with the advertisement. A node that installs itself is about to bind its disks to what it says.
     async fn advertise(&self, from: Ipv4Addr, asked: Option<&str>) -> Page {
         let unlock = &self.0.unlock;
-        let (Some(intent), Some((text, key))) = (self.intent(), unlock.advertisement(asked)) else {
+        let (Some(intent), Some((text, key))) = (self.0.serves(Service::Unlock), unlock.advertisement(asked))
+        else {
             return Page::Status(503);
         };
         let Some(text) = text else {
@@ -61,7 +40,7 @@ impl TangPages {
         };
         self.count("advertisements");
         let mac = faros_kernel::neighbors::mac_of(from);
-        let is_it = |node: &&Node| node.address == from && is_of(node, mac);
+        let is_it = |node: &&Node| node.address == from && node.may_be(mac);
         let node = intent.site.nodes.values().find(is_it);
         let binds = node.filter(|node| self.0.is_armed(&node.name));
         if let Some(node) = binds
@@ -73,7 +52,7 @@ impl TangPages {
         }
         if node.is_some() {
             let detail = json!({ "keys": key, "address": from });
-            self.saw(
+            self.0.saw(
                 from,
                 node.map(|node| node.boot_mac),
                 EventKind::UnlockAdvertised,
@@ -93,7 +72,7 @@ impl TangPages {
         let Ok(turn) = unlock.work.acquire().await else {
             return Page::Status(503);
         };
-        let (Some(intent), Some(tables)) = (self.intent(), unlock.tables()) else {
+        let (Some(intent), Some(tables)) = (self.0.serves(Service::Unlock), unlock.tables()) else {
             return Page::Status(503);
         };
         let now = Timestamp::now();
@@ -127,7 +106,7 @@ impl TangPages {
             return self.refuse(from, asked, Refusal::LockedDown, now);
         }
         let key = recovery.key.to_string();
-        if let Some(node) = node.filter(|node| is_of(node, mac))
+        if let Some(node) = node.filter(|node| node.may_be(mac))
             && let Err(error) = self.0.saw_binding(node, &key, Seen::Recovered).await
         {
             // The disk is bound whether or not it is remembered; a node that waits helps nobody.
@@ -136,7 +115,7 @@ impl TangPages {
         self.count("recoveries");
         let rotated = recovery.standing == Standing::Hidden;
         let detail = json!({ "key": key, "rotated": rotated, "address": from });
-        self.saw(
+        self.0.saw(
             from,
             node.map(|node| node.boot_mac),
             EventKind::UnlockRecovered,
@@ -204,7 +183,7 @@ impl TangPages {
             "reason": refusal.as_str(), "message": refusal.message(), "key": key, "address": from, "repeated": repeated,
         });
         // By its address alone: whoever was refused need not be the node.
-        self.saw(from, None, EventKind::UnlockRefused, detail);
+        self.0.saw(from, None, EventKind::UnlockRefused, detail);
         Page::Status(refusal.status())
     }
 }
@@ -228,11 +207,6 @@ impl Pages for TangPages {
             }
         })
     }
-}
-
-/// Whether a MAC is one of a node's; if the kernel cannot say, the address has to do.
-fn is_of(node: &Node, mac: Option<MacAddr>) -> bool {
-    mac.is_none_or(|mac| node.macs().any(|own| own == mac))
 }
 
 impl Unlock {

@@ -224,7 +224,7 @@ impl Book {
     }
 
     /// Whether the client may have this dynamic address; says why not.
-    pub(super) fn may_have(
+    pub(super) fn may_be(
         &self,
         now: Timestamp,
         tables: &Tables,
