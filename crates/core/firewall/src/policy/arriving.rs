@@ -1,0 +1,94 @@
+//! What arrives, before connections are looked up: senders that lie, and questions that need no connection.
+
+use std::net::Ipv4Addr;
+
+use faros_model::{
+    net::Subnet,
+    ports::{DHCP_CLIENT, DHCP_SERVER, DNS, MACHINE_CONFIG, NTP},
+    site::{Site, Transport::Tcp},
+};
+
+use super::{cluster, ports, short_questions};
+use crate::rules::{Addresses, Match, Rule, Side, Verdict};
+
+pub(super) fn arriving_lan(site: &Site) -> Vec<Rule> {
+    let bastion = || Addresses::each([site.lan.addresses.bastion]);
+    let heard = [
+        site.lan.addresses.bastion,
+        site.lan.subnet.broadcast(),
+        Ipv4Addr::BROADCAST,
+    ];
+    let dhcp = || {
+        let to = Match::Destination(true, Addresses::each(heard));
+        vec![
+            to,
+            short_questions(&[DHCP_SERVER, DHCP_CLIENT], Side::Destination),
+        ]
+    };
+    vec![
+        Rule::new(dhcp(), Verdict::NotTracked, ""),
+        Rule::new(
+            dhcp(),
+            Verdict::Return,
+            "who has no address yet, or a wrong one, and other servers",
+        ),
+        Rule::new(
+            vec![Match::Source(true, bastion())],
+            Verdict::Drop,
+            "spoofed: an address of the bastion itself",
+        ),
+        Rule::new(
+            vec![Match::Source(false, Addresses::of([site.lan.subnet]))],
+            Verdict::Drop,
+            "spoofed: not an address of the LAN",
+        ),
+        Rule::new(
+            vec![Match::Destination(true, cluster(site))],
+            Verdict::Drop,
+            "to pods or services, which are not out there",
+        ),
+        Rule::new(
+            vec![
+                Match::Destination(true, bastion()),
+                short_questions(&[DNS, NTP], Side::Destination),
+            ],
+            Verdict::NotTracked,
+            "short questions",
+        ),
+    ]
+}
+
+pub(super) fn arriving_uplink(site: &Site) -> Vec<Rule> {
+    let nowhere = [
+        Subnet::of(Ipv4Addr::LOCALHOST, 8),
+        Subnet::of(Ipv4Addr::new(224, 0, 0, 0), 4),
+    ];
+    let inside = [
+        site.lan.subnet,
+        site.cluster.pod_network,
+        site.cluster.service_network,
+    ];
+    let (outside_in, nowhere) = (Addresses::of(inside), Addresses::of(nowhere));
+    vec![
+        Rule::new(
+            vec![Match::Source(true, outside_in)],
+            Verdict::Drop,
+            "spoofed: an address of the inside",
+        ),
+        Rule::new(
+            vec![Match::Source(true, nowhere)],
+            Verdict::Drop,
+            "spoofed: an address that nobody sends from",
+        ),
+        Rule::new(
+            vec![Match::Destination(true, cluster(site))],
+            Verdict::Drop,
+            "to pods or services",
+        ),
+        Rule::new(
+            vec![ports(Tcp, &[MACHINE_CONFIG])],
+            Verdict::Drop,
+            "machine config has secrets: never for the uplink",
+        ),
+    ]
+}

@@ -1,0 +1,97 @@
+//! What is for the bastion itself.
+
+use faros_model::{
+    ports::{CONSOLE, DHCP_CLIENT, DHCP_SERVER, MACHINE_CONFIG, SSH},
+    site::{
+        LanService, LanSource, PublishedTarget, Site,
+        Transport::{Tcp, Udp},
+    },
+};
+
+use super::{
+    groups::{Groups, lan_services, name, ports_of},
+    ports,
+};
+use crate::rules::{Addresses, Match, Rule, Side, Verdict};
+
+pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
+    let mut rules = vec![
+        Rule::new(vec![], Verdict::ByConnection, ""),
+        Rule::new(vec![Match::AnyIcmp], Verdict::Goto("pings"), ""),
+    ];
+    let services = lan_services(site);
+    // Who asks for an address may have none, so that addresses cannot tell them apart; and what other servers offer
+    // to clients is to be noticed.
+    if services
+        .values()
+        .any(|services| services.contains(&LanService::Dhcp))
+    {
+        rules.push(Rule::new(
+            vec![ports(Udp, &[DHCP_SERVER, DHCP_CLIENT])],
+            Verdict::Accept,
+            "dhcp",
+        ));
+    }
+    for (source, services) in &services {
+        let Some(from) = groups.source(*source) else {
+            continue;
+        };
+        for transport in [Udp, Tcp] {
+            let open = services
+                .iter()
+                .filter(|service| **service != LanService::Dhcp)
+                .flat_map(|service| ports_of(*service));
+            let mut open: Vec<u16> = open
+                .filter(|(own, _)| *own == transport)
+                .map(|(_, port)| *port)
+                .collect();
+            open.sort_unstable();
+            open.dedup();
+            if !open.is_empty() {
+                let why = name(*source);
+                rules.push(Rule::new(
+                    vec![from.clone(), ports(transport, &open)],
+                    Verdict::Accept,
+                    why,
+                ));
+            }
+        }
+    }
+    if let Some(nodes) = groups.source(LanSource::Nodes) {
+        rules.push(Rule::new(
+            vec![nodes, ports(Tcp, &[MACHINE_CONFIG])],
+            Verdict::Accept,
+            "machine config, for nodes alone",
+        ));
+    }
+    rules.push(Rule::new(vec![], Verdict::Drop, "not for the LAN"));
+    rules
+}
+
+pub(super) fn input_uplink(site: &Site) -> Vec<Rule> {
+    let client = Match::Ports(Udp, Side::Destination, vec![DHCP_CLIENT.into()]);
+    let server = Match::Ports(Udp, Side::Source, vec![DHCP_SERVER.into()]);
+    let mut rules = vec![
+        Rule::new(vec![], Verdict::ByConnection, ""),
+        Rule::new(vec![Match::AnyIcmp], Verdict::Goto("pings"), ""),
+        Rule::new(vec![server, client], Verdict::Accept, "the uplink's own address"),
+    ];
+    for published in site.uplink.publish.iter().filter(|one| !one.from.is_empty()) {
+        let (port, why) = match &published.what {
+            PublishedTarget::Ssh => (SSH, "ssh"),
+            PublishedTarget::Console => (CONSOLE, "console"),
+            PublishedTarget::Api
+            | PublishedTarget::IngressHttp
+            | PublishedTarget::IngressHttps
+            | PublishedTarget::Port { .. } => continue,
+        };
+        let from = Match::Source(true, Addresses::of(published.from.iter().copied()));
+        rules.push(Rule::new(
+            vec![from, ports(Tcp, &[port])],
+            Verdict::Accept,
+            format!("published: {why}"),
+        ));
+    }
+    rules.push(Rule::new(vec![], Verdict::Drop, "not published"));
+    rules
+}

@@ -1,0 +1,33 @@
+//! The names of interfaces, as far as they can stand in rules.
+
+/// The bastion's interfaces, as they are called now. Invariant: names that nftables can quote, and that match
+/// one interface each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interfaces {
+    pub(super) lan: String,
+    pub(super) uplink: String,
+}
+
+/// A name that cannot stand in a rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the interface name `{0}` cannot stand in a firewall rule")]
+pub struct BadInterface(pub String);
+
+impl Interfaces {
+    /// Takes the names of the LAN's interface and the uplink's.
+    ///
+    /// # Errors
+    /// If one cannot be quoted, or would match others as well.
+    pub fn new(lan: &str, uplink: &str) -> Result<Self, BadInterface> {
+        let bad = |c: char| c == '"' || c == '*' || c == '\\' || c.is_whitespace() || c.is_control();
+        for name in [lan, uplink] {
+            if name.is_empty() || name.len() > 15 || name.contains(bad) {
+                return Err(BadInterface(name.to_owned()));
+            }
+        }
+        Ok(Self {
+            lan: lan.to_owned(),
+            uplink: uplink.to_owned(),
+        })
+    }
+}
