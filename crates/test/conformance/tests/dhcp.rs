@@ -95,26 +95,7 @@ fn perfdhcp_loses_no_exchange() -> anyhow::Result<()> {
 #[test]
 fn another_dhcp_server_is_reported() -> anyhow::Result<()> {
     let mut site = Site::up("t-rogue")?;
-    let rogue = "client:rogue";
-    site.run(
-        rogue,
-        &["ip", "address", "add", "192.168.8.250/24", "dev", "eth0"],
-    )?;
-    site.run(
-        rogue,
-        &[
-            "dnsmasq",
-            "--conf-file=/dev/null",
-            "--port=0",
-            "--interface=eth0",
-            "--pid-file=",
-            "--user=root",
-            "--dhcp-authoritative",
-            "--dhcp-range=192.168.8.240,192.168.8.249",
-        ],
-    )?;
-    // A restart makes farosd look around at once.
-    site.kill_and_start()?;
+    site.second_dhcp_server("client:rogue")?;
     for _ in 0..50 {
         if site.saw("rogue-dhcp-server")? {
             return Ok(());

@@ -37,30 +37,6 @@ fn expect(site: &Site, node: &str, expected: &str) -> anyhow::Result<()> {
     anyhow::bail!("expected {expected}: {}", said.1)
 }
 
-/// What a firmware does that asks for an address by PXE, and boots no further.
-fn firmware(site: &mut Site, host: &str, architecture: &str, tries: &str) -> anyhow::Result<String> {
-    let pxe = format!("0x5d:{architecture}");
-    let words = [
-        "udhcpc",
-        "-i",
-        "eth0",
-        "-q",
-        "-n",
-        "-f",
-        "-s",
-        "/bin/true",
-        "-T",
-        "1",
-        "-t",
-        tries,
-        "-V",
-        "PXEClient:Arch:00007:UNDI:003016",
-        "-x",
-        &pxe,
-    ];
-    site.said(host, &words)
-}
-
 fn report(site: &mut Site, facts: &str) -> anyhow::Result<()> {
     let url = format!("{BASE}/report/node-1");
     site.run(NODE, &["curl", "-sf", "-d", facts, &url]).map(drop)
@@ -86,11 +62,11 @@ fn a_node_that_is_not_heard_or_does_not_hear_is_told_apart() -> anyhow::Result<(
     expect(&site, "node-1", "never-seen")?;
 
     // A machine boots whose MAC nobody wrote down.
-    firmware(&mut site, "client:other=52:54:00:ff:00:01", "0007", "2")?;
+    site.firmware("client:other=52:54:00:ff:00:01", "0007", 2, &[])?;
     expect(&site, "node-1", "wrong-mac")?;
 
     // A 32-bit firmware, for which there is no loader.
-    firmware(&mut site, "client:odd=52:54:00:08:00:03", "0006", "2")?;
+    site.firmware("client:odd=52:54:00:08:00:03", "0006", 2, &[])?;
     expect(&site, "node-3", "no-loader-for-firmware")?;
 
     // The bastion's answers are lost on their way.
@@ -98,13 +74,13 @@ fn a_node_that_is_not_heard_or_does_not_hear_is_told_apart() -> anyhow::Result<(
         nft add chain netdev lose out '{ type filter hook egress device lan0 priority 0; }'
         nft add rule netdev lose out udp dport 68 drop";
     site.run("bastion", &["sh", "-ec", lose])?;
-    firmware(&mut site, NODE, "0007", "4")?;
+    site.firmware(NODE, "0007", 4, &[])?;
     expect(&site, "node-1", "offer-not-heard")?;
     site.run("bastion", &["nft", "delete", "table", "netdev", "lose"])?;
 
     // It has its address and does not come for its loader.
     for _ in 0..3 {
-        firmware(&mut site, NODE, "0007", "3")?;
+        site.firmware(NODE, "0007", 3, &[])?;
     }
     expect(&site, "node-1", "loader-not-fetched")?;
 
@@ -148,26 +124,7 @@ fn a_node_that_is_not_heard_or_does_not_hear_is_told_apart() -> anyhow::Result<(
 #[test]
 fn a_second_dhcp_server_is_named() -> anyhow::Result<()> {
     let mut site = Site::up("t-why-rogue")?;
-    let rogue = "client:rogue";
-    site.run(
-        rogue,
-        &["ip", "address", "add", "192.168.8.250/24", "dev", "eth0"],
-    )?;
-    site.run(
-        rogue,
-        &[
-            "dnsmasq",
-            "--conf-file=/dev/null",
-            "--port=0",
-            "--interface=eth0",
-            "--pid-file=",
-            "--user=root",
-            "--dhcp-authoritative",
-            "--dhcp-range=192.168.8.240,192.168.8.249",
-        ],
-    )?;
-    // A restart makes farosd look around at once.
-    site.kill_and_start()?;
+    site.second_dhcp_server("client:rogue")?;
     expect(&site, "node-1", "second-dhcp-server")?;
     let (said, _) = site.farosctl(&["why", "node-1"])?;
     ensure!(said.contains("192.168.8.250"), "{said}");
