@@ -1,14 +1,9 @@
 //! A table as a value: chains of rules, with no choice left in them.
 
-use std::{
-    fmt,
-    net::{Ipv4Addr, SocketAddrV4},
-};
+use std::net::SocketAddrV4;
 
-use faros_model::{
-    net::{Range, Subnet},
-    site::Transport,
-};
+use faros_model::site::Transport;
+pub use faros_model::{net::Addresses, ports::PortRange};
 
 /// All rules of the bastion's own table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,87 +113,6 @@ pub enum Verdict {
     ClampSegments,
     /// Its connection is led to one of these, in turn.
     LeadTo(Vec<SocketAddrV4>),
-}
-
-/// A set of IPv4 addresses: networks that do not overlap, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Addresses(Vec<Block>);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Block {
-    first: u32,
-    last: u32,
-}
-
-impl Addresses {
-    /// The union of these; networks that touch or overlap become one range, as the kernel's own sets have it.
-    pub fn of(subnets: impl IntoIterator<Item = Subnet>) -> Self {
-        let blocks = subnets.into_iter().map(|subnet| Block {
-            first: subnet.network().to_bits(),
-            last: subnet.broadcast().to_bits(),
-        });
-        let mut blocks: Vec<Block> = blocks.collect();
-        blocks.sort_unstable();
-        let mut joined: Vec<Block> = Vec::new();
-        for block in blocks {
-            match joined.last_mut() {
-                Some(before) if block.first <= before.last.saturating_add(1) => {
-                    before.last = before.last.max(block.last);
-                }
-                _ => joined.push(block),
-            }
-        }
-        Self(joined)
-    }
-
-    /// Single addresses.
-    pub fn each(addresses: impl IntoIterator<Item = Ipv4Addr>) -> Self {
-        Self::of(addresses.into_iter().map(|address| Subnet::of(address, 32)))
-    }
-
-    /// Whether nobody is in it.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl fmt::Display for Addresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (idx, block) in self.0.iter().enumerate() {
-            let comma = if idx > 0 { ", " } else { "" };
-            let (first, last) = (Ipv4Addr::from_bits(block.first), Ipv4Addr::from_bits(block.last));
-            let size = u64::from(block.last) - u64::from(block.first) + 1;
-            // A power of two that starts at a multiple of itself is a network.
-            let prefix = 32 - size.trailing_zeros();
-            let network = size.is_power_of_two() && u64::from(block.first).is_multiple_of(size);
-            match (network, Range::new(first, last)) {
-                (true, _) if prefix == 32 => write!(f, "{comma}{first}")?,
-                (true, _) => write!(f, "{comma}{first}/{prefix}")?,
-                (false, Some(range)) => write!(f, "{comma}{range}")?,
-                (false, None) => (),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Ports from the first to the last, both included.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PortRange(pub u16, pub u16);
-
-impl From<u16> for PortRange {
-    fn from(port: u16) -> Self {
-        Self(port, port)
-    }
-}
-
-impl fmt::Display for PortRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self(first, last) if first == last => write!(f, "{first}"),
-            Self(first, last) => write!(f, "{first}-{last}"),
-        }
-    }
 }
 
 impl Rule {

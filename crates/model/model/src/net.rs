@@ -4,6 +4,10 @@ use std::{fmt, net::Ipv4Addr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+mod addresses;
+
+pub use addresses::Addresses;
+
 /// An IPv4 network. Invariant: the prefix is at most 32 and no host bit of the address is set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Subnet {

@@ -1,4 +1,6 @@
-//! The port numbers on which a bastion listens.
+//! The port numbers on which a bastion listens, and ranges of ports.
+
+use std::fmt;
 
 /// DHCP server (RFC 2131 section 4.1), UDP.
 pub const DHCP_SERVER: u16 = 67;
@@ -28,3 +30,22 @@ pub const MACHINE_CONFIG: u16 = 22623;
 pub const INGRESS_HTTP: u16 = 80;
 /// HTTPS ingress, TCP.
 pub const INGRESS_HTTPS: u16 = 443;
+
+/// Ports from the first to the last, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PortRange(pub u16, pub u16);
+
+impl From<u16> for PortRange {
+    fn from(port: u16) -> Self {
+        Self(port, port)
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self(first, last) if first == last => write!(f, "{first}"),
+            Self(first, last) => write!(f, "{first}-{last}"),
+        }
+    }
+}
