@@ -7,7 +7,7 @@
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use faros_firewall::{FAMILY, Interfaces, Listing, Ruleset, TABLE};
-use faros_kernel::{lan, nft, router};
+use faros_kernel::{changes::Changes, lan, nft, router};
 use faros_model::{
     api::ServiceState,
     event::EventKind,
@@ -27,8 +27,11 @@ pub(crate) const BRIDGE: &str = "faros-lan";
 /// How long after a failure it is tried again.
 const AGAIN: Duration = Duration::from_secs(3);
 
-/// How often the kernel is asked whether all is as it was; that costs some microseconds.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often the kernel is asked whether all is as it was, though it told of no change.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// The same where the kernel tells nothing.
+const LOOK_BLIND: Duration = Duration::from_secs(1);
 
 /// The most differences that one event lists.
 const TOLD: usize = 8;
@@ -44,7 +47,7 @@ struct Held {
     seen: u32,
 }
 
-/// What is looked at every second.
+/// What is looked at whenever the kernel tells of a change.
 struct Watched {
     uplink: String,
     /// The uplink's address, where it is ours to give.
@@ -87,6 +90,14 @@ impl Watched {
 /// Keeps the kernel in line with the site until the daemon stops. What was set stays then.
 pub(crate) async fn run(shared: Arc<Shared>) {
     let mut router = Router::default();
+    // From before the first look on, so that no change falls in between.
+    let mut kernel = match Changes::of_links_and(TABLE) {
+        Ok(changes) => Some(changes),
+        Err(error) => {
+            tracing::warn!(%error, "the kernel tells nothing of changes; it is asked every second");
+            None
+        }
+    };
     let (mut served, mut lan) = (shared.served.subscribe(), shared.lan.subscribe());
     loop {
         let intent = served.borrow_and_update().get(&Service::Router).cloned();
@@ -122,7 +133,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             () = shared.stop.cancelled() => return,
             _ = served.changed() => (),
             _ = lan.changed() => (),
-            () = router.trouble() => (),
+            () = router.trouble(kernel.as_mut()) => (),
             () = again => (),
         }
     }
@@ -271,13 +282,21 @@ impl Router {
     }
 
     /// Ends when the kernel may not hold what it did, or an interface came or went.
-    async fn trouble(&self) {
+    async fn trouble(&self, mut changes: Option<&mut Changes>) {
         let (Some(held), Some(watched)) = (&self.held, &self.watched) else {
             return std::future::pending().await;
         };
         loop {
-            tokio::time::sleep(LOOK).await;
-            let is_same = nft::generation().is_ok_and(|now| now == held.seen);
+            let told = match &mut changes {
+                Some(changes) => tokio::time::timeout(LOOK, changes.next()).await.ok(),
+                None => {
+                    tokio::time::sleep(LOOK_BLIND).await;
+                    None
+                }
+            };
+            // Our own transactions are told, too; after them it is the number that was seen.
+            let may_differ = told.is_none_or(|told| told.table);
+            let is_same = !may_differ || nft::generation().is_ok_and(|now| now == held.seen);
             if !is_same || watched.look() != watched.sight {
                 return;
             }

@@ -6,9 +6,13 @@ use faros_model::{ids::MacAddr, net::Subnet};
 use rtnetlink::LinkUnspec;
 use tokio::sync::watch;
 
-/// How often the interface is looked at. Interfaces come and go by hand; a second is soon enough, and one
-/// look costs a few system calls.
-const LOOK: Duration = Duration::from_secs(1);
+use crate::changes::Changes;
+
+/// How often the interface is looked at though the kernel told nothing of it.
+const LOOK: Duration = Duration::from_mins(1);
+
+/// The same while something is wrong, or while the kernel tells nothing.
+const SOON: Duration = Duration::from_secs(1);
 
 /// An interface as it is now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +119,7 @@ pub async fn watch(
     state: watch::Sender<Option<Interface>>,
 ) {
     let mut refused = false;
+    let mut kernel = Changes::of_links().ok();
     loop {
         let now = match wanted() {
             None => None,
@@ -143,7 +148,15 @@ pub async fn watch(
         if state.is_closed() {
             return;
         }
-        tokio::time::sleep(LOOK).await;
+        let rest = if refused || kernel.is_none() { SOON } else { LOOK };
+        let told = async {
+            match &mut kernel {
+                Some(kernel) => drop(kernel.next().await),
+                None => std::future::pending().await,
+            }
+        };
+        // Whichever is first.
+        drop(tokio::time::timeout(rest, told).await);
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the bastion asks of its kernel: interfaces, addresses, packet filter, who holds a port, and the clock.
 
+pub mod changes;
 pub mod clock;
 pub mod lan;
 pub mod neighbors;

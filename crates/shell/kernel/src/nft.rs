@@ -2,7 +2,7 @@
 //!
 //! The text goes to `nft -f -`, which hands it to the kernel as one transaction; what was decided about that is
 //! in `docs/decisions/0008-nft-text.md`. Whether anyone changed any table since is asked of the kernel itself
-//! ([`generation`]), which costs some microseconds, so that it can be asked every second.
+//! ([`generation`]), which costs some microseconds; it also tells of changes ([`crate::changes`]).
 
 use std::{
     io,

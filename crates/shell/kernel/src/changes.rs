@@ -1,0 +1,209 @@
+//! What the kernel tells of itself when somebody changes it: interfaces, addresses, routes, settings, rules.
+//!
+//! Nothing is believed of what it tells but that something changed: whoever waits here looks for itself then.
+//! The kernel tells of `forwarding`, `rp_filter` and few others of an interface's settings, and drops what does
+//! not fit into the socket's buffer, which it says. So a slow look stays good practice.
+
+use std::{fmt, io, time::Duration};
+
+use rtnetlink::sys::{
+    AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket,
+    protocols::{NETLINK_NETFILTER, NETLINK_ROUTE},
+};
+use tokio::time::{Instant, sleep_until};
+
+/// The least time between two changes that are told; what happens in between is one change.
+const REST: Duration = Duration::from_millis(200);
+
+/// Groups of `NETLINK_ROUTE`, as bits: links (1), IPv4 addresses (5), IPv4 routes (7), IPv4 settings (24).
+const LINKS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 23;
+
+/// The group of `NETLINK_NETFILTER` for tables (`NFNLGRP_NFTABLES`, 7), as a bit.
+const TABLES: u32 = 1 << 6;
+
+/// `NFPROTO_INET`.
+const INET: u8 = 1;
+
+/// What changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Changed {
+    /// An interface, an address, a route or a setting.
+    pub links: bool,
+    /// The watched table.
+    pub table: bool,
+}
+
+/// Waits for changes. What happens while nobody waits is told to whoever waits next.
+pub struct Changes {
+    links: TokioSocket,
+    tables: Option<(TokioSocket, &'static str)>,
+    told_at: Option<Instant>,
+}
+
+impl fmt::Debug for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = self.tables.as_ref().map(|(_, table)| table);
+        f.debug_struct("Changes")
+            .field("table", &table)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Changes {
+    /// Changes of interfaces. Needs a runtime.
+    ///
+    /// # Errors
+    /// If the kernel gives no socket, as in a sandbox that forbids it.
+    pub fn of_links() -> io::Result<Self> {
+        Ok(Self {
+            links: listen(NETLINK_ROUTE, LINKS)?,
+            tables: None,
+            told_at: None,
+        })
+    }
+
+    /// Changes of interfaces, and of this table of the family `inet`.
+    ///
+    /// # Errors
+    /// As [`Self::of_links`].
+    pub fn of_links_and(table: &'static str) -> io::Result<Self> {
+        Ok(Self {
+            tables: Some((listen(NETLINK_NETFILTER, TABLES)?, table)),
+            ..Self::of_links()?
+        })
+    }
+
+    /// Ends when something changed.
+    pub async fn next(&mut self) -> Changed {
+        let mut changed = self.take().await;
+        if let Some(told_at) = self.told_at {
+            sleep_until(told_at + REST).await;
+        }
+        // What is told already: it is the same change.
+        loop {
+            tokio::select! {
+                biased;
+                more = self.take() => {
+                    changed.links |= more.links;
+                    changed.table |= more.table;
+                }
+                () = std::future::ready(()) => break,
+            }
+        }
+        self.told_at = Some(Instant::now());
+        changed
+    }
+
+    /// What the kernel tells next that counts.
+    async fn take(&self) -> Changed {
+        let table = async {
+            match &self.tables {
+                Some((socket, table)) => hear(socket, |told| is_about(told, table)).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = hear(&self.links, |_| true) => Changed { links: true, table: false },
+            () = table => Changed { links: false, table: true },
+        }
+    }
+}
+
+fn listen(protocol: isize, groups: u32) -> io::Result<TokioSocket> {
+    let mut socket = TokioSocket::new(protocol)?;
+    socket.socket_mut().bind(&SocketAddr::new(0, groups))?;
+    Ok(socket)
+}
+
+/// Ends with a message that `counts`. What was lost counts.
+async fn hear(socket: &TokioSocket, counts: impl Fn(&[u8]) -> bool) {
+    let mut buffer = Vec::with_capacity(16 << 10);
+    loop {
+        buffer.clear();
+        // The one error is `ENOBUFS`: there was more than fits.
+        if socket.recv(&mut buffer).await.is_err() || counts(&buffer) {
+            return;
+        }
+    }
+}
+
+/// Whether any message of a datagram is about this table of the family `inet`.
+///
+/// A message is `nlmsghdr` (16 bytes, the first four its length), `nfgenmsg` (4, the first its family), and
+/// attributes; of all messages of nftables but the one of the new generation's number, attribute 1 is the table.
+fn is_about(mut told: &[u8], table: &str) -> bool {
+    while let Some(length) = told.first_chunk().map(|length| u32::from_ne_bytes(*length)) {
+        let length = usize::try_from(length).unwrap_or(usize::MAX).max(16);
+        let Some(message) = told.get(..length) else {
+            // It was cut off, so it was large.
+            return true;
+        };
+        if message.get(16) == Some(&INET) && table_of(message) == Some(table.as_bytes()) {
+            return true;
+        }
+        told = told.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    false
+}
+
+fn table_of(message: &[u8]) -> Option<&[u8]> {
+    let mut rest = message.get(20..)?;
+    loop {
+        let length = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
+        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
+        if kind == 1 {
+            return rest.get(4..length)?.strip_suffix(&[0]);
+        }
+        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message about a table, with one attribute before it.
+    fn message(family: u8, table: &str) -> Vec<u8> {
+        let mut attributes = vec![6, 0, 9, 0, 1, 1, 0, 0];
+        let length = u16::try_from(table.len() + 5).unwrap_or_default();
+        attributes.extend(length.to_ne_bytes());
+        attributes.extend(1_u16.to_ne_bytes());
+        attributes.extend(table.as_bytes());
+        attributes.push(0);
+        attributes.resize(attributes.len().next_multiple_of(4), 0);
+        let length = u32::try_from(20 + attributes.len()).unwrap_or_default();
+        let mut message = length.to_ne_bytes().to_vec();
+        message.resize(16, 0);
+        message.extend([family, 0, 0, 0]);
+        message.extend(attributes);
+        message
+    }
+
+    #[test]
+    fn only_the_own_table_counts() {
+        let (own, other) = (message(INET, "faros"), message(INET, "docker"));
+        let (other_family, longer) = (message(2, "faros"), message(INET, "faros2"));
+        for (told, is_ours) in [
+            (own.clone(), true),
+            (other.clone(), false),
+            (other_family, false),
+            (longer, false),
+            ([other.clone(), own.clone()].concat(), true),
+            ([other, own[..24].to_vec()].concat(), true),
+            (vec![], false),
+            (vec![0; 64], false),
+            (vec![0xff; 64], true),
+        ] {
+            assert_eq!(is_about(&told, "faros"), is_ours, "{told:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_changes_is_not_told() -> io::Result<()> {
+        let mut changes = Changes::of_links()?;
+        let none = tokio::time::timeout(Duration::from_millis(50), changes.next()).await;
+        // Somebody may change this machine's links while this runs; then there is something to be told.
+        assert!(none.is_err() || none.is_ok_and(|changed| changed.links));
+        Ok(())
+    }
+}
