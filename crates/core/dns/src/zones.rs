@@ -100,35 +100,12 @@ impl Zones {
         let primary = wire(&format!("bastion.{zone}"));
         let serial = u32::try_from(generation.0).unwrap_or(u32::MAX);
         let mut forward = Builder::new(&apex, &primary, serial);
-        // Names with an address; those with a name of their own in the reverse zone say so.
-        let mut addresses: Vec<(String, Ipv4Addr, bool)> = vec![
-            ("bastion".into(), own.bastion, true),
-            ("ns".into(), own.bastion, false),
-            ("api".into(), own.api, true),
-            ("api-int".into(), own.api, true),
-            ("*.apps".into(), own.ingress, false),
-            ("bootstrap".into(), own.bootstrap, true),
-        ];
-        for node in site.nodes.values() {
-            addresses.push((node.name.to_string(), node.address, true));
-            addresses.extend(
-                node.bmc
-                    .as_ref()
-                    .map(|bmc| (format!("{}-mgmt", node.name), bmc.address, true)),
-            );
-        }
-        addresses.extend(
-            site.lan
-                .hosts
-                .values()
-                .map(|host| (host.name.to_string(), host.address, true)),
-        );
         let mut pointers: BTreeMap<Ipv4Addr, Vec<String>> = BTreeMap::new();
-        for (name, address, has_pointer) in addresses {
-            let name = format!("{name}.{zone}");
-            forward.add(&wire(&name), kind::A, &address.octets());
-            if has_pointer {
-                pointers.entry(address).or_default().push(name);
+        for own in faros_ports::names(site) {
+            let name = format!("{}.{zone}", own.name);
+            forward.add(&wire(&name), kind::A, &own.address.octets());
+            if own.has_pointer {
+                pointers.entry(own.address).or_default().push(name);
             }
         }
         for record in &site.dns.records {
