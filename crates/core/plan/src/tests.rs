@@ -82,7 +82,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + listens on            192.168.8.1:8082
 
         6. start ignition
-           + config of node-1  2854 bytes, f32f6d59
+           + config of node-1  9061 bytes, 5b52969f
 
         7. start netboot
            + answers            192.168.8.0/24
@@ -125,7 +125,11 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         3. reconfigure ignition
-           ~ config of node-3  2878 bytes, c87620c0 -> 2878 bytes, 8a227410
+           ~ config of node-1  9193 bytes, 5e29f489 -> 9269 bytes, 8a5ae8ec
+                               takes effect at the node's next install
+           ~ config of node-2  9299 bytes, b6491e64 -> 9375 bytes, 2600086d
+                               takes effect at the node's next install
+           ~ config of node-3  9193 bytes, de0c73f5 -> 9269 bytes, d3afc0ec
                                takes effect at the node's next install
 
         4. reconfigure dhcp

@@ -12,6 +12,7 @@
 mod data;
 mod facts;
 mod names;
+pub mod nft;
 mod openings;
 mod party;
 mod row;

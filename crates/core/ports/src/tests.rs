@@ -288,3 +288,21 @@ fn the_outside_is_whom_the_site_file_lets_in() {
         "{bastion:?}"
     );
 }
+
+#[test]
+fn the_filters_of_nodes_are_these() {
+    for (name, role) in [
+        ("demo", "node-1"),
+        ("everything", "node-1"),
+        ("branch-office", "node-4"),
+    ] {
+        let site = site(name);
+        let node = site
+            .nodes
+            .values()
+            .find(|node| node.name.as_str() == role)
+            .unwrap();
+        let text = nft::fragment(&site, &Facts::of(&site), &Machine::node(node));
+        expect_test::expect_file![format!("../testdata/{name}-{role}.nft")].assert_eq(&text);
+    }
+}

@@ -11,7 +11,7 @@ use faros_model::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    data_url,
+    data_url, firewall,
     install::{self, Install, base_url},
     kubelet::kubelet,
     network,
@@ -95,15 +95,12 @@ fn faros(site: &Site, node: &Node, install: &Install<'_>) -> Value {
     }));
     let mut storage = install::storage(site, node, install);
     storage.insert("files".to_owned(), json!(files));
-    config(
-        site,
-        &storage,
-        &[
-            json!({ "name": "systemd-networkd.service", "enabled": true }),
-            json!({ "name": "systemd-resolved.service", "enabled": true }),
-            json!({ "name": "systemd-timesyncd.service", "enabled": true }),
-        ],
-    )
+    let mut units = common_units(site, node);
+    units.extend(["networkd", "resolved", "timesyncd"].map(|own| {
+        let name = format!("systemd-{own}.service");
+        json!({ "name": name, "enabled": true })
+    }));
+    config(site, &storage, &units)
 }
 
 /// Fedora CoreOS and RHEL CoreOS: the root is copied into a LUKS volume at the first start from the disk.
@@ -119,7 +116,11 @@ fn coreos(site: &Site, node: &Node, install: &Install<'_>) -> Value {
     }));
     files.push(file("/etc/chrony.conf", 0o644, &chrony(site)));
     let storage = foreign_storage(site, node, install, "root", "root", "xfs", files);
-    config(site, &storage, &[started_unit(site, node)])
+    config(
+        site,
+        &storage,
+        &[common_units(site, node), vec![started_unit(site, node)]].concat(),
+    )
 }
 
 fn flatcar(site: &Site, node: &Node, install: &Install<'_>) -> Value {
@@ -131,7 +132,11 @@ fn flatcar(site: &Site, node: &Node, install: &Install<'_>) -> Value {
         &timesyncd(site),
     ));
     let storage = foreign_storage(site, node, install, "ROOT", "rootencrypted", "ext4", files);
-    config(site, &storage, &[started_unit(site, node)])
+    config(
+        site,
+        &storage,
+        &[common_units(site, node), vec![started_unit(site, node)]].concat(),
+    )
 }
 
 /// Disks of a system that partitions its own install disk.
@@ -265,11 +270,26 @@ fn config(site: &Site, storage: &Map<String, Value>, units: &[Value]) -> Value {
 }
 
 fn common_files(site: &Site, node: &Node) -> Vec<Value> {
-    vec![
+    let mut files = vec![
         file("/etc/hostname", 0o644, &format!("{}\n", node.name)),
         file("/etc/hosts", 0o644, &hosts(site, node)),
         file("/etc/default/kubelet", 0o644, &kubelet(node)),
-    ]
+    ];
+    files.extend(firewall::rules(site, node).map(|rules| {
+        json!({
+            "path": firewall::PATH,
+            "mode": 0o644,
+            "overwrite": true,
+            "contents": { "source": data_url::compact(&rules) },
+        })
+    }));
+    files
+}
+
+/// What every installed system starts, whichever it is.
+fn common_units(site: &Site, node: &Node) -> Vec<Value> {
+    let loads = || json!({ "name": firewall::UNIT, "enabled": true, "contents": firewall::unit() });
+    firewall::rules(site, node).map(|_| loads()).into_iter().collect()
 }
 
 fn networkd_files(site: &Site, node: &Node) -> impl Iterator<Item = Value> {

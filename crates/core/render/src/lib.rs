@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 mod data_url;
+mod firewall;
 mod ignition;
 mod install;
 mod ipxe;

@@ -381,3 +381,42 @@ fn decoded(file: &serde_json::Value) -> String {
     }
     out + rest
 }
+
+#[test]
+fn an_installed_node_loads_its_filter_before_it_has_a_network() {
+    let image = image();
+    let of = |site: &Site, family| {
+        let image = ImageManifest {
+            family,
+            ..image.clone()
+        };
+        let install = Install {
+            image: &image,
+            thumbprint: THUMBPRINT,
+        };
+        let node = site.nodes.values().next().unwrap();
+        serde_json::from_str::<serde_json::Value>(&node_config(site, node, &install)).unwrap()
+    };
+    let parts = |config: &serde_json::Value| {
+        let files = config["storage"]["files"].as_array().unwrap().clone();
+        let units = config["systemd"]["units"].as_array().unwrap().clone();
+        let file = files
+            .into_iter()
+            .find(|file| file["path"] == "/etc/faros/node.nft");
+        let unit = units
+            .into_iter()
+            .find(|unit| unit["name"] == "faros-firewall.service");
+        (file, unit)
+    };
+    for family in [Family::Faros, Family::Coreos, Family::Flatcar] {
+        let (file, unit) = parts(&of(&site("demo"), family));
+        assert!(file.is_some(), "{family:?}");
+        let unit = unit.unwrap();
+        assert_eq!(unit["enabled"], true);
+        let text = unit["contents"].as_str().unwrap();
+        assert!(text.contains("Before=network-pre.target"), "{text}");
+    }
+    let mut openshift = site("demo");
+    openshift.cluster.distribution = faros_model::site::Distribution::Openshift;
+    assert_eq!(parts(&of(&openshift, Family::Coreos)), (None, None));
+}

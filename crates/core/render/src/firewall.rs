@@ -1,0 +1,33 @@
+//! A node's packet filter, and what loads it.
+
+use faros_model::site::{Distribution, Node, Site};
+use faros_ports::{Facts, Machine, nft};
+
+/// Where it stands on the node.
+pub(crate) const PATH: &str = "/etc/faros/node.nft";
+
+/// The name of what loads it.
+pub(crate) const UNIT: &str = "faros-firewall.service";
+
+/// The node's rules, from the port matrix. `None` on OpenShift, whose own operators filter what reaches its nodes,
+/// and whose network plug-in speaks to them from addresses that no site file knows.
+pub(crate) fn rules(site: &Site, node: &Node) -> Option<String> {
+    match site.cluster.distribution {
+        Distribution::Openshift => None,
+        Distribution::Kubeadm | Distribution::None => {
+            Some(nft::fragment(site, &Facts::of(site), &Machine::node(node)))
+        }
+    }
+}
+
+/// Loads them before anything is said on the network, and leaves them when it is stopped: nobody else's rules are
+/// touched. A node on which they cannot be loaded starts all the same, because nobody is there to help it.
+pub(crate) fn unit() -> String {
+    format!(
+        "[Unit]\nDescription=What may reach this node\nDefaultDependencies=no\n\
+         Wants=network-pre.target\nBefore=network-pre.target shutdown.target\nConflicts=shutdown.target\n\
+         ConditionPathExists={PATH}\nConditionFileIsExecutable=/usr/sbin/nft\n\n[Service]\nType=oneshot\n\
+         RemainAfterExit=yes\nExecStart=/usr/sbin/nft -f {PATH}\nExecReload=/usr/sbin/nft -f {PATH}\n\n\
+         [Install]\nWantedBy=sysinit.target\n"
+    )
+}
