@@ -312,6 +312,16 @@ pub(crate) enum UnlockCommand {
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
+    /// Take the keys of a backup back into use: disks that depend on them open again, and move to the key in use.
+    #[command(after_help = "Example:
+  farosctl unlock restore unlock-keys.age --identity unlock-backup.key")]
+    Restore {
+        /// The backup.
+        backup: PathBuf,
+        /// What opens it: the file that `age-keygen` wrote.
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -1,6 +1,11 @@
 //! Unlocking: status, ledger, keys, lockdown.
 
-use std::{fmt::Write as _, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use faros_client::Client;
@@ -36,6 +41,7 @@ pub(crate) async fn unlock(client: &Client, command: UnlockCommand, as_json: boo
         }
         UnlockCommand::Retire { key, force, yes } => retire(client, &key, force, yes, as_json).await,
         UnlockCommand::Backup { recipients, out } => backup(client, recipients, out).await,
+        UnlockCommand::Restore { backup, identity } => restore(client, &backup, &identity, as_json).await,
     }
 }
 
@@ -74,6 +80,27 @@ async fn backup(client: &Client, recipients: Vec<String>, out: Option<PathBuf>) 
         "{} has the keys; `age --decrypt` opens it. A rotation makes it out of date.",
         path.display()
     ));
+    Ok(Done::Ok)
+}
+
+async fn restore(client: &Client, backup: &Path, identity: &Path, as_json: bool) -> Result<Done, Error> {
+    let read = |path: &Path| {
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    };
+    let restored = client
+        .restore_unlock_keys(read(backup)?, read(identity)?, &who())
+        .await?;
+    if as_json {
+        return print(&(json!(restored).to_string() + "\n"));
+    }
+    for key in &restored.keys {
+        say(&format!("The key {key} unlocks again."));
+    }
+    say(if restored.keys.is_empty() {
+        "The bastion has all keys of this backup already."
+    } else {
+        "Nodes that depend on it open their disks when they start next, and move to the key in use by themselves."
+    });
     Ok(Done::Ok)
 }
 

@@ -217,6 +217,22 @@ impl KeyRing {
         Ok(n_added)
     }
 
+    /// Adds the keys of another ring, hidden: they unlock what was bound to them, and nothing is bound to them
+    /// again. Gives those that were not known.
+    pub fn restore(&mut self, other: Self) -> Vec<Thumbprint> {
+        let last = self.next_set().saturating_sub(1);
+        let is_new = |key: &Key| self.keys.iter().all(|own| own.thumbprint != key.thumbprint);
+        let mut added: Vec<Key> = other.keys.into_iter().filter(is_new).collect();
+        for key in &mut added {
+            key.standing = Standing::Hidden;
+            // Keys that were made together stay together.
+            key.set = key.set.saturating_add(last);
+        }
+        let names = added.iter().map(|key| key.thumbprint).collect();
+        self.keys.append(&mut added);
+        names
+    }
+
     /// The ring as a key folder that `tangd` can serve.
     pub fn export(&self) -> impl Iterator<Item = KeyFile> {
         self.keys.iter().map(|key| {

@@ -16,6 +16,8 @@ pub enum Seen {
     Rebound,
     /// The node unlocked a disk with it.
     Recovered,
+    /// The key came back from a backup, and the node may depend on it.
+    Restored,
 }
 
 impl Seen {
@@ -25,6 +27,7 @@ impl Seen {
             Self::Advertised => "advertised",
             Self::Rebound => "rebound",
             Self::Recovered => "recovered",
+            Self::Restored => "restored",
         }
     }
 }

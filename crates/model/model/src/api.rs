@@ -364,6 +364,34 @@ pub struct UnlockBackup {
     pub armored: String,
 }
 
+/// Asks for the unlock keys of a backup to be taken back into use.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnlockRestoreRequest {
+    /// Who asks.
+    pub by: String,
+    /// The backup: an age file in ASCII armor.
+    pub armored: String,
+    /// What opens it: the file that `age-keygen` wrote.
+    pub identity: String,
+}
+
+impl std::fmt::Debug for UnlockRestoreRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UnlockRestoreRequest")
+            .field("by", &self.by)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came back from a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnlockRestored {
+    /// Thumbprints of the exchange keys that were not there before.
+    pub keys: Vec<String>,
+}
+
 /// How unlocking stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

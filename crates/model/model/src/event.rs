@@ -107,6 +107,8 @@ event_kinds! {
     UnlockUnbound => "unlock-unbound",
     /// New unlock keys are advertised; the old ones still unlock. Detail: `key`, `rotated`, `by`.
     UnlockRotated => "unlock-rotated",
+    /// Unlock keys came back from a backup; they unlock, and are not advertised. Detail: `keys`, `by`.
+    UnlockRestored => "unlock-restored",
     /// An unlock key was destroyed. Detail: `key`, `by`.
     UnlockRetired => "unlock-retired",
     /// All unlocking was stopped. Detail: `by`, `reason`.

@@ -14,7 +14,8 @@ use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
         GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
-        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
+        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest,
+        UnlockRestoreRequest, UnlockRestored, UnlockStatus,
     },
     content::ContentEntry,
     event::Event,
@@ -224,6 +225,23 @@ impl Client {
     pub async fn back_up_unlock_keys(&self, recipients: Vec<String>) -> Result<UnlockBackup, ClientError> {
         let request = UnlockBackupRequest { recipients };
         self.json(Method::POST, "/v1/unlock/backup", Some(&request)).await
+    }
+
+    /// Takes the unlock keys of a backup back into use; `identity` opens it.
+    pub async fn restore_unlock_keys(
+        &self,
+        armored: String,
+        identity: String,
+        by: &str,
+    ) -> Result<UnlockRestored, ClientError> {
+        let by = by.to_owned();
+        let request = UnlockRestoreRequest {
+            by,
+            armored,
+            identity,
+        };
+        self.json(Method::POST, "/v1/unlock/restore", Some(&request))
+            .await
     }
 
     /// Stops all unlocking.

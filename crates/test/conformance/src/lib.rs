@@ -1,6 +1,7 @@
 //! What the tests with real clients share: a lab that goes away with its test, and clients' words.
 
 mod clients;
+pub mod story;
 
 use std::{
     path::{Path, PathBuf},

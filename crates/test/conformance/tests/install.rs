@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::{bail, ensure};
-use faros_conformance::Site;
+use faros_conformance::{
+    Site,
+    story::{PATIENCE, of, reports, retry, word},
+};
 use faros_lab::{
     Lab, daemon,
     machine::{Firmware, Hardware},
@@ -20,51 +23,8 @@ use faros_model::event::{Event, EventKind};
 const CUT: &str = "node-1";
 /// Whose bastion dies.
 const ORPHAN: &str = "node-3";
-/// How long an emulated machine may take for any one thing, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_mins(8);
-
-fn word<'a>(event: &'a Event, key: &str) -> &'a str {
-    event
-        .detail
-        .get(key)
-        .and_then(serde_json::Value::as_str)
-        .unwrap_or_default()
-}
-
-fn of(event: &Event, node: &str) -> bool {
-    event.node.as_ref().is_some_and(|own| own.as_str() == node)
-}
-
-fn reports(event: &Event, node: &str, report: &str) -> bool {
-    of(event, node) && event.kind == EventKind::NodeReport && word(event, "report") == report
-}
-
 fn stage(event: &Event, node: &str, stage: &str) -> bool {
     reports(event, node, "stage") && word(event, "stage") == stage && word(event, "state") == "started"
-}
-
-/// The events after this number. The bastion may be dead at the moment.
-fn events(site: &Site, after: u64) -> anyhow::Result<Vec<Event>> {
-    let mut found = Vec::new();
-    retry(|| {
-        found = site.events_after(after)?;
-        Ok(())
-    })?;
-    Ok(found)
-}
-
-/// Waits for an event after `after`; its number.
-fn wait(site: &Site, after: u64, what: &str, is_it: impl Fn(&Event) -> bool) -> anyhow::Result<u64> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let events = events(site, after)?;
-        if let Some(event) = events.iter().find(|event| is_it(event)) {
-            return Ok(event.seq);
-        }
-        // A step that fails because the bastion has just died is tried again by the node itself.
-        ensure!(Instant::now() < deadline, "{what} was not seen");
-        thread::sleep(Duration::from_millis(300));
-    }
 }
 
 #[test]
@@ -111,16 +71,16 @@ fn hardware() -> Hardware {
 /// The bastion dies whenever the machine comes a step further.
 fn kill_bastion(site: &Site) -> anyhow::Result<()> {
     let is_script = |event: &Event| of(event, ORPHAN) && event.kind == EventKind::BootScriptServed;
-    wait(site, 0, "the boot script", is_script)?;
+    site.wait_for(0, "the boot script", is_script)?;
     site.kill_and_start()?;
     let is_config = |event: &Event| of(event, ORPHAN) && event.kind == EventKind::IgnitionServed;
-    wait(site, 0, "the config", is_config)?;
+    site.wait_for(0, "the config", is_config)?;
     site.kill_and_start()?;
     for name in ["disks", "root", "files", "loader"] {
-        wait(site, 0, name, |event| stage(event, ORPHAN, name))?;
+        site.wait_for(0, name, |event| stage(event, ORPHAN, name))?;
         site.kill_and_start()?;
     }
-    let at = wait(site, 0, "the end of the install", |event| {
+    let at = site.wait_for(0, "the end of the install", |event| {
         reports(event, ORPHAN, "installed")
     })?;
     site.kill_and_start()?;
@@ -130,7 +90,7 @@ fn kill_bastion(site: &Site) -> anyhow::Result<()> {
     ensure!(code == 0, "{said}");
 
     // And nobody is there when it wants to be unlocked.
-    let at = wait(site, at, "the start from the disk", |event| {
+    let at = site.wait_for(at, "the start from the disk", |event| {
         reports(event, ORPHAN, "booting")
     })?;
     daemon::stop(site.lab.folder(), true)?;
@@ -138,14 +98,10 @@ fn kill_bastion(site: &Site) -> anyhow::Result<()> {
     daemon::start(site.lab.name(), site.lab.folder())?;
     site.lab.wait_until_ready()?;
     let is_unlocked = |event: &Event| of(event, ORPHAN) && event.kind == EventKind::UnlockRecovered;
-    wait(site, at, "the unlocking", is_unlocked)?;
-    wait(site, at, "its own system", |event| {
-        reports(event, ORPHAN, "started")
-    })?;
+    site.wait_for(at, "the unlocking", is_unlocked)?;
+    site.wait_for(at, "its own system", |event| reports(event, ORPHAN, "started"))?;
     // It moves to the new key by itself.
-    wait(site, at, "the new binding", |event| {
-        reports(event, ORPHAN, "rebound")
-    })?;
+    site.wait_for(at, "the new binding", |event| reports(event, ORPHAN, "rebound"))?;
     site.lab.machine(ORPHAN).stop()
 }
 
@@ -153,11 +109,11 @@ fn kill_bastion(site: &Site) -> anyhow::Result<()> {
 fn cut_power(mut site: Site) -> anyhow::Result<()> {
     let mut from = 0;
     for name in ["disks", "root", "files", "finish"] {
-        from = wait(&site, from, name, |event| stage(event, CUT, name))?;
+        from = site.wait_for(from, name, |event| stage(event, CUT, name))?;
         site.lab.machine(CUT).cut()?;
         // What it had said before may still come in.
         thread::sleep(Duration::from_secs(1));
-        let events = events(&site, from)?;
+        let events = site.events_in_trouble(from)?;
         ensure!(
             !events
                 .iter()
@@ -166,13 +122,11 @@ fn cut_power(mut site: Site) -> anyhow::Result<()> {
         );
         retry(|| site.lab.start_machine(CUT, &hardware(), &mut |_| ()))?;
     }
-    let done = wait(&site, from, "the end of the install", |event| {
+    let done = site.wait_for(from, "the end of the install", |event| {
         reports(event, CUT, "installed")
     })?;
-    wait(&site, done, "its own system", |event| {
-        reports(event, CUT, "started")
-    })?;
-    let events = events(&site, 0)?;
+    site.wait_for(done, "its own system", |event| reports(event, CUT, "started"))?;
+    let events = site.events_in_trouble(0)?;
     let installed = events
         .iter()
         .filter(|event| reports(event, CUT, "installed"))
@@ -190,17 +144,6 @@ fn cut_power(mut site: Site) -> anyhow::Result<()> {
         "{scripts:?}"
     );
     Ok(())
-}
-
-/// Tries again what fails because the bastion is dead at the moment.
-fn retry(mut what: impl FnMut() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        match what() {
-            Err(_) if Instant::now() < deadline => thread::sleep(Duration::from_secs(1)),
-            done => return done,
-        }
-    }
 }
 
 /// The exchange key in use.

@@ -1,9 +1,12 @@
 //! Real clevis against the unlock service: who is helped, who is not and why, and what the ledger knows of it.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command, thread::sleep, time::Duration};
+use std::{
+    fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command, thread::sleep, time::Duration,
+};
 
 use anyhow::{Context as _, ensure};
-use faros_conformance::Site;
+use faros_conformance::{Site, root};
+use faros_lab::daemon;
 use serde_json::Value;
 
 const NODE: &str = "client:node=52:54:00:08:00:01";
@@ -354,9 +357,8 @@ fn a_rotation_is_followed_by_the_nodes_and_ends_with_the_old_key() -> anyhow::Re
     Ok(())
 }
 
-#[test]
-fn a_backup_opens_with_age() -> anyhow::Result<()> {
-    let site = site("t-unlock-backup")?;
+/// Backs the keys up; the backup, and the identity that opens it.
+fn back_up(site: &Site) -> anyhow::Result<(PathBuf, PathBuf)> {
     let folder = site.lab.folder().path().to_owned();
     let identity = folder.join("identity");
     let made = Command::new("age-keygen").arg("-o").arg(&identity).output()?;
@@ -366,6 +368,50 @@ fn a_backup_opens_with_age() -> anyhow::Result<()> {
     let path = out.display().to_string();
     let (said, code) = site.farosctl(&["unlock", "backup", "--recipient", &recipient, "--out", &path])?;
     assert_eq!(code, 0, "{said}");
+    Ok((out, identity))
+}
+
+#[test]
+fn a_bastion_that_begins_anew_unlocks_with_the_backup_of_the_one_before() -> anyhow::Result<()> {
+    let mut site = site("t-unlock-restore")?;
+    let (backup, identity) = back_up(&site)?;
+    daemon::stop(site.lab.folder(), false)?;
+    fs::remove_dir_all(site.lab.folder().state_dir())?;
+    daemon::start(site.lab.name(), site.lab.folder())?;
+    site.lab.apply(&root().join("examples/demo.yaml"))?;
+    let (said, code) = site.farosctl(&["disarm", "node-1"])?;
+    assert_eq!(code, 0, "{said}");
+    boot(&mut site)?;
+    assert!(!opens(&mut site, NODE, "disk")?);
+    assert_eq!(last_refusal(&site)?, "unknown-key");
+
+    let [backup, identity] = [backup, identity].map(|path| path.display().to_string());
+    let (said, code) = site.farosctl(&["unlock", "restore", &identity, "--identity", &identity])?;
+    assert_ne!(code, 0, "{said}");
+    let (said, code) = site.farosctl(&["unlock", "restore", &backup, "--identity", &backup])?;
+    assert!(code != 0 && said.contains("line 1"), "{said}");
+    let restore = ["unlock", "restore", &backup, "--identity", &identity];
+    let (said, code) = site.farosctl(&restore)?;
+    assert!(code == 0 && said.contains("unlocks again"), "{said}");
+    assert!(opens(&mut site, NODE, "disk")?);
+    let rows = ledger(&site)?;
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let (said, code) = site.farosctl(&restore)?;
+    assert!(code == 0 && said.contains("already"), "{said}");
+    // It does not forget them again.
+    site.kill_and_start()?;
+    boot(&mut site)?;
+    assert!(opens(&mut site, NODE, "disk")?);
+    // And has the node leave the old key.
+    let alive = say(&mut site, NODE, "node-1", r#"{"report":"alive"}"#)?;
+    assert!(alive.contains("\"rebind\":true"), "{alive}");
+    Ok(())
+}
+
+#[test]
+fn a_backup_opens_with_age() -> anyhow::Result<()> {
+    let site = site("t-unlock-backup")?;
+    let (out, identity) = back_up(&site)?;
     let permissions = fs::metadata(&out)?.permissions();
     assert_eq!(permissions.mode() & 0o777, 0o600);
     let opened = Command::new("age")

@@ -118,7 +118,8 @@ enum FarosdAction {
 }
 
 mod machine {
-    use faros_lab::machine::{Boot, Firmware};
+    use faros_lab::machine::{Boot, Disk, Firmware};
+    use faros_model::ids::MacAddr;
 
     /// A machine of the lab.
     #[derive(Debug, clap::Args)]
@@ -169,6 +170,15 @@ mod machine {
         /// Size of its disk in GiB.
         #[arg(long, default_value_t = 8)]
         pub(super) disk: u32,
+        /// A further network interface on the same switch; may be repeated.
+        #[arg(long = "more-nic", value_name = "MAC")]
+        pub(super) more_nics: Vec<MacAddr>,
+        /// A further disk, with its size in GiB; may be repeated.
+        #[arg(long = "more-disk", value_name = "SERIAL=GIB")]
+        pub(super) more_disks: Vec<Disk>,
+        /// With a TPM 2.0.
+        #[arg(long)]
+        pub(super) tpm: bool,
     }
 }
 
@@ -314,6 +324,9 @@ fn run_machine(lab: &mut Lab, args: machine::Args) -> anyhow::Result<ExitCode> {
                 nic: hardware.nic,
                 memory_mib: hardware.memory,
                 disk_gib: hardware.disk,
+                more_nics: hardware.more_nics,
+                more_disks: hardware.more_disks,
+                tpm: hardware.tpm,
             };
             lab.start_machine(node, &hardware, &mut |text| eprintln!("{text}"))?;
         }

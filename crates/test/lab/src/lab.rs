@@ -279,7 +279,7 @@ impl Lab {
         host::command(&self.folder, &name, &record.namespace, &words)
     }
 
-    /// The tap of a machine, made on first use.
+    /// The tap of a machine, by its node's name and for further ones `:1`, `:2`…; made on first use.
     pub fn tap(&mut self, node: &str) -> anyhow::Result<String> {
         let key = format!("machine:{node}");
         if let Some(host) = self.record.hosts.get(&key) {

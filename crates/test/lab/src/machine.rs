@@ -5,7 +5,8 @@
 
 use std::{
     fs,
-    os::unix::process::CommandExt as _,
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::{net::UnixStream, process::CommandExt as _},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -15,6 +16,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use faros_model::ids::MacAddr;
+use serde_json::json;
 
 use crate::run::run;
 
@@ -65,6 +67,41 @@ pub struct Hardware {
     pub memory_mib: u32,
     /// Size of its disk in GiB.
     pub disk_gib: u32,
+    /// Further network interfaces on the same switch, which boot nothing.
+    pub more_nics: Vec<MacAddr>,
+    /// Further disks.
+    pub more_disks: Vec<Disk>,
+    /// Whether it has a TPM 2.0, which lives in its folder.
+    pub tpm: bool,
+}
+
+/// A further disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Disk {
+    /// Size in GiB.
+    pub gib: u32,
+    /// Its serial number, by which a site file can mean it.
+    pub serial: String,
+}
+
+impl std::str::FromStr for Disk {
+    type Err = String;
+
+    /// Reads `SERIAL=GIB`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || format!("`{text}` is not SERIAL=GIB");
+        let (serial, gib) = text.split_once('=').ok_or_else(wrong)?;
+        let is_serial = |c: char| c.is_ascii_alphanumeric();
+        if serial.is_empty() || serial.len() > 20 || !serial.chars().all(is_serial) {
+            return Err(format!(
+                "`{serial}` is not a serial number of at most 20 letters and digits"
+            ));
+        }
+        Ok(Self {
+            gib: gib.parse().map_err(|_| wrong())?,
+            serial: serial.to_owned(),
+        })
+    }
 }
 
 impl Default for Hardware {
@@ -75,6 +112,9 @@ impl Default for Hardware {
             nic: "virtio-net".to_owned(),
             memory_mib: 1024,
             disk_gib: 8,
+            more_nics: vec![],
+            more_disks: vec![],
+            tpm: false,
         }
     }
 }
@@ -91,15 +131,22 @@ impl Machine {
         Self { folder }
     }
 
-    /// Powers it on in `namespace`, on the interface called `tap`.
-    pub fn start(&self, hardware: &Hardware, mac: MacAddr, tap: &str, namespace: &str) -> anyhow::Result<()> {
+    /// Powers it on in `namespace`, on the interfaces called `taps`: that of `mac`, then those of its further ones.
+    pub fn start(
+        &self,
+        hardware: &Hardware,
+        mac: MacAddr,
+        taps: &[String],
+        namespace: &str,
+    ) -> anyhow::Result<()> {
         ensure!(self.pid().is_none(), "the machine runs already");
         fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
-        let disk = self.folder.join("disk.qcow2");
-        if !disk.exists() {
-            let size = format!("{}G", hardware.disk_gib);
-            let path = disk.to_str().context("the lab's folder is no text")?;
-            run("qemu-img", &["create", "-q", "-f", "qcow2", path, &size])?;
+        self.provide_disk("disk", hardware.disk_gib)?;
+        for disk in &hardware.more_disks {
+            self.provide_disk(&format!("more-{}", disk.serial), disk.gib)?;
+        }
+        if hardware.tpm {
+            self.start_tpm()?;
         }
         let variables = self.folder.join("variables.fd");
         if hardware.firmware == Firmware::Uefi && !variables.exists() {
@@ -109,7 +156,7 @@ impl Machine {
         let log = fs::File::create(self.folder.join("qemu.log"))?;
         let mut child = Command::new("ip")
             .args(["netns", "exec", namespace])
-            .args(command_line(hardware, mac, tap, &self.folder))
+            .args(command_line(hardware, mac, taps, &self.folder))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -122,6 +169,68 @@ impl Machine {
         if let Some(status) = child.try_wait()? {
             let said = fs::read_to_string(self.folder.join("qemu.log")).unwrap_or_default();
             bail!("QEMU ended at once ({status}): {}", said.trim());
+        }
+        Ok(())
+    }
+
+    fn provide_disk(&self, name: &str, gib: u32) -> anyhow::Result<()> {
+        let disk = self.folder.join(name).with_extension("qcow2");
+        if disk.exists() {
+            return Ok(());
+        }
+        let path = disk.to_str().context("the lab's folder is no text")?;
+        let size = format!("{gib}G");
+        run("qemu-img", &["create", "-q", "-f", "qcow2", path, &size]).map(drop)
+    }
+
+    /// Starts the TPM, which ends with the machine and keeps what it holds.
+    fn start_tpm(&self) -> anyhow::Result<()> {
+        let folder = self.folder.join("tpm");
+        fs::create_dir_all(&folder)?;
+        let folder = folder.to_str().context("the lab's folder is no text")?;
+        let (state, control) = (
+            format!("dir={folder}"),
+            format!("type=unixio,path={folder}/socket"),
+        );
+        let words = [
+            "socket",
+            "--tpm2",
+            "--daemon",
+            "--terminate",
+            "--tpmstate",
+            &state,
+            "--ctrl",
+            &control,
+        ];
+        run("swtpm", &words)
+            .map(drop)
+            .context("cannot start a TPM; install the Debian package swtpm")
+    }
+
+    /// Throws its TPM away: at its next start it has another one, as if its disks were in another machine.
+    pub fn forget_tpm(&self) -> anyhow::Result<()> {
+        ensure!(self.pid().is_none(), "the machine runs");
+        let folder = self.folder.join("tpm");
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))
+    }
+
+    /// Plugs the cable of one of its network interfaces in or out, as the machine itself sees it; the first is 0.
+    pub fn plug(&self, nic: usize, is_in: bool) -> anyhow::Result<()> {
+        let mut monitor =
+            UnixStream::connect(self.folder.join("qmp.sock")).context("the machine does not run")?;
+        monitor.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut answers = BufReader::new(monitor.try_clone()?).lines();
+        // QEMU's own greeting, then an answer for each command.
+        for command in [
+            None,
+            Some(json!({ "execute": "qmp_capabilities" })),
+            Some(json!({ "execute": "set_link", "arguments": { "name": format!("lan{nic}"), "up": is_in } })),
+        ] {
+            if let Some(command) = command {
+                monitor.write_all(command.to_string().as_bytes())?;
+            }
+            let answer = answers.next().context("QEMU's monitor ended")??;
+            ensure!(!answer.contains("\"error\""), "{answer}");
         }
         Ok(())
     }
@@ -171,7 +280,7 @@ impl Machine {
 }
 
 /// QEMU's command line, the program first.
-pub fn command_line(hardware: &Hardware, mac: MacAddr, tap: &str, folder: &Path) -> Vec<String> {
+pub fn command_line(hardware: &Hardware, mac: MacAddr, taps: &[String], folder: &Path) -> Vec<String> {
     let folder = folder.display();
     let (network, disk) = match hardware.boot {
         Boot::NetworkFirst => (1, 2),
@@ -214,10 +323,12 @@ pub fn command_line(hardware: &Hardware, mac: MacAddr, tap: &str, folder: &Path)
             );
         }
     }
-    add(
-        "-netdev",
-        format!("tap,id=lan,ifname={tap},script=no,downscript=no"),
-    );
+    for (idx, tap) in taps.iter().enumerate() {
+        add(
+            "-netdev",
+            format!("tap,id=lan{idx},ifname={tap},script=no,downscript=no"),
+        );
+    }
     // OVMF has a driver of its own for virtio: without the card's ROM, which is iPXE already, it boots as
     // real firmware does, by PXE and with a loader.
     let rom = if hardware.firmware == Firmware::Uefi && nic == "virtio-net-pci" {
@@ -227,8 +338,16 @@ pub fn command_line(hardware: &Hardware, mac: MacAddr, tap: &str, folder: &Path)
     };
     add(
         "-device",
-        format!("{nic},netdev=lan,mac={mac},bootindex={network}{rom}"),
+        format!("{nic},netdev=lan0,mac={mac},bootindex={network}{rom}"),
     );
+    for (idx, mac) in (1..).zip(&hardware.more_nics) {
+        // Out of the way of the disk, which the site file knows by its place.
+        let slot = 0x10 + idx;
+        add(
+            "-device",
+            format!("{nic},netdev=lan{idx},mac={mac},romfile=,addr={slot:#x}"),
+        );
+    }
     add(
         "-uuid",
         format!("fa205000-0000-4000-8000-{}", mac.to_string().replace(':', "")),
@@ -241,6 +360,21 @@ pub fn command_line(hardware: &Hardware, mac: MacAddr, tap: &str, folder: &Path)
         "-device",
         format!("virtio-blk-pci,drive=disk,addr=0x4,bootindex={disk}"),
     );
+    for (idx, Disk { serial, .. }) in (3..).zip(&hardware.more_disks) {
+        add(
+            "-drive",
+            format!("if=none,id=more-{serial},format=qcow2,cache=unsafe,file={folder}/more-{serial}.qcow2"),
+        );
+        add(
+            "-device",
+            format!("virtio-blk-pci,drive=more-{serial},serial={serial},bootindex={idx}"),
+        );
+    }
+    if hardware.tpm {
+        add("-chardev", format!("socket,id=tpm,path={folder}/tpm/socket"));
+        add("-tpmdev", "emulator,id=tpm,chardev=tpm".to_owned());
+        add("-device", "tpm-tis,tpmdev=tpm".to_owned());
+    }
     add("-device", "virtio-rng-pci".to_owned());
     add("-chardev", format!("file,id=serial,path={folder}/serial.log"));
     add("-serial", "chardev:serial".to_owned());
@@ -259,14 +393,26 @@ mod tests {
                 firmware,
                 ..Hardware::default()
             };
-            let line =
-                command_line(&hardware, MacAddr([2, 0, 0, 0, 0, 1]), "tap0", Path::new("/x")).join(" ");
+            let taps = ["tap0".to_owned()];
+            let line = command_line(&hardware, MacAddr([2, 0, 0, 0, 0, 1]), &taps, Path::new("/x")).join(" ");
             assert!(line.contains("-accel tcg -cpu Westmere,-cx16"), "{line}");
             assert_eq!(line.contains("pflash"), firmware == Firmware::Uefi);
             assert!(
-                line.contains("virtio-net-pci,netdev=lan,mac=02:00:00:00:00:01,bootindex=1"),
+                line.contains("virtio-net-pci,netdev=lan0,mac=02:00:00:00:00:01,bootindex=1"),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_further_disk_is_a_serial_number_and_a_size() {
+        let disk = Disk {
+            gib: 4,
+            serial: "DATA1".to_owned(),
+        };
+        assert_eq!("DATA1=4".parse(), Ok(disk));
+        for wrong in ["DATA1", "=4", "DATA1=", "DATA1=x", "a,file=/etc/passwd=4"] {
+            assert!(wrong.parse::<Disk>().is_err(), "{wrong}");
         }
     }
 }

@@ -15,7 +15,8 @@ use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
         GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
-        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockStatus,
+        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest,
+        UnlockRestoreRequest, UnlockRestored, UnlockStatus,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -70,6 +71,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::rotate) },
         Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::retire) },
         Route { method: "post", path: "/v1/unlock/backup", summary: "The unlock keys, encrypted for the holders of age keys", takes: Some(of::<UnlockBackupRequest>), gives: of::<UnlockBackup>, media: JSON, handler: post(unlock::backup) },
+        Route { method: "post", path: "/v1/unlock/restore", summary: "Take the unlock keys of a backup back into use; they are not advertised", takes: Some(of::<UnlockRestoreRequest>), gives: of::<UnlockRestored>, media: JSON, handler: post(unlock::restore) },
         Route { method: "post", path: "/v1/lockdown", summary: "Stop all unlocking", takes: Some(of::<LockdownRequest>), gives: of::<Lockdown>, media: JSON, handler: post(unlock::lock_down) },
         Route { method: "post", path: "/v1/lockdown/lift", summary: "Allow unlocking again", takes: Some(of::<LockdownRequest>), gives: of::<unlock::Lifted>, media: JSON, handler: post(unlock::lift) },
         Route { method: "get", path: "/openapi.json", summary: "This document", takes: None, gives: of::<serde_json::Value>, media: JSON, handler: get(|| async { Json(openapi::document()) }) },

@@ -3,9 +3,10 @@
 use axum::{Json, extract::State};
 use faros_model::api::{
     Lockdown, LockdownRequest, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest,
-    UnlockStatus,
+    UnlockRestoreRequest, UnlockRestored, UnlockStatus,
 };
-use faros_seal::Recipient;
+use faros_seal::{Identities, IdentityError, Recipient};
+use faros_tang::KeyRing;
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -91,6 +92,24 @@ pub(super) async fn backup(
     let armored = faros_seal::backup_to_age(secret.as_bytes(), &recipients)
         .map_err(|error| bad(error.to_string(), "give at least one, such as --recipient age1…"))?;
     Ok(Json(UnlockBackup { armored }))
+}
+
+pub(super) async fn restore(
+    State(shared): Shares,
+    Asked(request): Asked<UnlockRestoreRequest>,
+) -> Result<Json<UnlockRestored>, Refusal> {
+    let bad = |message: String, hint: &str| Refusal::of(failure("bad-request", message, hint));
+    let identities: Identities = request
+        .identity
+        .parse()
+        .map_err(|error: IdentityError| bad(error.to_string(), "it is the file that `age-keygen` wrote"))?;
+    let secret = faros_seal::restore_from_age(&request.armored, &identities)
+        .map_err(|error| bad(error.to_string(), error.hint()))?;
+    let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
+    let ring = KeyRing::from_secret_json(text)
+        .map_err(|error| bad(error.to_string(), "it is what `farosctl unlock backup` wrote"))?;
+    let keys = to_its_end(async move { shared.restore_unlock_keys(ring, &request.by).await }).await?;
+    Ok(Json(UnlockRestored { keys }))
 }
 
 pub(super) async fn lock_down(

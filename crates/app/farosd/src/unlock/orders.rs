@@ -79,6 +79,39 @@ impl Shared {
         Ok(key)
     }
 
+    /// Takes the keys of a backup back into use, hidden; the exchange keys among them that were not there. Any node of
+    /// the site may depend on them, until it is seen to depend on another.
+    pub(crate) async fn restore_unlock_keys(
+        &self,
+        from: KeyRing,
+        by: &str,
+    ) -> Result<Vec<String>, UnlockError> {
+        let intent = self.intent().ok_or(UnlockError::NoSite)?;
+        let unlock = &self.unlock;
+        let _changing = unlock.change()?;
+        let (mut ring, known) = match &*unlock.read() {
+            Some(keys) => (keys.ring.clone(), keys.passphrase.clone()),
+            None => return Err(UnlockError::Sealed),
+        };
+        let added = ring.restore(from);
+        let added: Vec<String> = ring
+            .keys()
+            .filter(|key| key.usage() == Usage::Exchange && added.contains(&key.thumbprint()))
+            .map(|key| key.thumbprint().to_string())
+            .collect();
+        if added.is_empty() {
+            return Ok(added);
+        }
+        unlock.put(ring, intent.site.unlock.seal_keys_with, known).await?;
+        for node in intent.site.nodes.values() {
+            for key in &added {
+                self.saw_binding(node, key, Seen::Restored).await?;
+            }
+        }
+        self.tell(EventKind::UnlockRestored, json!({ "keys": added, "by": by }));
+        Ok(added)
+    }
+
     /// Destroys a rotated key, unless a node depends on it.
     pub(crate) async fn retire_unlock_key(
         &self,

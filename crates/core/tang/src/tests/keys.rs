@@ -60,6 +60,7 @@ fn keys_have_the_names_that_jose_gives_them() {
 fn check(script: &str, expected: &str) {
     let mut dice = Dice(1);
     let mut ring = KeyRing::default();
+    let mut backup = KeyRing::default();
     let mut told = String::new();
     for (second, line) in script.lines().map(str::trim).enumerate() {
         let now = at(i64::try_from(second).unwrap());
@@ -80,6 +81,15 @@ fn check(script: &str, expected: &str) {
                 Ok(n_new) => format!("{n_new} new"),
                 Err(why) => why.to_string(),
             },
+            ["back", "up"] => {
+                backup = ring.clone();
+                "copied".to_owned()
+            }
+            ["lose"] => {
+                ring = KeyRing::default();
+                "lost".to_owned()
+            }
+            ["restore"] => format!("{} back", ring.restore(backup.clone()).len()),
             ["retire", what, set] => {
                 let usage = if what == "signing" {
                     Usage::Signing
@@ -96,7 +106,7 @@ fn check(script: &str, expected: &str) {
             _ => panic!("what is {line}?"),
         };
         let keys: Vec<String> = ring.keys().map(letters).collect();
-        writeln!(told, "{line} -> {said}: {}", keys.join(" ")).unwrap();
+        writeln!(told, "{}", format!("{line} -> {said}: {}", keys.join(" ")).trim()).unwrap();
         let stored = ring.to_secret_json();
         assert_eq!(KeyRing::from_secret_json(&stored).as_ref(), Ok(&ring));
     }
@@ -138,6 +148,32 @@ fn a_rotation_hides_the_old_keys_and_only_hidden_ones_retire() {
          retire exchange 1 -> unknown: (S2) (X2) S3 X3
          retire exchange 2 -> 2 gone: S3 X3
          retire exchange 3 -> advertised: S3 X3",
+    );
+}
+
+#[test]
+fn keys_come_back_from_a_backup_hidden_and_once() {
+    check(
+        "rotate
+         rotate
+         back up
+         restore
+         lose
+         rotate
+         restore
+         restore
+         rotate
+         retire exchange 2",
+        "rotate -> rotated: S1 X1
+         rotate -> rotated: (S1) (X1) S2 X2
+         back up -> copied: (S1) (X1) S2 X2
+         restore -> 0 back: (S1) (X1) S2 X2
+         lose -> lost:
+         rotate -> rotated: S1 X1
+         restore -> 4 back: S1 X1 (S2) (X2) (S3) (X3)
+         restore -> 0 back: S1 X1 (S2) (X2) (S3) (X3)
+         rotate -> rotated: (S1) (X1) (S2) (X2) (S3) (X3) S4 X4
+         retire exchange 2 -> 2 gone: (S1) (X1) (S3) (X3) S4 X4",
     );
 }
 

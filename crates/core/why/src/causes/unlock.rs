@@ -59,7 +59,7 @@ pub(crate) const RULES: &[Rule] = &[
     refused(
         "unlock-unknown-key",
         "help to unlock is refused, because the bastion no longer has, or never had, the key that the disk is bound to",
-        "restore the key from its backup, or install {node} anew: `farosctl install {node}`, which wipes it",
+        "restore the key from its backup (`farosctl unlock restore`), or install {node} anew: `farosctl install {node}`, which wipes it",
     ),
     refused(
         "unlock-malformed",

@@ -27,9 +27,13 @@ impl Lab {
     ) -> anyhow::Result<()> {
         let row = self.node(node)?;
         self.provide_image(tell)?;
-        let tap = self.tap(node)?;
+        let more = (1..=hardware.more_nics.len()).map(|idx| format!("{node}:{idx}"));
+        let ports = std::iter::once(node.to_owned()).chain(more);
+        let taps = ports
+            .map(|port| self.tap(&port))
+            .collect::<anyhow::Result<Vec<_>>>()?;
         let switch = network::namespace(&self.record.name, "lan");
-        self.machine(node).start(hardware, row.boot_mac, &tap, &switch)
+        self.machine(node).start(hardware, row.boot_mac, &taps, &switch)
     }
 
     /// What the bastion knows of a node.
