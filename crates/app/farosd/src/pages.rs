@@ -113,7 +113,7 @@ impl Bastion {
             return Page::Status(503);
         };
         let node = intent.site.nodes.get(name);
-        let Some(node) = node.filter(|node| node.address == from && node.may_be(neighbors::mac_of(from)))
+        let Some(node) = node.filter(|node| node.address == from && node.has_mac(neighbors::mac_of(from)))
         else {
             return Page::Status(403);
         };

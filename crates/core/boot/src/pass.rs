@@ -36,7 +36,7 @@ pub enum NoPass {
     UnknownNode,
     /// Another machine asks: it has not the node's address.
     WrongAddress,
-    /// The address is the node's, and the MAC is not.
+    /// The address is the node's, and the MAC is another's or unknown.
     WrongMac,
     /// The machine may not be the one it says it is.
     IdentityConflict,
@@ -70,7 +70,7 @@ impl NoPass {
         match self {
             Self::UnknownNode => "there is no such node",
             Self::WrongAddress => "another machine asked for it",
-            Self::WrongMac => "the address is the node's, and the MAC is not",
+            Self::WrongMac => "the address is the node's, and the MAC is another's or unknown",
             Self::IdentityConflict => "the machine may not be the one it says it is",
             Self::NotArmed => "the node is not armed",
             Self::WrongNonce => "it was asked for by something other than the last boot script",
@@ -137,7 +137,7 @@ pub fn admit(asks: &Asks<'_>, pass: Option<Pass>) -> Result<Pass, NoPass> {
     if asks.node.address != asks.from {
         return Err(NoPass::WrongAddress);
     }
-    if !asks.node.may_be(asks.mac) {
+    if !asks.node.has_mac(asks.mac) {
         return Err(NoPass::WrongMac);
     }
     if asks.is_closed {

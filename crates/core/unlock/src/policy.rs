@@ -66,7 +66,7 @@ pub enum Refusal {
     LockedDown,
     /// Nobody in the site file has this address.
     UnknownMachine,
-    /// The address is a node's, and the MAC is not.
+    /// The address is a node's, and the MAC is another's or unknown.
     WrongMac,
     /// The machine may not be the one it says it is.
     IdentityConflict,
@@ -146,7 +146,7 @@ impl Refusal {
         match self {
             Self::LockedDown => "the site is locked down",
             Self::UnknownMachine => "no node of the site has this address",
-            Self::WrongMac => "the address is a node's, and the MAC is not",
+            Self::WrongMac => "the address is a node's, and the MAC is another's or unknown",
             Self::IdentityConflict => "the machine may not be the one it says it is",
             Self::NotBooting => "no boot of this node is under way",
             Self::NotBound => "this node's disks do not depend on this key",
@@ -177,7 +177,7 @@ pub fn decide(facts: &Facts<'_>) -> Result<(), Refusal> {
         return Ok(());
     }
     let node = facts.node.ok_or(Refusal::UnknownMachine)?;
-    if !node.may_be(facts.mac) {
+    if !node.has_mac(facts.mac) {
         return Err(Refusal::WrongMac);
     }
     if facts.booting == Booting::Closed {

@@ -43,7 +43,7 @@ fn a_known_node_that_boots_is_helped_and_everybody_else_hears_why_not() {
         (
             "the kernel does not know the MAC",
             Facts { mac: None, ..good },
-            Ok(()),
+            Err(Refusal::WrongMac),
         ),
         (
             "lockdown",

@@ -40,7 +40,7 @@ impl TangPages {
         };
         self.count("advertisements");
         let mac = faros_kernel::neighbors::mac_of(from);
-        let is_it = |node: &&Node| node.address == from && node.may_be(mac);
+        let is_it = |node: &&Node| node.address == from && node.has_mac(mac);
         let node = intent.site.nodes.values().find(is_it);
         let binds = node.filter(|node| self.0.is_armed(&node.name));
         if let Some(node) = binds
@@ -106,7 +106,7 @@ impl TangPages {
             return self.refuse(from, asked, Refusal::LockedDown, now);
         }
         let key = recovery.key.to_string();
-        if let Some(node) = node.filter(|node| node.may_be(mac))
+        if let Some(node) = node.filter(|node| node.has_mac(mac))
             && let Err(error) = self.0.saw_binding(node, &key, Seen::Recovered).await
         {
             // The disk is bound whether or not it is remembered; a node that waits helps nobody.

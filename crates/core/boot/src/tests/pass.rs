@@ -34,8 +34,6 @@ fn answer(node: &Node, pass: Pass, change: impl FnOnce(&mut Asks<'_>)) -> Result
 #[test]
 fn the_node_itself_has_its_config_once_and_soon() {
     assert_eq!(ask(|_| ()), Ok(()));
-    // The kernel may have forgotten the neighbour.
-    assert_eq!(ask(|asks| asks.mac = None), Ok(()));
     assert_eq!(ask(|asks| asks.now = at(100 + 30 * 60)), Ok(()));
     assert_eq!(ask(|asks| asks.now = at(101 + 30 * 60)), Err(NoPass::Late));
     let site = site();
@@ -53,6 +51,7 @@ fn the_config_is_for_nobody_else() {
         Err(NoPass::WrongAddress)
     );
     assert_eq!(ask(|asks| asks.mac = Some(mac(9))), Err(NoPass::WrongMac));
+    assert_eq!(ask(|asks| asks.mac = None), Err(NoPass::WrongMac));
     assert_eq!(ask(|asks| asks.is_closed = true), Err(NoPass::IdentityConflict));
     assert_eq!(ask(|asks| asks.is_armed = false), Err(NoPass::NotArmed));
     let other = nonce(2);

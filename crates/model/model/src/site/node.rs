@@ -53,9 +53,9 @@ impl Node {
         std::iter::once(self.boot_mac).chain(members.filter(|mac| *mac != self.boot_mac))
     }
 
-    /// Whether the machine behind a MAC may be this node; where the kernel cannot say the MAC, the address has to do.
-    pub fn may_be(&self, mac: Option<MacAddr>) -> bool {
-        mac.is_none_or(|mac| self.macs().any(|own| own == mac))
+    /// Whether a MAC is one of the node's. One that the kernel cannot say is not: whoever speaks on the LAN has one.
+    pub fn has_mac(&self, mac: Option<MacAddr>) -> bool {
+        mac.is_some_and(|mac| self.macs().any(|own| own == mac))
     }
 }
 
