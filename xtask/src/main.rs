@@ -21,7 +21,7 @@ enum Chore {
         #[arg(long)]
         update: bool,
     },
-    /// Write what `docs/` has of the types anew: JSON Schema, reference page, events, causes.
+    /// Write what `docs/` has of the types anew: JSON Schema, reference page, events, causes, ports.
     Schema {
         /// Compare instead of writing.
         #[arg(long)]

@@ -45,6 +45,31 @@ pub(crate) enum Output {
     Text,
     /// For programs.
     Json,
+    /// For people; another name of `text`.
+    #[value(hide = true)]
+    Table,
+    /// For spreadsheets, of `ports` alone.
+    #[value(hide = true)]
+    Csv,
+    /// For nftables, of `ports` alone.
+    #[value(hide = true)]
+    Nft,
+    /// For firewalld, of `ports` alone.
+    #[value(hide = true)]
+    Firewalld,
+    /// For `OpenStack`, of `ports` alone.
+    #[value(hide = true)]
+    Openstack,
+}
+
+impl Output {
+    /// Whether only `ports` can print so.
+    pub(crate) const fn is_of_ports(self) -> bool {
+        match self {
+            Self::Text | Self::Json => false,
+            Self::Table | Self::Csv | Self::Nft | Self::Firewalld | Self::Openstack => true,
+        }
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -246,6 +271,29 @@ The page `why.md` of the documentation lists all causes.")]
         #[arg(long)]
         file: Option<PathBuf>,
     },
+    /// Show who may reach whom on which port, as text or for packet filters; or hold what there is against it.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:
+  farosctl ports                                   what holds for the site that runs here
+  farosctl ports site.yaml --role worker           for a site file, without a daemon
+  farosctl ports site.yaml --all --output csv      also rows whose conditions are not so
+  farosctl ports --matrix tectonic --all           Tectonic's generic platform, and what became of it
+  farosctl ports --role control-plane --role worker --output nft | nft -c -f -
+  farosctl ports --role worker --output firewalld > /etc/firewalld/zones/faros.xml
+  farosctl ports --output openstack > groups.sh    security groups, one for each role
+  farosctl ports site.yaml --with cilium-geneve --without cilium-vxlan
+  farosctl ports verify                            rules and listeners against the matrix
+
+--output is text (or table), json, csv, nft, firewalld or openstack. The page `ports.md` of the documentation has the
+whole matrix with its conditions and documents."
+    )]
+    Ports {
+        #[command(subcommand)]
+        command: Option<PortsCommand>,
+        #[command(flatten)]
+        wanted: PortsWanted,
+    },
     /// Print the JSON Schema of the site file, for editors.
     Schema,
     /// Print the OpenAPI document of the local API.
@@ -257,6 +305,68 @@ The page `why.md` of the documentation lists all causes.")]
         /// For which shell.
         shell: Shell,
     },
+}
+
+/// Which rows of the matrix.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PortsWanted {
+    /// A site file, or `-` for standard input; without it, the site that runs here.
+    pub(crate) file: Option<PathBuf>,
+    /// Only what is on machines that are this; may be given several times.
+    #[arg(long = "role", value_enum)]
+    pub(crate) roles: Vec<PortsRole>,
+    /// Which matrix.
+    #[arg(long, value_enum, default_value_t = PortsMatrix::Today)]
+    pub(crate) matrix: PortsMatrix,
+    /// Also rows whose conditions are not so here.
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Take this for the distribution, whatever the site file says.
+    #[arg(long, value_parser = distribution)]
+    pub(crate) distribution: Option<faros_ports::Distribution>,
+    /// Take this for the network plug-in.
+    #[arg(long, value_parser = plugin)]
+    pub(crate) network_plugin: Option<faros_ports::Plugin>,
+    /// Take it that the site has this; may be given several times.
+    #[arg(long, value_name = "FEATURE", value_parser = feature)]
+    pub(crate) with: Vec<faros_ports::Feature>,
+    /// Take it that the site does not have this.
+    #[arg(long, value_name = "FEATURE", value_parser = feature)]
+    pub(crate) without: Vec<faros_ports::Feature>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PortsCommand {
+    /// Hold the bastion's rules, the nodes' filters and who listens against the matrix; exit with 3 if they differ.
+    #[command(after_help = "Examples:
+  farosctl ports verify site.yaml       the rules that the file leads to; needs no daemon
+  farosctl ports verify                 those of the site that runs here, and who listens on bastion and nodes
+  farosctl ports verify --output json | jq '.findings[]'
+
+It ends with what it looked at and what it could not see.")]
+    Verify {
+        /// A site file, or `-` for standard input; without it, the site that runs here.
+        file: Option<PathBuf>,
+    },
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PortsRole {
+    Bastion,
+    ControlPlane,
+    Worker,
+    MetaWorker,
+    Frontend,
+    Arbiter,
+    Bmc,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PortsMatrix {
+    /// What holds today.
+    Today,
+    /// Tectonic's generic platform of 2018.
+    Tectonic,
 }
 
 #[derive(Debug, Subcommand)]
@@ -384,4 +494,29 @@ fn generation(text: &str) -> Result<Generation, String> {
     text.parse()
         .map(Generation)
         .map_err(|_| format!("`{text}` is no number of a generation"))
+}
+
+/// One of a list, by its word.
+fn word<T: Copy>(text: &str, all: &[T], as_str: fn(T) -> &'static str) -> Result<T, String> {
+    let found = all.iter().copied().find(|own| as_str(*own) == text);
+    found.ok_or_else(|| {
+        let all: Vec<&str> = all.iter().copied().map(as_str).collect();
+        format!("it is one of {}", all.join(", "))
+    })
+}
+
+fn distribution(text: &str) -> Result<faros_ports::Distribution, String> {
+    word(
+        text,
+        faros_ports::Distribution::ALL,
+        faros_ports::Distribution::as_str,
+    )
+}
+
+fn plugin(text: &str) -> Result<faros_ports::Plugin, String> {
+    word(text, faros_ports::Plugin::ALL, faros_ports::Plugin::as_str)
+}
+
+fn feature(text: &str) -> Result<faros_ports::Feature, String> {
+    word(text, faros_ports::Feature::ALL, faros_ports::Feature::as_str)
 }

@@ -5,6 +5,7 @@ mod args;
 mod content;
 mod image;
 mod outcome;
+mod ports;
 mod screens;
 mod site;
 mod story;
@@ -18,12 +19,19 @@ use clap::{CommandFactory as _, Parser as _};
 use faros_client::Client;
 
 use crate::{
-    args::{Args, Command, ContentCommand, ImageCommand, Output},
+    args::{Args, Command, ContentCommand, ImageCommand, Output, PortsCommand},
     outcome::{Done, Error},
 };
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    if args.output.is_of_ports() && !matches!(args.command, Command::Ports { .. }) {
+        let message = "only `farosctl ports` can print so; `--output` is text or json here\n";
+        let error = Args::command().error(clap::error::ErrorKind::InvalidValue, message);
+        // It is about to end, and there is no one else to tell.
+        drop(error.print());
+        return ExitCode::from(2);
+    }
     let json = args.output == Output::Json;
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -97,6 +105,14 @@ async fn run(args: Args) -> Result<Done, Error> {
             install_disk,
             file,
         } => adopt::adopt(&client, mac, &name, &roles, install_disk.as_deref(), file).await,
+        Command::Ports {
+            command: Some(PortsCommand::Verify { file }),
+            ..
+        } => ports::verify(&client, file.as_deref(), args.output).await,
+        Command::Ports {
+            command: None,
+            wanted,
+        } => ports::show(&client, &wanted, args.output).await,
         Command::Schema => outcome::print(&pretty(&faros_site::json_schema())?),
         Command::Openapi => outcome::print(&pretty(&client.openapi().await?)?),
         Command::Completion { shell } => {

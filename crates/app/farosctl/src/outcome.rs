@@ -41,6 +41,8 @@ pub(crate) enum Error {
     Client(ClientError),
     /// A site file is refused: its report, and as values.
     Problems(String, Problems),
+    /// What was asked for does not go together.
+    Usage(String),
     /// It would be unsafe to go on.
     Refused(String),
     Failed(anyhow::Error),
@@ -108,6 +110,7 @@ pub(crate) fn report(error: &Error, as_json: bool) -> ExitCode {
             }
             return ExitCode::from(3);
         }
+        Error::Usage(why) => (2, why.clone(), "`farosctl help` and `--help` say how".to_owned()),
         Error::Refused(why) => (6, why.clone(), String::new()),
         Error::Failed(error) => (1, format!("{error:#}"), String::new()),
         Error::Interrupted => (130, "interrupted".to_owned(), String::new()),

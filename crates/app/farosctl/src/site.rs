@@ -26,7 +26,7 @@ use crate::{
 /// Largest file that is read: what is larger is no site file, and the check says so.
 const MAX_FILE: u64 = 2 << 20;
 
-fn read(file: &Path) -> Result<String, Error> {
+pub(crate) fn read(file: &Path) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let read = if file == Path::new("-") {
         io::stdin().lock().take(MAX_FILE).read_to_end(&mut bytes)
@@ -38,7 +38,7 @@ fn read(file: &Path) -> Result<String, Error> {
     Ok(text.with_context(|| format!("{} is not UTF-8 text", file.display()))?)
 }
 
-fn name_of(file: &Path) -> String {
+pub(crate) fn name_of(file: &Path) -> String {
     if file == Path::new("-") {
         "standard input".to_owned()
     } else {
@@ -83,7 +83,7 @@ pub(crate) fn check(file: &Path, as_json: bool) -> Result<Done, Error> {
     Ok(if accepted { Done::Ok } else { Done::Problems })
 }
 
-fn report(problems: &Problems, name: &str, text: &str) -> String {
+pub(crate) fn report(problems: &Problems, name: &str, text: &str) -> String {
     let errors = faros_site::report(Severity::Error, &problems.problems, name, text);
     let warnings = faros_site::report(Severity::Warning, &problems.warnings, name, text);
     let blocks: Vec<String> = [errors, warnings]

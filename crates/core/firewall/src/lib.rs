@@ -9,12 +9,14 @@
 //! traffic of containers, is other people's business and passes.
 #![warn(missing_docs)]
 
+mod accepted;
 mod facts;
 mod listing;
 mod policy;
 mod rules;
 mod text;
 
+pub use accepted::against_matrix;
 pub use facts::facts;
 pub use listing::{Difference, Listing};
 pub use policy::{BadInterface, Interfaces, lan_services};

@@ -11,12 +11,17 @@
 
 mod data;
 mod facts;
+pub mod firewalld;
 mod names;
 pub mod nft;
 mod openings;
+pub mod openstack;
+pub mod page;
 mod party;
 mod row;
+pub mod show;
 mod sources;
+pub mod verify;
 
 pub use data::{bastion_ports, rows};
 pub use facts::{Distribution, Facts, Feature, Is, Plugin};

@@ -13,8 +13,8 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use faros_model::{net::Addresses, ports::PortRange, site::Site};
 
 use crate::{
-    Bind, Distribution, Facts, Machine, Need, Opening, Party, Plugin, Protocol,
-    openings::{addresses, openings},
+    Distribution, Facts, Machine, Opening, Party, Plugin, Protocol,
+    openings::{addresses, is_opened, openings},
 };
 
 /// The name of the table, of family `inet`.
@@ -26,8 +26,7 @@ pub const TABLE: &str = "faros_node";
 pub fn fragment(site: &Site, facts: &Facts, machine: &Machine) -> String {
     let open: Vec<Opening> = openings(site, facts, machine)
         .into_iter()
-        .filter(|opening| matches!(opening.row.need, Need::Must | Need::Should))
-        .filter(|opening| opening.row.bind != Bind::Loopback)
+        .filter(is_opened)
         .collect();
     let is: Vec<&str> = machine.is.iter().map(|party| party.as_str()).collect();
     let is = is.join(", ");

@@ -1,6 +1,9 @@
 //! What of the matrix a site has: rows whose conditions are so, with addresses in the place of roles.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
 
 use faros_model::{
     net::{Addresses, Subnet},
@@ -8,7 +11,7 @@ use faros_model::{
     site::{GatewayMode, LanService, Node, PublishedTarget, Role, Site, Transport},
 };
 
-use crate::{Direction, Facts, Matrix, Need, Party, Ports, Row, rows};
+use crate::{Direction, Facts, Matrix, Need, Party, Ports, Protocol, Row, rows};
 
 /// A port, or a protocol without ports, of some machine, and who may come to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,6 +94,31 @@ pub fn openings(site: &Site, facts: &Facts, machine: &Machine) -> Vec<Opening> {
         .collect()
 }
 
+/// Whether packet filters let it pass: what MUST and SHOULD be, and not what only MAY.
+pub(crate) fn is_opened(opening: &Opening) -> bool {
+    matches!(opening.row.need, Need::Must | Need::Should)
+}
+
+/// What packet filters let pass, each protocol and range once, for those that know no sets.
+pub(crate) fn open(
+    site: &Site,
+    facts: &Facts,
+    machine: &Machine,
+) -> Vec<(Protocol, Option<PortRange>, Addresses)> {
+    let mut all: BTreeMap<(Protocol, Option<PortRange>), Vec<Subnet>> = BTreeMap::new();
+    for opening in openings(site, facts, machine)
+        .iter()
+        .filter(|opening| is_opened(opening))
+    {
+        let key = (opening.row.protocol, opening.ports);
+        all.entry(key).or_default().extend(opening.everyone().subnets());
+    }
+    let whole = all
+        .into_iter()
+        .map(|((protocol, ports), from)| (protocol, ports, Addresses::of(from)));
+    whole.filter(|(.., from)| !from.is_empty()).collect()
+}
+
 fn of_row(site: &Site, machine: &Machine, row: &'static Row) -> Vec<Opening> {
     let one = |ports: Option<PortRange>, outside: Addresses| {
         let from = row.peers.iter().map(|party| match party {
@@ -128,7 +156,8 @@ fn of_row(site: &Site, machine: &Machine, row: &'static Row) -> Vec<Opening> {
                     let own = to
                         .iter()
                         .filter(|to| machine.addresses.covers(&Addresses::each([*to.ip()])));
-                    own.map(std::net::SocketAddrV4::port).collect()
+                    let own: BTreeSet<u16> = own.map(std::net::SocketAddrV4::port).collect();
+                    own.into_iter().collect()
                 };
                 (row.protocol.transport() == Some(*protocol)).then(|| {
                     ports

@@ -11,7 +11,7 @@ pub(crate) const UNIT: &str = "faros-firewall.service";
 
 /// The node's rules, from the port matrix. `None` on OpenShift, whose own operators filter what reaches its nodes,
 /// and whose network plug-in speaks to them from addresses that no site file knows.
-pub(crate) fn rules(site: &Site, node: &Node) -> Option<String> {
+pub fn rules(site: &Site, node: &Node) -> Option<String> {
     match site.cluster.distribution {
         Distribution::Openshift => None,
         Distribution::Kubeadm | Distribution::None => {

@@ -12,6 +12,7 @@ mod ipxe;
 mod kubelet;
 mod network;
 
+pub use firewall::rules as node_filter;
 pub use ignition::{ignition, intended_config, node_config};
 pub use install::{Install, installable, unlock_url};
 pub use ipxe::{install_script, local_disk_script, nothing_script};

@@ -93,6 +93,15 @@ impl Addresses {
     }
 }
 
+impl From<Range> for Addresses {
+    fn from(range: Range) -> Self {
+        Self(vec![Block {
+            first: range.first().to_bits(),
+            last: range.last().to_bits(),
+        }])
+    }
+}
+
 impl fmt::Display for Addresses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (idx, block) in self.0.iter().enumerate() {

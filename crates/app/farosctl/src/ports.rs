@@ -1,0 +1,422 @@
+//! The matrix of ports: shown, told to packet filters, and held against what there is.
+
+use std::{fmt::Write as _, path::Path};
+
+use anyhow::anyhow;
+use faros_client::{Client, ClientError, Events};
+use faros_model::{
+    api::{ServiceState, Status},
+    event::EventKind,
+    site::Site,
+};
+use faros_ports::{
+    Facts, Machine, Matrix, Party, Protocol, Row, firewalld, nft, openstack, show as shown,
+    verify::{self, Finding, Listener},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    args::{Output, PortsMatrix, PortsRole, PortsWanted},
+    outcome::{Done, Error, print},
+    screens, site,
+};
+
+impl From<PortsRole> for Party {
+    fn from(role: PortsRole) -> Self {
+        match role {
+            PortsRole::Bastion => Self::Bastion,
+            PortsRole::ControlPlane => Self::ControlPlane,
+            PortsRole::Worker => Self::Worker,
+            PortsRole::MetaWorker => Self::MetaWorker,
+            PortsRole::Frontend => Self::Frontend,
+            PortsRole::Arbiter => Self::Arbiter,
+            PortsRole::Bmc => Self::Bmc,
+        }
+    }
+}
+
+/// The site of a file, or the one that runs here.
+async fn site_of(client: &Client, file: Option<&Path>) -> Result<Site, Error> {
+    let (name, text) = match file {
+        Some(file) => (site::name_of(file), site::read(file)?),
+        None => {
+            let Some(generation) = client.status().await?.generation else {
+                let what = "nothing was applied to this bastion yet; name a site file";
+                return Err(Error::Failed(anyhow!(what)));
+            };
+            let row = client.generation(generation).await?;
+            (
+                format!("generation {generation}"),
+                row.site_file.unwrap_or_default(),
+            )
+        }
+    };
+    match faros_site::load(&text) {
+        Ok(loaded) => Ok(loaded.site),
+        Err(problems) => Err(Error::Problems(site::report(&problems, &name, &text), problems)),
+    }
+}
+
+/// What a site has, with what the caller knows better.
+fn facts(site: &Site, wanted: &PortsWanted) -> Facts {
+    let mut facts = Facts::of(site);
+    facts.distribution = wanted.distribution.unwrap_or(facts.distribution);
+    facts.plugin = wanted.network_plugin.unwrap_or(facts.plugin);
+    facts.features.extend(&wanted.with);
+    facts.features.retain(|feature| !wanted.without.contains(feature));
+    facts
+}
+
+/// `ports`.
+pub(crate) async fn show(client: &Client, wanted: &PortsWanted, output: Output) -> Result<Done, Error> {
+    let on: Vec<Party> = wanted.roles.iter().copied().map(Party::from).collect();
+    let matrix = match wanted.matrix {
+        PortsMatrix::Today => Matrix::Today,
+        PortsMatrix::Tectonic => Matrix::Tectonic,
+    };
+    let rows = shown::Wanted {
+        matrix,
+        on: on.clone(),
+        all: wanted.all,
+    };
+    let site = site_of(client, wanted.file.as_deref()).await?;
+    let facts = facts(&site, wanted);
+    match output {
+        Output::Text | Output::Table => {
+            let rows: Vec<Vec<String>> = shown::select(&facts, &rows)
+                .into_iter()
+                .map(|row| line(row, &facts, wanted.all))
+                .collect();
+            let mut head = vec![
+                "NEED", "ON", "WAY", "PEERS", "PORT", "WHAT", "BOUND TO", "SOURCE", "ROW",
+            ];
+            if wanted.all {
+                head.extend(["HOLDS", "WHEN"]);
+            }
+            print(&screens::table(&head, &rows))
+        }
+        Output::Json => print(&(shown::json(&site, &facts, &rows).to_string() + "\n")),
+        Output::Csv => print(&shown::csv(&facts, &rows)),
+        Output::Nft => print(&nft::fragment(&site, &facts, &nodes(&site, &on, matrix, "nft")?)),
+        Output::Firewalld => print(&firewalld::zone(
+            &site,
+            &facts,
+            &nodes(&site, &on, matrix, "firewalld")?,
+        )),
+        Output::Openstack => {
+            let on = if on.is_empty() { Party::NODES.to_vec() } else { on };
+            let machine = nodes(&site, &on, matrix, "openstack")?;
+            print(&openstack::groups(&site, &facts, &machine.is))
+        }
+    }
+}
+
+/// The machines that a packet filter is for.
+fn nodes(site: &Site, on: &[Party], matrix: Matrix, output: &str) -> Result<Machine, Error> {
+    let refuse = |what: String| Err(Error::Usage(what));
+    if matrix != Matrix::Today {
+        return refuse(format!(
+            "--output {output} is of the matrix of today alone: nothing is opened by the old one"
+        ));
+    }
+    if on.is_empty() {
+        return refuse(format!(
+            "--output {output} is for machines of a role: say which by --role, several times for a node with several"
+        ));
+    }
+    if let Some(other) = on.iter().find(|party| !Party::NODES.contains(party)) {
+        let what = format!("--output {output} is for nodes, and {} is none", other.as_str());
+        let hint = match other {
+            Party::Bastion => "; the bastion's rules are farosd's own: `nft list table inet faros` on it",
+            _ => "",
+        };
+        return refuse(what + hint);
+    }
+    Ok(Machine::any(site, on))
+}
+
+fn line(row: &Row, facts: &Facts, all: bool) -> Vec<String> {
+    let port = match row.ports {
+        faros_ports::Ports::All => row.protocol.to_string(),
+        ports => format!("{}/{ports}", row.protocol),
+    };
+    let mut cells = vec![
+        row.need.to_string(),
+        Party::list(row.on),
+        row.direction.to_string(),
+        Party::list(row.peers),
+        port,
+        row.what.to_owned(),
+        row.bind.to_string(),
+        row.source.as_str().to_owned(),
+        row.id.to_owned(),
+    ];
+    if all {
+        cells.push(if row.holds(facts) { "yes" } else { "no" }.to_owned());
+        cells.push(shown::conditions(row));
+    }
+    cells
+}
+
+/// What was looked at, and what could not be seen.
+#[derive(Default)]
+struct Scope {
+    checked: Vec<String>,
+    not_covered: Vec<String>,
+}
+
+/// `ports verify`.
+pub(crate) async fn verify(client: &Client, file: Option<&Path>, output: Output) -> Result<Done, Error> {
+    let as_json = match output {
+        Output::Text | Output::Table => false,
+        Output::Json => true,
+        Output::Csv | Output::Nft | Output::Firewalld | Output::Openstack => {
+            let what = "`farosctl ports verify` prints a table or json";
+            return Err(Error::Usage(what.to_owned()));
+        }
+    };
+    let site = site_of(client, file).await?;
+    let facts = Facts::of(&site);
+    let mut scope = Scope::default();
+    let mut findings = of_rules(&site, &facts, &mut scope);
+    if file.is_none() {
+        findings.extend(of_bastion(client, &facts, &site, &mut scope).await?);
+        findings.extend(of_nodes(client, &facts, &site, &mut scope).await?);
+    } else {
+        let what = "who listens on bastion and nodes: ask the site that runs, without a file";
+        scope.not_covered.push(what.to_owned());
+    }
+    scope.not_covered.push(
+        "what Kubernetes itself leads on (node ports by eBPF, traffic of pods): the cluster's network policy judges it"
+            .to_owned(),
+    );
+    let Scope { checked, not_covered } = scope;
+    if as_json {
+        let value = json!({ "findings": findings, "checked": checked, "notCovered": not_covered });
+        print(&(value.to_string() + "\n"))?;
+    } else {
+        print(&screen(&findings, &checked, &not_covered))?;
+    }
+    Ok(if findings.is_empty() {
+        Done::Ok
+    } else {
+        Done::Problems
+    })
+}
+
+fn screen(findings: &[Finding], checked: &[String], not_covered: &[String]) -> String {
+    let mut out = String::new();
+    if findings.is_empty() {
+        out += "Nothing differs from the matrix.\n";
+    } else {
+        let rows: Vec<Vec<String>> = findings
+            .iter()
+            .map(|own| {
+                let cells = [own.kind.as_str(), &own.on, &own.port, &own.who, &own.what];
+                cells.map(str::to_owned).to_vec()
+            })
+            .collect();
+        out += &screens::table(&["FINDING", "ON", "PORT", "WHO", "WHAT"], &rows);
+    }
+    // Writing to a `String` cannot fail.
+    for (title, lines) in [("Looked at", checked), ("Not seen", not_covered)] {
+        let _ = write!(out, "\n{title}:\n");
+        for line in lines {
+            let _ = writeln!(out, "  {line}");
+        }
+    }
+    out
+}
+
+/// The rules that the site leads to, on the bastion and on nodes.
+fn of_rules(site: &Site, facts: &Facts, scope: &mut Scope) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if site.services.router {
+        findings.extend(faros_firewall::against_matrix(site, facts));
+        scope
+            .checked
+            .push("the bastion's rules, as the site file leads to them".to_owned());
+    } else {
+        let what = "the bastion's rules: its router is switched off, and who reaches it is up to the host";
+        scope.not_covered.push(what.to_owned());
+    }
+    let mut without = 0;
+    for node in site.nodes.values() {
+        let Some(text) = faros_render::node_filter(site, node) else {
+            without += 1;
+            continue;
+        };
+        let rules = verify::parse_fragment(&text);
+        findings.extend(verify::rules(
+            site,
+            facts,
+            &Machine::node(node),
+            node.name.as_str(),
+            &rules,
+        ));
+    }
+    let with = site.nodes.len() - without;
+    if with > 0 {
+        scope.checked.push(format!(
+            "the filters that {with} nodes get when they are installed"
+        ));
+        let what =
+            "whether nodes hold those filters now: a node that was installed before has those of its time";
+        scope.not_covered.push(what.to_owned());
+    }
+    if without > 0 {
+        scope
+            .not_covered
+            .push(format!("filters of {without} nodes: OpenShift has its own"));
+    }
+    findings
+}
+
+/// Who listens on the bastion, in the daemon's own network.
+async fn of_bastion(
+    client: &Client,
+    facts: &Facts,
+    site: &Site,
+    scope: &mut Scope,
+) -> Result<Vec<Finding>, Error> {
+    let status: Status = client.status().await?;
+    let found = match faros_kernel::ports::listening(status.pid) {
+        Ok(found) => found,
+        Err(error) => {
+            let what = format!(
+                "who listens on the bastion: process {} cannot be looked into: {error}",
+                status.pid
+            );
+            scope.not_covered.push(what);
+            return Ok(vec![]);
+        }
+    };
+    let (first, last) = faros_kernel::ports::ephemeral();
+    let listeners: Vec<Listener> = found
+        .into_iter()
+        .map(|own| Listener {
+            protocol: own.transport.into(),
+            address: own.address,
+            port: own.port,
+            holder: own.holder.map_or_else(
+                || "held by nobody that can be seen".to_owned(),
+                |holder| format!("{} (process {})", holder.command, holder.pid),
+            ),
+            is_ephemeral: (first..=last).contains(&own.port),
+        })
+        .collect();
+    let is_up = status
+        .services
+        .iter()
+        .all(|service| matches!(service.state, ServiceState::Ready | ServiceState::Off));
+    if !is_up {
+        let what = "whether all who must listen on the bastion do: not all services are ready";
+        scope.not_covered.push(what.to_owned());
+    }
+    scope
+        .checked
+        .push(format!("{} listening sockets of the bastion", listeners.len()));
+    let bastion = Machine::bastion(site);
+    Ok(verify::listeners(facts, &bastion, "bastion", &listeners, is_up))
+}
+
+/// Who listens on nodes, as they told when they last started.
+async fn of_nodes(
+    client: &Client,
+    facts: &Facts,
+    site: &Site,
+    scope: &mut Scope,
+) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    let mut silent = Vec::new();
+    for node in site.nodes.values() {
+        let events = Events {
+            node: Some(node.name.clone()),
+            limit: Some(1000),
+            ..Events::default()
+        };
+        let told = last_told(client, &events).await?;
+        let Some((at, listens)) = told else {
+            silent.push(node.name.to_string());
+            continue;
+        };
+        let listeners: Vec<Listener> = listens.iter().filter_map(listener).collect();
+        scope.checked.push(format!(
+            "{} listening sockets of {}, as it told at {at}",
+            listeners.len(),
+            node.name
+        ));
+        let machine = Machine::node(node);
+        findings.extend(verify::listeners(
+            facts,
+            &machine,
+            node.name.as_str(),
+            &listeners,
+            false,
+        ));
+    }
+    if !silent.is_empty() {
+        let what = format!("who listens on {}: they did not tell", silent.join(", "));
+        scope.not_covered.push(what);
+    }
+    Ok(findings)
+}
+
+/// The sockets of a node's latest report that has them.
+async fn last_told(
+    client: &Client,
+    events: &Events,
+) -> Result<Option<(jiff::Timestamp, Vec<Value>)>, ClientError> {
+    let mut lines = client.events(events).await?;
+    let mut told = None;
+    while let Some(event) = lines.next().await? {
+        let listens = event.detail.get("listens").and_then(Value::as_array);
+        if let (EventKind::NodeReport, Some(listens)) = (event.kind, listens) {
+            told = Some((event.at, listens.clone()));
+        }
+    }
+    Ok(told)
+}
+
+/// A socket as `ss -Htuln` tells it: `tcp 0.0.0.0:22`, `udp 127.0.0.53%lo:53`, `tcp *:22`, `tcp [::]:22`.
+fn listener(told: &Value) -> Option<Listener> {
+    let (protocol, socket) = told.as_str()?.split_once(' ')?;
+    let (address, port) = socket.rsplit_once(':')?;
+    let address = address.trim_matches(['[', ']']).split('%').next()?;
+    let port = port.parse().ok()?;
+    Some(Listener {
+        protocol: match protocol {
+            "tcp" => Protocol::Tcp,
+            "udp" => Protocol::Udp,
+            _ => return None,
+        },
+        address: if address == "*" { "::" } else { address }.parse().ok()?,
+        port,
+        holder: String::new(),
+        is_ephemeral: (32768..=60999).contains(&port),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_read_as_ss_tells_them() {
+        let of = |text: &str| {
+            let own = listener(&json!(text))?;
+            Some(format!("{} {} {}", own.protocol, own.address, own.port))
+        };
+        for (text, read) in [
+            ("tcp 0.0.0.0:22", Some("tcp 0.0.0.0 22")),
+            ("udp 127.0.0.53%lo:53", Some("udp 127.0.0.53 53")),
+            ("tcp *:22", Some("tcp :: 22")),
+            ("tcp [::1]:631", Some("tcp ::1 631")),
+            ("udp [fe80::1]%eth0:546", None),
+            ("nonsense", None),
+            ("sctp 0.0.0.0:1", None),
+        ] {
+            assert_eq!(of(text).as_deref(), read, "{text}");
+        }
+    }
+}
