@@ -97,13 +97,28 @@ pub(crate) enum Command {
     /// Show the plan, ask, and carry it out.
     #[command(after_help = "Examples:
   farosctl apply site.yaml
-  farosctl apply site.yaml --yes            without asking")]
+  farosctl apply site.yaml --yes            without asking first
+  farosctl apply site.yaml --yes --confirm-within 2m && farosctl confirm
+  farosctl apply site.yaml --yes --no-revert
+
+A change that could cut you off (the uplink, who may come in, the LAN's address) runs on trial: unless it is confirmed
+within 60 s, what ran before runs again. On a terminal this command asks for the confirmation; elsewhere it ends at
+once, and `farosctl confirm`, by the way that must still work, keeps the change. The first apply of a bastion is on
+trial only if it is made on a terminal.")]
     Apply {
         /// The site file, or `-` for standard input.
         file: PathBuf,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Keep an apply that waits for a confirmation.
+    #[command(after_help = "Examples:
+  farosctl confirm
+  farosctl confirm --revert                 what ran before runs again at once")]
+    Confirm {
+        /// Take it back instead.
+        #[arg(long)]
+        revert: bool,
     },
     /// List the accepted generations.
     History,
@@ -126,9 +141,8 @@ pub(crate) enum Command {
         /// The generation to go back to.
         #[arg(value_parser = generation)]
         generation: Generation,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Show how the bastion and its services are.
     Status,
@@ -369,6 +383,20 @@ pub(crate) enum PortsMatrix {
     Tectonic,
 }
 
+/// How a plan is carried out.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct How {
+    /// Do not ask before.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Run it on trial for so long, such as 90s or 2m, whatever it changes.
+    #[arg(long, value_name = "TIME", value_parser = seconds, conflicts_with = "no_revert")]
+    pub(crate) confirm_within: Option<u32>,
+    /// Keep it at once, even if it could cut you off.
+    #[arg(long)]
+    pub(crate) no_revert: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContentCommand {
     /// Add a file, or an image: a folder with image.json.
@@ -488,6 +516,18 @@ fn mac(text: &str) -> Result<MacAddr, String> {
 
 fn content_name(text: &str) -> Result<ContentName, String> {
     text.parse().map_err(|why| format!("`{text}` {why}"))
+}
+
+/// From 5 seconds, in which nobody can confirm, to a day, in which nobody waits.
+fn seconds(text: &str) -> Result<u32, String> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let seconds = number.parse::<u32>().ok().and_then(|n| n.checked_mul(unit));
+    seconds
+        .filter(|seconds| (5..=86_400).contains(seconds))
+        .ok_or_else(|| format!("`{text}` is no time from 5s to 1440m"))
 }
 
 fn generation(text: &str) -> Result<Generation, String> {

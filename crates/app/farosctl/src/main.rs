@@ -1,6 +1,7 @@
 //! `farosctl`: the operator's hand. Flags and exit codes; each group of commands has a module.
 
 mod adopt;
+mod apply;
 mod args;
 mod content;
 mod image;
@@ -55,10 +56,11 @@ async fn run(args: Args) -> Result<Done, Error> {
     match args.command {
         Command::Check { file } => site::check(&file, json),
         Command::Plan { file, exit_code } => site::plan(&client, &file, exit_code, json).await,
-        Command::Apply { file, yes } => site::apply(&client, &file, yes, json).await,
+        Command::Apply { file, how } => apply::apply(&client, &file, how, json).await,
+        Command::Confirm { revert } => apply::confirm(&client, !revert, json).await,
         Command::History => site::history(&client, json).await,
         Command::Show { generation, file } => site::show(&client, generation, file, json).await,
-        Command::Rollback { generation, yes } => site::rollback(&client, generation, yes, json).await,
+        Command::Rollback { generation, how } => apply::rollback(&client, generation, how, json).await,
         Command::Status => screens::show(json, &client.status().await?, screens::status),
         Command::Nodes => screens::show(json, &client.nodes().await?, |nodes| screens::nodes(nodes)),
         Command::Leases => screens::show(json, &client.leases().await?, |rows| screens::leases(rows)),

@@ -99,7 +99,17 @@ pub(crate) fn status(status: &Status) -> String {
         status.lan_interface.as_deref().unwrap_or("not known yet")
     );
     let _ = writeln!(out, "State       {}", status.state_dir);
-    if let Some(apply) = &status.apply {
+    if let Some((apply, left)) = status
+        .apply
+        .as_ref()
+        .and_then(|apply| Some((apply, apply.seconds_left?)))
+    {
+        let _ = writeln!(
+            out,
+            "On trial    generation {} by {}, for another {left} s: `farosctl confirm` keeps it",
+            apply.generation, apply.by
+        );
+    } else if let Some(apply) = &status.apply {
         let _ = writeln!(
             out,
             "Applying    generation {}, step {} of {}: {}",

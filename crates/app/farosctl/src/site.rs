@@ -9,10 +9,8 @@ use std::{
 use anyhow::Context as _;
 use faros_client::{Client, ClientError};
 use faros_model::{
-    api::{ApplyProgress, ApplyRequest},
     event::Phase,
     ids::{Generation, HostName},
-    plan::{Impact, Plan},
     problem::Problems,
 };
 use faros_site::Severity;
@@ -97,12 +95,12 @@ pub(crate) fn report(problems: &Problems, name: &str, text: &str) -> String {
     }
 }
 
-fn counted(n: usize, what: &str) -> String {
+pub(crate) fn counted(n: usize, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Problems that the daemon found, with the report on the file that was sent.
-fn with_report(error: ClientError, name: &str, text: &str) -> Error {
+pub(crate) fn with_report(error: ClientError, name: &str, text: &str) -> Error {
     match error {
         ClientError::Problems(problems) => Error::Problems(report(&problems, name, text), problems),
         error => Error::Client(error),
@@ -135,163 +133,20 @@ pub(crate) async fn plan(
     })
 }
 
-fn warn(warnings: &[faros_model::problem::Problem], name: &str, text: &str) {
+pub(crate) fn warn(warnings: &[faros_model::problem::Problem], name: &str, text: &str) {
     if !warnings.is_empty() {
         say(&faros_site::report(Severity::Warning, warnings, name, text));
     }
 }
 
-/// `apply`.
-pub(crate) async fn apply(client: &Client, file: &Path, yes: bool, as_json: bool) -> Result<Done, Error> {
-    let text = read(file)?;
-    carry_out(client, &name_of(file), text, None, yes, as_json).await
-}
-
-/// `rollback`.
-pub(crate) async fn rollback(
-    client: &Client,
-    generation: Generation,
-    yes: bool,
-    as_json: bool,
-) -> Result<Done, Error> {
-    let row = client.generation(generation).await?;
-    let text = row.site_file.context("farosd did not send the site file")?;
-    carry_out(
-        client,
-        &format!("generation {generation}"),
-        text,
-        Some(generation),
-        yes,
-        as_json,
-    )
-    .await
-}
-
-async fn carry_out(
-    client: &Client,
-    name: &str,
-    text: String,
-    rollback_of: Option<Generation>,
-    yes: bool,
-    as_json: bool,
-) -> Result<Done, Error> {
-    let answer = client
-        .plan(&text)
-        .await
-        .map_err(|error| with_report(error, name, &text))?;
-    if !as_json {
-        warn(&answer.warnings, name, &text);
-        say(faros_plan::text(&answer.plan).trim_end());
-    }
-    if !answer.plan.is_empty() && !yes {
-        confirm(&answer.plan)?;
-    }
-    let request = ApplyRequest {
-        site_file: text.clone(),
-        base: answer.plan.base,
-        by: who(),
-        rollback_of,
-    };
-    let mut lines = client
-        .apply(&request)
-        .await
-        .map_err(|error| with_report(error, name, &text))?;
-    let interrupted =
-        || say("The apply goes on in farosd; `farosctl status` and `farosctl watch` follow it.");
-    let guard = OnDrop(Some(interrupted));
-    let result = progress(&mut lines, as_json).await;
-    guard.defuse();
-    result
-}
-
-/// Says something if the command is interrupted before its end.
-struct OnDrop<F: FnOnce()>(Option<F>);
-
-impl<F: FnOnce()> OnDrop<F> {
-    fn defuse(mut self) {
-        self.0 = None;
-    }
-}
-
-impl<F: FnOnce()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        if let Some(say) = self.0.take() {
-            say();
-        }
-    }
-}
-
-async fn progress(lines: &mut faros_client::Lines<ApplyProgress>, as_json: bool) -> Result<Done, Error> {
-    let mut last = String::from("before its first step");
-    loop {
-        let line = match lines.next().await {
-            Ok(Some(line)) => line,
-            Ok(None) | Err(ClientError::Broken(_)) => {
-                let what = format!(
-                    "farosd went away while applying ({last}); it goes on by itself when it is back: `farosctl status` shows where it stands"
-                );
-                return Err(Error::Failed(anyhow::anyhow!(what)));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        if as_json {
-            print(&(json!(line).to_string() + "\n"))?;
-        }
-        match line {
-            ApplyProgress::Started { .. } => (),
-            ApplyProgress::Step { step, of, title } => {
-                last = format!("at step {step} of {of}: {title}");
-                if !as_json {
-                    say(&format!("[{step}/{of}] {title}"));
-                }
-            }
-            ApplyProgress::Nothing { .. } => return Ok(Done::Ok),
-            ApplyProgress::Accepted { generation } => {
-                if !as_json {
-                    say(&format!("Generation {generation} is accepted and runs."));
-                }
-                return Ok(Done::Ok);
-            }
-            ApplyProgress::Failed { failure } => return Err(Error::Apply(failure)),
-        }
-    }
-}
-
-/// Asks the operator; without one to ask, refuses.
-fn confirm(plan: &Plan) -> Result<(), Error> {
-    if !io::stdin().is_terminal() {
-        let why = "there is nobody to ask: look at the plan, and say --yes if it is meant";
-        return Err(Error::Refused(why.to_owned()));
-    }
-    let changes = plan.steps.iter().flat_map(|step| &step.changes);
-    let destroys: Vec<_> = changes
-        .filter(|change| change.impact == Impact::Destructive)
-        .collect();
-    if destroys.is_empty() {
-        say("\nCarry this out? [y/N]");
-    } else {
-        say(&format!(
-            "\nThis destroys data at the next network boot of {}:",
-            counted(destroys.len(), "machine")
-        ));
-        for change in destroys {
-            say(&format!("  {}: {}", change.subject, change.reason));
-        }
-        say("Carry it out? [y/N]");
-    }
-    if answer()?.eq_ignore_ascii_case("y") {
-        return Ok(());
-    }
-    Err(Error::Refused("not confirmed; nothing was changed".to_owned()))
-}
-
-fn answer() -> Result<String, Error> {
+/// A line that the operator types; `None` if there is nobody any more.
+pub(crate) fn answer() -> Result<Option<String>, Error> {
     let mut line = String::new();
-    io::stdin()
+    let read = io::stdin()
         .lock()
         .read_line(&mut line)
         .context("cannot read the answer")?;
-    Ok(line.trim().to_owned())
+    Ok((read > 0).then(|| line.trim().to_owned()))
 }
 
 /// Has something confirmed that cannot be undone, by a word that is typed.
@@ -303,7 +158,7 @@ pub(crate) fn confirm_word(warning: &str, question: &str, word: &str) -> Result<
     }
     say(warning);
     say(question);
-    if answer()? == word {
+    if answer()?.is_some_and(|said| said == word) {
         return Ok(());
     }
     Err(Error::Refused("not confirmed; nothing was changed".to_owned()))

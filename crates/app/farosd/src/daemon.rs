@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     api,
-    executor::{self, CutOff},
+    executor::{self, CutOff, Pending},
     loaders, notify, recorder,
     router::{self, BRIDGE},
     services::Services,
@@ -86,6 +86,10 @@ pub(crate) struct Shared {
     /// Held while an apply is under way.
     pub(crate) applying: Arc<tokio::sync::Mutex<()>>,
     pub(crate) apply: Mutex<Option<ApplyStatus>>,
+    /// The apply under way, while it waits for a confirmation.
+    pub(crate) pending: Mutex<Option<Pending>>,
+    /// The site of which the kernel may hold something, though it was taken back.
+    pub(crate) leftover: Mutex<Option<Site>>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -150,6 +154,13 @@ impl Shared {
             .or_else(|| self.served.borrow().values().next().cloned())
     }
 
+    /// The intent that the LAN is made by: the newest that any service serves.
+    pub(crate) fn newest(&self) -> Option<Arc<Intent>> {
+        let served = self.served.borrow();
+        let newest = served.values().max_by_key(|intent| intent.generation);
+        newest.cloned().or_else(|| self.intent())
+    }
+
     pub(crate) fn is_armed(&self, node: &HostName) -> bool {
         self.armed
             .read()
@@ -183,18 +194,28 @@ impl Shared {
 
     /// The interface on the LAN: the command line's, else the site file's, or a bridge where it has several.
     pub(crate) fn lan_interface(&self) -> Option<String> {
-        let intent = self.current();
-        let own = intent
-            .as_ref()
-            .and_then(|intent| match intent.site.lan.interfaces.as_slice() {
-                [_, _, ..] => Some(BRIDGE.to_owned()),
-                one => one.first().cloned(),
-            });
+        match self.newest() {
+            Some(intent) => self.lan_interface_of(&intent.site),
+            None => self.options.lan.clone(),
+        }
+    }
+
+    /// The same for a site that may not be served.
+    pub(crate) fn lan_interface_of(&self, site: &Site) -> Option<String> {
+        let own = match site.lan.interfaces.as_slice() {
+            [_, _, ..] => Some(BRIDGE.to_owned()),
+            one => one.first().cloned(),
+        };
         self.options.lan.clone().or(own)
     }
 
     pub(crate) fn status(&self) -> Status {
         let intent = self.intent();
+        let seconds_left = lock(&self.pending).as_ref().map(Pending::seconds_left);
+        let apply = lock(&self.apply).clone().map(|apply| ApplyStatus {
+            seconds_left,
+            ..apply
+        });
         let statuses = Service::ALL.iter().filter_map(|service| {
             Some(ServiceStatus {
                 counters: self.counted.get(service)?.status().counters,
@@ -210,7 +231,7 @@ impl Shared {
             state_dir: self.options.state_dir.display().to_string(),
             lan_interface: self.lan_interface(),
             services: statuses.collect(),
-            apply: lock(&self.apply).clone(),
+            apply,
             warnings: intent.map(|intent| intent.warnings.clone()).unwrap_or_default(),
         }
     }
@@ -251,6 +272,8 @@ impl Daemon {
             passing: tokio::sync::Mutex::new(()),
             applying: Arc::default(),
             apply: Mutex::new(None),
+            pending: Mutex::new(None),
+            leftover: Mutex::new(None),
             stop: CancellationToken::new(),
             store,
         };
@@ -345,6 +368,7 @@ impl Daemon {
         stop.cancelled().await;
         notify::stopping();
         shared.tell(EventKind::DaemonStopping, json!({ "reason": "signal" }));
+        executor::close(&shared).await;
         // An apply under way may end its step; the rest is resumed at the next start.
         shared.stop.cancel();
         let _ = tokio::join!(services, router);

@@ -5,14 +5,15 @@
 //! as before, and the journal says what failed.
 
 mod resume;
+mod window;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use faros_model::{
-    api::{ApplyProgress, ApplyRequest, ApplyStatus, Failure, ServiceState},
+    api::{ApplyProgress, ApplyRequest, ApplyStatus, Failure, ServiceState, Window},
     event::EventKind,
     ids::{Generation, HostName},
-    plan::{Action, Plan, Service},
+    plan::{Action, Plan, Service, Step},
     problem::Problems,
 };
 use faros_store::JournalEntry;
@@ -23,7 +24,11 @@ use tokio::{
     time::Instant,
 };
 
-pub(crate) use self::resume::CutOff;
+use self::window::Verdict;
+pub(crate) use self::{
+    resume::CutOff,
+    window::{Pending, close, decide},
+};
 use crate::daemon::{Intent, Shared, lock};
 
 /// How long a service may take to be ready with a new generation.
@@ -53,21 +58,25 @@ pub(crate) fn failure(code: &str, message: impl Into<String>, hint: &str) -> Fai
 }
 
 /// Plans a site file against what runs.
-pub(crate) fn plan(shared: &Shared, text: &str) -> Result<(Plan, faros_site::Loaded), Problems> {
+pub(crate) fn plan(
+    shared: &Shared,
+    text: &str,
+    within: Window,
+) -> Result<(Plan, faros_site::Loaded), Problems> {
     let loaded = faros_site::load(text)?;
     let running = shared.intent();
     let running = running.as_ref().map(|intent| (intent.generation, &intent.site));
-    Ok((faros_plan::plan(running, &loaded.site), loaded))
+    Ok((window::plan(running, &loaded.site, within), loaded))
 }
 
 impl Apply {
     /// Gets ready; nothing is written yet.
     pub(crate) fn prepare(shared: Arc<Shared>, request: ApplyRequest) -> Result<Self, NotBegun> {
-        let only = Arc::clone(&shared.applying).try_lock_owned().map_err(|_| {
-            let hint = "`farosctl status` shows how far it is";
-            NotBegun::Failure(failure("busy", "another apply is under way", hint))
-        })?;
-        let (plan, loaded) = plan(&shared, &request.site_file).map_err(NotBegun::Problems)?;
+        let only = Arc::clone(&shared.applying)
+            .try_lock_owned()
+            .map_err(|_| NotBegun::Failure(busy(&shared)))?;
+        let planned = plan(&shared, &request.site_file, request.window);
+        let (plan, loaded) = planned.map_err(NotBegun::Problems)?;
         if request.base != plan.base {
             let now = plan
                 .base
@@ -125,15 +134,16 @@ impl Apply {
             "generation": self.entry.plan.next, "by": self.entry.by, "steps": self.entry.plan.steps.len(),
         });
         self.shared.tell(EventKind::ApplyStarted, detail);
-        self.steps(0, &tell).await;
+        self.steps(0, 0, &tell).await;
     }
 
-    /// Does the steps from `done` on.
-    async fn steps(self, done: usize, tell: &impl Fn(ApplyProgress)) {
+    /// Does the steps from `from` on, of which `done` were done before.
+    async fn steps(self, from: usize, done: usize, tell: &impl Fn(ApplyProgress)) {
         let plan = &self.entry.plan;
+        let mut confirmed = None;
         let of = plan.steps.len();
         let before = self.shared.served.borrow().clone();
-        for (idx, step) in plan.steps.iter().enumerate().skip(done) {
+        for (idx, step) in plan.steps.iter().enumerate().skip(from) {
             let title = faros_plan::title(&step.action);
             self.set_status(idx, &title);
             tell(ApplyProgress::Step {
@@ -141,6 +151,18 @@ impl Apply {
                 of,
                 title: title.clone(),
             });
+            if let Action::Confirm { seconds } = step.action
+                && idx >= done
+            {
+                match self.wait(seconds, tell).await {
+                    Verdict::Kept(done) => confirmed = Some(done),
+                    Verdict::TakenBack { why, by, done } => {
+                        self.take_back_unconfirmed(before, idx, (why, by), tell).await;
+                        // Who asked for it may be gone.
+                        return drop(done.map(|done| done.send(Ok(()))));
+                    }
+                }
+            }
             let result = match self.step(&step.action).await {
                 Ok(()) if step.action != Action::Accept => self
                     .shared
@@ -151,12 +173,15 @@ impl Apply {
                 result => result,
             };
             if let Err(why) = result {
-                return self.take_back(before, &title, &why, tell).await;
+                let failure = self.take_back(before, idx, &title, &why).await;
+                drop(confirmed.map(|done| done.send(Err(failure.clone()))));
+                return tell(ApplyProgress::Failed { failure });
             }
             let detail = json!({ "generation": plan.next, "step": idx + 1, "of": of, "title": title });
             self.shared.tell(EventKind::ApplyStepDone, detail);
         }
         *lock(&self.shared.apply) = None;
+        drop(confirmed.map(|done| done.send(Ok(()))));
         tell(ApplyProgress::Accepted {
             generation: plan.next,
         });
@@ -170,6 +195,7 @@ impl Apply {
             done,
             of: self.entry.plan.steps.len(),
             next_step: next.to_owned(),
+            seconds_left: None,
         });
     }
 
@@ -196,6 +222,8 @@ impl Apply {
                 shared.served.send_modify(|served| drop(served.remove(service)));
                 Ok(())
             }
+            // It was waited for.
+            Action::Confirm { .. } => Ok(()),
             Action::Accept => self.accept().await,
         }
     }
@@ -280,44 +308,71 @@ impl Apply {
         Ok(())
     }
 
-    /// Undoes what was done, so that nothing is half applied.
+    /// Takes a failed apply back, so that nothing is half applied; what failed.
     async fn take_back(
         &self,
         before: BTreeMap<Service, Arc<Intent>>,
+        done: usize,
         title: &str,
         why: &str,
-        tell: &impl Fn(ApplyProgress),
-    ) {
-        let shared = &self.shared;
+    ) -> Failure {
         tracing::error!(
             generation = self.entry.plan.next.0,
             step = title,
             why,
             "apply failed; taking it back"
         );
-        shared.served.send_replace(before);
-        // All of them: a machine that was to be replaced must not be armed in the place of its successor.
-        let new: Vec<HostName> = armed_by(&self.entry.plan).cloned().collect();
-        let undone = async {
-            shared.store.forget(new).await?;
-            shared.store.abandon(format!("{title}: {why}")).await?;
-            shared.reload_armed()
-        };
-        if let Err(error) = undone.await {
-            tracing::error!(%error, "cannot write that the apply was taken back");
-        }
-        *lock(&shared.apply) = None;
-        let message = format!("{title} failed: {why}");
+        self.undo(before, done, &format!("{title}: {why}")).await;
         let hint = "what ran before runs on; mend the cause and apply again";
-        tell(ApplyProgress::Failed {
-            failure: failure("failed", message, hint),
-        });
+        failure("failed", format!("{title} failed: {why}"), hint)
+    }
+
+    /// Undoes the steps up to and with number `last`.
+    async fn undo(&self, before: BTreeMap<Service, Arc<Intent>>, last: usize, why: &str) {
+        self.shared.served.send_replace(before);
+        strike_off(&self.shared, &self.entry.plan, last, why).await;
+    }
+}
+
+/// Strikes an apply off the journal whose steps were done up to and with number `last`.
+async fn strike_off(shared: &Shared, plan: &Plan, last: usize, why: &str) {
+    // All of them: a machine that was to be replaced must not be armed in the place of its successor.
+    let new: Vec<HostName> = armed_in(plan.steps.iter().take(last + 1)).cloned().collect();
+    let undone = async {
+        shared.store.forget(new).await?;
+        shared.store.abandon(why.to_owned()).await?;
+        shared.reload_armed()
+    };
+    if let Err(error) = undone.await {
+        tracing::error!(%error, "cannot write that the apply was taken back");
+    }
+    *lock(&shared.apply) = None;
+}
+
+/// Why there cannot be another apply.
+fn busy(shared: &Shared) -> Failure {
+    match &*lock(&shared.pending) {
+        Some(pending) => {
+            let left = pending.seconds_left();
+            let generation = pending.generation();
+            let message = format!("generation {generation} waits for a confirmation, for another {left} s");
+            let hint = "`farosctl confirm` keeps it, `farosctl confirm --revert` takes it back at once";
+            failure("busy", message, hint)
+        }
+        None => {
+            let hint = "`farosctl status` shows how far it is";
+            failure("busy", "another apply is under way", hint)
+        }
     }
 }
 
 /// The nodes that a plan arms.
 pub(crate) fn armed_by(plan: &Plan) -> impl Iterator<Item = &HostName> {
-    plan.steps.iter().flat_map(|step| match &step.action {
+    armed_in(plan.steps.iter())
+}
+
+fn armed_in<'a>(steps: impl Iterator<Item = &'a Step>) -> impl Iterator<Item = &'a HostName> {
+    steps.flat_map(|step| match &step.action {
         Action::Arm { nodes } => nodes.as_slice(),
         _ => &[],
     })

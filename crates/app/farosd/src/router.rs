@@ -4,10 +4,15 @@
 //! and is set again, unchanged for all that flows, when it starts. Only a site file that switches the router
 //! off takes the rules away.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use faros_firewall::{FAMILY, Interfaces, Listing, Ruleset, TABLE};
-use faros_kernel::{changes::Changes, lan, nft, router};
+use faros_kernel::{
+    changes::Changes,
+    lan, nft,
+    own::{self, Given, Owner},
+    router,
+};
 use faros_model::{
     api::ServiceState,
     event::EventKind,
@@ -17,7 +22,7 @@ use faros_model::{
 use serde_json::json;
 
 use crate::{
-    daemon::{Intent, Shared, set_state},
+    daemon::{Intent, Shared, lock, set_state},
     notify,
 };
 
@@ -50,8 +55,7 @@ struct Held {
 /// What is looked at whenever the kernel tells of a change.
 struct Watched {
     uplink: String,
-    /// The uplink's address, where it is ours to give.
-    address: Option<Ipv4Addr>,
+    addressing: UplinkAddressing,
     settings: Vec<router::Setting>,
     /// The parts of the bridge, where there is one.
     parts: Vec<String>,
@@ -74,9 +78,9 @@ impl Watched {
         let uplink = lan::look(&self.uplink);
         let held = (!self.parts.is_empty()).then(|| router::members_of(BRIDGE));
         Sight {
-            uplink: uplink.map(|own| {
-                self.address
-                    .is_none_or(|address| own.addresses.contains(&address))
+            uplink: uplink.map(|own| match self.addressing {
+                UplinkAddressing::Static { address, subnet, .. } => own.has(address, subnet),
+                UplinkAddressing::Dhcp | UplinkAddressing::Host => true,
             }),
             is_set: self.settings.iter().map(router::Setting::is_set).collect(),
             parts: (
@@ -151,23 +155,53 @@ struct Router {
 impl Router {
     /// Puts into the kernel what `served` wants and the kernel does not hold.
     async fn settle(&mut self, shared: &Shared, served: Option<&Intent>) -> State {
-        let Some(intent) = served else {
-            return (ServiceState::Off, String::new());
-        };
-        let result = if intent.site.runs(Service::Router) {
-            self.is_removed = false;
-            self.route(shared, &intent.site).await
-        } else {
-            self.remove().await
+        // What was taken back while farosd did not run, or before anything was accepted, leaves nothing behind.
+        let leftover = lock(&shared.leftover).take();
+        let result = match served {
+            Some(intent) if intent.site.runs(Service::Router) => {
+                self.is_removed = false;
+                self.route(shared, &intent.site).await
+            }
+            Some(intent) => self.remove(shared, Some(&intent.site)).await,
+            None if leftover.is_some() || self.watched.is_some() => {
+                let removed = self.remove_all(shared, leftover.as_ref()).await;
+                if removed.is_err() {
+                    // It is tried again.
+                    *lock(&shared.leftover) = leftover;
+                }
+                removed
+            }
+            None => Ok((ServiceState::Off, String::new())),
         };
         result.unwrap_or_else(|error| (ServiceState::Failed, format!("{error:#}")))
     }
 
-    async fn remove(&mut self) -> anyhow::Result<State> {
-        if !self.is_removed && nft::list(FAMILY, TABLE).await?.is_some() {
+    /// Leaves the machine as it was before the first apply.
+    async fn remove_all(&mut self, shared: &Shared, site: Option<&Site>) -> anyhow::Result<State> {
+        own::take_addresses(Owner::Lan, None).await?;
+        router::remove_bridge(BRIDGE).await?;
+        self.remove(shared, site).await
+    }
+
+    async fn remove(&mut self, shared: &Shared, site: Option<&Site>) -> anyhow::Result<State> {
+        if self.is_removed {
+            return Ok((ServiceState::Off, String::new()));
+        }
+        // Forwarding ends before the rules: nothing passes that they have not seen.
+        let of_site = site.and_then(|site| {
+            let uplink = uplink_interface(shared, site)?;
+            Some(router::settings(&shared.lan_interface_of(site)?, &uplink))
+        });
+        let held = self.watched.as_ref().map(|watched| watched.settings.clone());
+        for setting in held.into_iter().chain(of_site).flatten() {
+            setting.reset();
+        }
+        if nft::list(FAMILY, TABLE).await?.is_some() {
             nft::apply(&faros_firewall::delete()).await?;
             tracing::info!("the firewall's rules are taken away");
         }
+        own::take_routes(None).await?;
+        own::take_addresses(Owner::Uplink, None).await?;
         (self.held, self.watched, self.is_removed) = (None, None, true);
         Ok((ServiceState::Off, String::new()))
     }
@@ -179,10 +213,7 @@ impl Router {
             return Ok((ServiceState::Waiting, why));
         };
         let mut watched = Watched {
-            address: match site.uplink.addressing {
-                UplinkAddressing::Static { address, .. } => Some(address),
-                UplinkAddressing::Dhcp | UplinkAddressing::Host => None,
-            },
+            addressing: site.uplink.addressing.clone(),
             settings: router::settings(&lan, &uplink),
             parts: match lan.as_str() {
                 BRIDGE => site.lan.interfaces.clone(),
@@ -228,6 +259,7 @@ impl Router {
         {
             router::ensure_uplink(&found, *address, *subnet, *gateway).await?;
         }
+        self.take_old(site, &watched.uplink).await?;
         watched.sight = watched.look();
         let state = match watched.sight.uplink {
             Some(_) => (ServiceState::Ready, String::new()),
@@ -238,6 +270,39 @@ impl Router {
         };
         self.watched = Some(watched);
         Ok(state)
+    }
+
+    /// Takes away what an earlier site gave an uplink, once for each site.
+    async fn take_old(&self, site: &Site, uplink: &str) -> anyhow::Result<()> {
+        let is_same =
+            |before: &Watched| before.uplink == uplink && before.addressing == site.uplink.addressing;
+        if self.watched.as_ref().is_some_and(is_same) {
+            return Ok(());
+        }
+        let wanted = match &site.uplink.addressing {
+            UplinkAddressing::Static {
+                address,
+                subnet,
+                gateway,
+            } => lan::look(uplink).map(|found| {
+                let given = Given {
+                    index: found.index,
+                    address: *address,
+                    prefix: subnet.prefix(),
+                };
+                (given, *gateway)
+            }),
+            UplinkAddressing::Dhcp | UplinkAddressing::Host => None,
+        };
+        own::take_routes(wanted.and_then(|(_, gateway)| gateway)).await?;
+        let taken = own::take_addresses(Owner::Uplink, wanted.map(|(given, _)| given)).await?;
+        if !taken.is_empty() {
+            tracing::info!(
+                ?taken,
+                "addresses of the uplink that are no longer wanted are gone"
+            );
+        }
+        Ok(())
     }
 
     /// Has the kernel hold these rules.

@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use faros_kernel::lan::{self, Interface};
+use faros_kernel::{
+    lan::{self, Interface},
+    own::{self, Given, Owner},
+};
 use faros_model::{
     api::ServiceState,
     net::Subnet,
@@ -134,7 +137,7 @@ impl Services {
     /// Has the interface of the current intent watched. A new one is looked at at once, so that what starts
     /// on it starts ready.
     async fn watch_lan(&mut self) {
-        let wanted = self.shared.current().and_then(|intent| {
+        let wanted = self.shared.newest().and_then(|intent| {
             let lan = &intent.site.lan;
             Some((self.shared.lan_interface()?, lan.addresses.bastion, lan.subnet))
         });
@@ -146,12 +149,20 @@ impl Services {
         }
         let Some(wanted) = wanted else {
             self.shared.lan.send_replace(None);
-            return;
+            return take_old(None).await;
         };
         if wanted.0 == BRIDGE {
             self.make_bridge().await;
         }
-        self.shared.lan.send_replace(first_look(&wanted).await);
+        let found = first_look(&wanted).await;
+        // The new address is there before the old one goes.
+        take_old(found.as_ref().map(|own| Given {
+            index: own.index,
+            address: wanted.1,
+            prefix: wanted.2.prefix(),
+        }))
+        .await;
+        self.shared.lan.send_replace(found);
         let of = wanted.clone();
         let watcher = tokio::spawn(lan::watch(move || Some(of.clone()), self.shared.lan.clone()));
         self.lan = Some((wanted, watcher));
@@ -159,7 +170,7 @@ impl Services {
 
     /// Joins the LAN's interfaces, so that there is a LAN to be looked at.
     async fn make_bridge(&self) {
-        let Some(intent) = self.shared.current() else {
+        let Some(intent) = self.shared.newest() else {
             return;
         };
         let lan = &intent.site.lan;
@@ -180,11 +191,12 @@ impl Services {
             mac: own.mac,
         });
         let is_there = link.is_some();
-        let relinked = self.link.send_if_modified(|own| {
-            let changed = *own != link;
-            *own = link;
-            changed
-        });
+        let relinked = *self.link.borrow() != link;
+        if relinked {
+            // What it said of the interface before is not what it says of this one.
+            self.has_said_nothing(Service::Dhcp);
+            self.link.send_replace(link);
+        }
 
         let wanted: BTreeMap<Part, Arc<Intent>> = Part::ALL
             .into_iter()
@@ -199,6 +211,7 @@ impl Services {
         self.publish(&wanted);
         let result = self.start(&wanted);
         let dhcp_fails = shared.dhcp_fails().filter(|_| is_there && !relinked);
+        let dhcp_is_silent = self.is_silent(Service::Dhcp);
         let keyhole = shared.unlock.keyhole.borrow().clone();
         let closed = match &keyhole {
             Keyhole::Open | Keyhole::Unsealed(_) => None,
@@ -259,7 +272,7 @@ impl Services {
         let keys_fail = matches!(keyhole, Keyhole::Failed(_) | Keyhole::Unsealed(_)) && self.keys.is_some();
         if result.is_err() || dhcp_fails.is_some() || keys_fail {
             Next::Again(AGAIN)
-        } else if relinked && is_there {
+        } else if is_there && (relinked || dhcp_is_silent) {
             Next::Again(SOON)
         } else {
             Next::Rest
@@ -288,6 +301,18 @@ impl Services {
 
     fn runs(&self, service: Service) -> bool {
         self.running.keys().any(|part| part.services().contains(&service))
+    }
+
+    fn has_said_nothing(&self, service: Service) {
+        if let Some(health) = self.shared.counted.get(&service) {
+            health.set(ServiceState::Off, "");
+        }
+    }
+
+    /// Whether a service runs that has not said yet how it fares.
+    fn is_silent(&self, service: Service) -> bool {
+        let own = self.shared.counted.get(&service);
+        self.runs(service) && own.is_some_and(|own| own.status().state == ServiceState::Off)
     }
 
     async fn stop_unwanted(&mut self, wanted: &BTreeMap<Part, Arc<Intent>>) {
@@ -408,6 +433,8 @@ impl Services {
                 let log = Arc::new(StoredLeases(shared.store.clone()));
                 let (link, sightings) = (self.link.subscribe(), shared.sightings.clone());
                 let health = health(Service::Dhcp);
+                // What the part before it said, without a LAN, is not this one's.
+                self.has_said_nothing(Service::Dhcp);
                 let bound = Dhcp::bind(link, tables.subscribe(), leases, log, sightings, health);
                 let (dhcp, leases) = bound.map_err(|error| taken(&error))?;
                 *lock(&shared.leases) = Some(leases);
@@ -425,10 +452,22 @@ impl Services {
 /// The interface, made ready if it is there; whoever watches it tells why it cannot be.
 async fn first_look((name, address, subnet): &Lan) -> Option<Interface> {
     let found = lan::look(name)?;
-    if !found.addresses.contains(address) {
-        lan::ensure(&found, *address, *subnet).await.ok()?;
+    if !found.has(*address, *subnet) {
+        lan::ensure(&found, *address, *subnet, Owner::Lan).await.ok()?;
     }
     lan::look(name)
+}
+
+/// Takes away what an earlier site gave the LAN's interface.
+async fn take_old(wanted: Option<Given>) {
+    match own::take_addresses(Owner::Lan, wanted).await {
+        Ok(taken) if taken.is_empty() => (),
+        Ok(taken) => tracing::info!(?taken, "addresses of the LAN that are no longer wanted are gone"),
+        Err(error) => {
+            let error = anyhow::Error::new(error);
+            tracing::error!("an old address of the LAN stays: {error:#}");
+        }
+    }
 }
 
 /// Ends when one of the parts ends by itself; which, and how. It must not be asked of that part again.

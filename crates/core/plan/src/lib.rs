@@ -4,21 +4,33 @@
 //! make an empty plan, so applying a file twice does nothing the second time.
 #![warn(missing_docs)]
 
+mod cutoff;
 mod diff;
 mod names;
 mod text;
 
 use faros_model::{
     ids::{Generation, HostName},
-    plan::{Action, Change, Plan, Service, Step},
+    plan::{Action, Plan, Service, Step},
     site::Site,
 };
 
+pub use cutoff::cuts_off;
 pub use names::names;
 pub use text::{summary, text, title};
 
-/// What it takes to get from the running generation to `wanted`.
+/// Seconds in which a change that could cut the operator off is to be confirmed.
+pub const WINDOW: u32 = 60;
+
+/// What it takes to get from the running generation to `wanted`. A change that could cut the operator off waits for
+/// a confirmation; the first generation does not, so that a bastion can be set up with nobody present.
 pub fn plan(running: Option<(Generation, &Site)>, wanted: &Site) -> Plan {
+    let is_risky = running.is_some_and(|(_, before)| !cuts_off(Some(before), wanted).is_empty());
+    plan_within(running, wanted, is_risky.then_some(WINDOW))
+}
+
+/// The same, with so many seconds to wait for a confirmation, or with none.
+pub fn plan_within(running: Option<(Generation, &Site)>, wanted: &Site, window: Option<u32>) -> Plan {
     let base = running.map(|(generation, _)| generation);
     let next = base.map_or(Generation(1), Generation::next);
     let before = running.map(|(_, site)| site);
@@ -29,6 +41,32 @@ pub fn plan(running: Option<(Generation, &Site)>, wanted: &Site) -> Plan {
             steps: vec![],
         };
     }
+    let (nodes, services) = (nodes(before, wanted), services(before, wanted));
+    let steps = match window {
+        None => [nodes, services].concat(),
+        // What cannot be taken back comes after the confirmation.
+        Some(seconds) => {
+            let confirm = Step {
+                action: Action::Confirm { seconds },
+                changes: cuts_off(before, wanted),
+            };
+            [services, vec![confirm], nodes].concat()
+        }
+    };
+    let accept = Step {
+        action: Action::Accept,
+        changes: before
+            .map(|before| diff::kept(before, wanted))
+            .unwrap_or_default(),
+    };
+    Plan {
+        base,
+        next,
+        steps: [steps, vec![accept]].concat(),
+    }
+}
+
+fn nodes(before: Option<&Site>, wanted: &Site) -> Vec<Step> {
     let mut steps = Vec::new();
     let gone: Vec<HostName> = replaced(before, wanted);
     if !gone.is_empty() {
@@ -52,6 +90,11 @@ pub fn plan(running: Option<(Generation, &Site)>, wanted: &Site) -> Plan {
             changes,
         });
     }
+    steps
+}
+
+fn services(before: Option<&Site>, wanted: &Site) -> Vec<Step> {
+    let mut steps = Vec::new();
     for service in Service::ALL {
         let (ran, runs) = (
             before.is_some_and(|site| site.runs(service)),
@@ -73,14 +116,7 @@ pub fn plan(running: Option<(Generation, &Site)>, wanted: &Site) -> Plan {
         };
         steps.push(Step { action, changes });
     }
-    let kept: Vec<Change> = before
-        .map(|before| diff::kept(before, wanted))
-        .unwrap_or_default();
-    steps.push(Step {
-        action: Action::Accept,
-        changes: kept,
-    });
-    Plan { base, next, steps }
+    steps
 }
 
 /// Nodes that are in the site no longer, or are another machine by the same name.

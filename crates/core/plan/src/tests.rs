@@ -167,3 +167,39 @@ fn a_service_that_is_switched_off_stops() {
         "reconfigure router; start dns"
     );
 }
+
+#[test]
+fn a_change_that_could_cut_the_operator_off_waits_for_a_confirmation_before_it_arms_anything() {
+    let moved = DEMO
+        .replace("interface: uplink0", "interface: uplink0\n    gatewayMode: nat")
+        .replace("52:54:00:08:00:03", "52:54:00:08:00:33");
+    let (before, after) = (site(DEMO), site(&moved));
+    let running = Some((Generation(3), &before));
+    let actions =
+        |plan: &Plan| -> Vec<String> { plan.steps.iter().map(|step| title(&step.action)).collect() };
+    let waits = plan(running, &after);
+    assert_eq!(
+        actions(&waits),
+        [
+            "reconfigure router",
+            "reconfigure ignition",
+            "reconfigure dhcp",
+            "wait 60 s for a confirmation",
+            "forget node-3",
+            "arm node-3",
+            "accept the generation",
+        ]
+    );
+    assert_eq!(waits.window(), Some((3, 60)));
+    let told = text(&waits);
+    for words in [
+        "~ gateway mode is  pat -> nat",
+        "This could cut you off: it takes itself back unless `farosctl confirm` keeps it within 60 s",
+    ] {
+        assert!(told.contains(words), "{told}");
+    }
+    let at_once = plan_within(running, &after, None);
+    assert_eq!(at_once.window(), None);
+    assert_eq!(actions(&at_once)[0], "forget node-3");
+    assert_eq!(plan(None, &after).window(), None, "nobody may be present");
+}

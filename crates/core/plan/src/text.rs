@@ -19,6 +19,7 @@ pub fn title(action: &Action) -> String {
         Action::Swap { service } => format!("reconfigure {}", service.as_str()),
         Action::Start { service } => format!("start {}", service.as_str()),
         Action::Stop { service } => format!("stop {}", service.as_str()),
+        Action::Confirm { seconds } => format!("wait {seconds} s for a confirmation"),
         Action::Accept => "accept the generation".to_owned(),
     }
 }
@@ -28,7 +29,8 @@ pub fn summary(plan: &Plan) -> String {
     if plan.is_empty() {
         return "nothing to do".to_owned();
     }
-    let steps = plan.steps.iter().filter(|step| step.action != Action::Accept);
+    let is_work = |action: &Action| !matches!(action, Action::Accept | Action::Confirm { .. });
+    let steps = plan.steps.iter().filter(|step| is_work(&step.action));
     let titles: Vec<String> = steps.map(|step| title(&step.action)).collect();
     if titles.is_empty() {
         "recorded only".to_owned()
@@ -67,6 +69,12 @@ pub fn text(plan: &Plan) -> String {
         out,
         "\n{steps} steps, {disruptive} disruptive changes, {destructive} that destroy data"
     );
+    if let Some((_, seconds)) = plan.window() {
+        let _ = writeln!(
+            out,
+            "This could cut you off: it takes itself back unless `farosctl confirm` keeps it within {seconds} s"
+        );
+    }
     out
 }
 

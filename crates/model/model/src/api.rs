@@ -21,7 +21,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Failure {
-    /// A stable word: `not-found`, `conflict`, `busy`, `bad-request`, `refused`, `failed`.
+    /// A stable word: `not-found`, `conflict`, `busy`, `bad-request`, `refused`, `failed`,
+    /// `not-confirmed`.
     pub code: String,
     /// What was being done and what failed.
     pub message: String,
@@ -104,6 +105,9 @@ pub struct ApplyStatus {
     pub of: usize,
     /// What the next step does; empty when all are done.
     pub next_step: String,
+    /// While it waits for a confirmation: the seconds until it takes itself back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds_left: Option<u64>,
 }
 
 /// `POST /v1/plan`, and the start of [`ApplyRequest`].
@@ -112,6 +116,9 @@ pub struct ApplyStatus {
 pub struct PlanRequest {
     /// The text of the site file.
     pub site_file: String,
+    /// Whether the apply would wait for a confirmation.
+    #[serde(default)]
+    pub window: Window,
 }
 
 /// What `POST /v1/plan` answers.
@@ -137,6 +144,47 @@ pub struct ApplyRequest {
     /// The generation whose file this is, if it is a rollback.
     #[serde(default)]
     pub rollback_of: Option<Generation>,
+    /// Whether it waits for a confirmation.
+    #[serde(default)]
+    pub window: Window,
+}
+
+/// Whether an apply waits for a confirmation, and takes itself back without one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Window {
+    /// If it could cut the operator off; a first apply does not, since nobody may be present.
+    #[default]
+    Planned,
+    /// If it could cut the operator off, a first apply as well: somebody is there to confirm.
+    Attended,
+    /// In any case, for so many seconds.
+    Seconds(u32),
+    /// Never.
+    None,
+}
+
+/// `POST /v1/confirm`: how an apply that waits for a confirmation ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfirmRequest {
+    /// Who asks, for the history.
+    pub by: String,
+    /// Whether it is kept; if not, it is taken back at once.
+    pub keep: bool,
+    /// The generation that is meant; whichever waits, if it is not given.
+    #[serde(default)]
+    pub generation: Option<Generation>,
+}
+
+/// What `POST /v1/confirm` answers, after it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Confirmed {
+    /// The generation that was waiting.
+    pub generation: Generation,
+    /// Whether it is kept.
+    pub kept: bool,
 }
 
 /// One line of the progress of an apply.
@@ -161,6 +209,13 @@ pub enum ApplyProgress {
         of: usize,
         /// What it does.
         title: String,
+    },
+    /// It runs, and takes itself back unless it is confirmed.
+    Provisional {
+        /// The generation that runs now, and is not accepted yet.
+        generation: Generation,
+        /// The seconds that are left to confirm it.
+        seconds: u32,
     },
     /// All steps are done.
     Accepted {

@@ -143,6 +143,13 @@ event_kinds! {
     ApplyStepDone => "apply-step-done",
     /// An apply was resumed after a crash. Detail: `generation`, `step`, `of`.
     ApplyResumed => "apply-resumed",
+    /// An apply runs and waits for a confirmation. Detail: `generation`, `by`, `seconds`.
+    ApplyProvisional => "apply-provisional",
+    /// An apply that waited for a confirmation got it. Detail: `generation`, `by`.
+    ApplyConfirmed => "apply-confirmed",
+    /// An apply that waited for a confirmation was taken back. Detail: `generation`, `why` (`not-confirmed`, `refused`,
+    /// `restarted`), `by`.
+    ApplyReverted => "apply-reverted",
     /// A generation was accepted. Detail: `generation`, `by`.
     GenerationAccepted => "generation-accepted",
     /// Content was added to the store. Detail: `name`, `digest`, `size`.

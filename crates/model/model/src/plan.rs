@@ -30,6 +30,17 @@ impl Plan {
             .flat_map(|step| &step.changes)
             .any(|change| change.impact != Impact::None)
     }
+
+    /// Where it waits for a confirmation, as an index of its steps, and for how many seconds.
+    pub fn window(&self) -> Option<(usize, u32)> {
+        self.steps
+            .iter()
+            .enumerate()
+            .find_map(|(idx, step)| match step.action {
+                Action::Confirm { seconds } => Some((idx, seconds)),
+                _ => None,
+            })
+    }
 }
 
 /// One step of a plan.
@@ -70,6 +81,11 @@ pub enum Action {
     Stop {
         /// Which service.
         service: Service,
+    },
+    /// Wait for a confirmation; without one, take back all that was done.
+    Confirm {
+        /// For how long.
+        seconds: u32,
     },
     /// Make the new generation the accepted one: the daemon starts from it from now on.
     Accept,

@@ -12,10 +12,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
-        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
-        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest,
-        UnlockRestoreRequest, UnlockRestored, UnlockStatus,
+        ApplyProgress, ApplyRequest, ArmRequest, ConfirmRequest, Confirmed, ContentAdded, ContentVerified,
+        Discovered, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest,
+        PlanResponse, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
+        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, Window,
     },
     content::ContentEntry,
     event::Event,
@@ -94,8 +94,14 @@ impl Client {
 
     /// What applying a site file would do.
     pub async fn plan(&self, site_file: &str) -> Result<PlanResponse, ClientError> {
+        self.plan_within(site_file, Window::Planned).await
+    }
+
+    /// What applying a site file with such a window would do.
+    pub async fn plan_within(&self, site_file: &str, window: Window) -> Result<PlanResponse, ClientError> {
         let request = PlanRequest {
             site_file: site_file.to_owned(),
+            window,
         };
         self.json(Method::POST, "/v1/plan", Some(&request)).await
     }
@@ -103,6 +109,11 @@ impl Client {
     /// Applies a site file.
     pub async fn apply(&self, request: &ApplyRequest) -> Result<Lines<ApplyProgress>, ClientError> {
         self.lines(Method::POST, "/v1/apply", body_of(request)?).await
+    }
+
+    /// Keeps the apply that waits for a confirmation, or takes it back.
+    pub async fn confirm(&self, request: &ConfirmRequest) -> Result<Confirmed, ClientError> {
+        self.json(Method::POST, "/v1/confirm", Some(request)).await
     }
 
     /// All accepted generations.

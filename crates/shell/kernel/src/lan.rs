@@ -6,7 +6,10 @@ use faros_model::{ids::MacAddr, net::Subnet};
 use rtnetlink::LinkUnspec;
 use tokio::sync::watch;
 
-use crate::changes::Changes;
+use crate::{
+    changes::Changes,
+    own::{self, Given, Owner},
+};
 
 /// How often the interface is looked at though the kernel told nothing of it.
 const LOOK: Duration = Duration::from_mins(1);
@@ -25,6 +28,8 @@ pub struct Interface {
     pub mac: MacAddr,
     /// Its IPv4 addresses.
     pub addresses: Vec<Ipv4Addr>,
+    /// The network of each address.
+    pub networks: Vec<Subnet>,
     /// Whether it is switched on.
     pub is_up: bool,
 }
@@ -63,6 +68,7 @@ pub fn look(name: &str) -> Option<Interface> {
         index,
         mac: MacAddr([0; 6]),
         addresses: vec![],
+        networks: vec![],
         is_up: false,
     };
     let own = nix::ifaddrs::getifaddrs()
@@ -74,18 +80,36 @@ pub fn look(name: &str) -> Option<Interface> {
         if let Some(mac) = address.as_link_addr().and_then(nix::sys::socket::LinkAddr::addr) {
             found.mac = MacAddr(mac);
         }
-        found
-            .addresses
-            .extend(address.as_sockaddr_in().map(nix::sys::socket::SockaddrIn::ip));
+        if let Some(own) = address.as_sockaddr_in() {
+            let mask = entry.netmask.as_ref().and_then(|mask| mask.as_sockaddr_in());
+            let prefix = mask.map_or(32, |mask| mask.ip().to_bits().leading_ones());
+            found.addresses.push(own.ip());
+            found
+                .networks
+                .push(Subnet::of(own.ip(), u8::try_from(prefix).unwrap_or(32)));
+        }
     }
     Some(found)
+}
+
+impl Interface {
+    /// Whether it has this address in this network.
+    pub fn has(&self, address: Ipv4Addr, subnet: Subnet) -> bool {
+        let mut own = self.addresses.iter().zip(&self.networks);
+        own.any(|own| own == (&address, &subnet))
+    }
 }
 
 /// Brings the interface up and adds `address` in `subnet`, if it has it not. Removes nothing.
 ///
 /// # Errors
 /// What the kernel refused.
-pub async fn ensure(interface: &Interface, address: Ipv4Addr, subnet: Subnet) -> Result<bool, Ensure> {
+pub async fn ensure(
+    interface: &Interface,
+    address: Ipv4Addr,
+    subnet: Subnet,
+    owner: Owner,
+) -> Result<bool, Ensure> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(Ensure::Connect)?;
     let talk = tokio::spawn(connection);
     let name = interface.name.clone();
@@ -95,14 +119,15 @@ pub async fn ensure(interface: &Interface, address: Ipv4Addr, subnet: Subnet) ->
         interface: name.clone(),
         source,
     })?;
-    let missing = !interface.addresses.contains(&address);
+    let missing = !interface.has(address, subnet);
     if missing {
-        let add = handle
-            .address()
-            .add(interface.index, address.into(), subnet.prefix())
-            .execute()
-            .await;
-        add.map_err(|source| Ensure::Address {
+        let given = Given {
+            index: interface.index,
+            address,
+            prefix: subnet.prefix(),
+        };
+        let given = own::give(&handle, owner, given).await;
+        given.map_err(|source| Ensure::Address {
             interface: name,
             address,
             source,
@@ -124,8 +149,8 @@ pub async fn watch(
         let now = match wanted() {
             None => None,
             Some((name, address, subnet)) => match look(&name) {
-                Some(found) if found.is_up && found.addresses.contains(&address) => Some(found),
-                Some(found) => match ensure(&found, address, subnet).await {
+                Some(found) if found.is_up && found.has(address, subnet) => Some(found),
+                Some(found) => match ensure(&found, address, subnet, Owner::Lan).await {
                     Ok(_) => look(&name),
                     Err(error) => {
                         // Said once, not every second.

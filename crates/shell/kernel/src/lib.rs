@@ -5,5 +5,6 @@ pub mod clock;
 pub mod lan;
 pub mod neighbors;
 pub mod nft;
+pub mod own;
 pub mod ports;
 pub mod router;

@@ -8,7 +8,10 @@ use std::{fs, io, net::Ipv4Addr, path::PathBuf};
 use faros_model::{ids::MacAddr, net::Subnet};
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, RouteMessageBuilder};
 
-use crate::lan::{self, Ensure, Interface};
+use crate::{
+    lan::{self, Ensure, Interface},
+    own::{self, Owner},
+};
 
 /// A setting of the kernel for one interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,6 +123,38 @@ impl Setting {
     }
 }
 
+impl Setting {
+    /// Makes it what a new interface would have, when this machine is no router any more.
+    pub fn reset(&self) {
+        let default = ["/proc/sys/net/ipv4/conf/default", self.name]
+            .iter()
+            .collect::<PathBuf>();
+        // An interface that is not there has nothing to be reset.
+        if let Ok(value) = fs::read_to_string(default) {
+            let _ = fs::write(self.path(), value.trim());
+        }
+    }
+}
+
+/// Removes a bridge, if it is there.
+///
+/// # Errors
+/// What the kernel refused.
+pub async fn remove_bridge(bridge: &str) -> Result<(), Route> {
+    let Some(own) = lan::look(bridge) else {
+        return Ok(());
+    };
+    let (connection, handle, _) = rtnetlink::new_connection().map_err(Route::Connect)?;
+    let talk = tokio::spawn(connection);
+    let removed = handle.link().del(own.index).execute().await;
+    talk.abort();
+    removed.map_err(|source| Route::Bridge {
+        bridge: bridge.to_owned(),
+        interface: bridge.to_owned(),
+        source,
+    })
+}
+
 /// The name of the interface with this MAC; of a bridge's parts, none.
 pub fn name_of(mac: MacAddr) -> Option<String> {
     let own = nix::ifaddrs::getifaddrs().ok()?.find(|entry| {
@@ -215,8 +250,8 @@ pub async fn ensure_uplink(
     subnet: Subnet,
     gateway: Option<Ipv4Addr>,
 ) -> Result<(), Route> {
-    if !uplink.is_up || !uplink.addresses.contains(&address) {
-        lan::ensure(uplink, address, subnet).await?;
+    if !uplink.is_up || !uplink.has(address, subnet) {
+        lan::ensure(uplink, address, subnet, Owner::Uplink).await?;
     }
     let Some(gateway) = gateway.filter(|gateway| !has_default_route(*gateway)) else {
         return Ok(());
@@ -226,6 +261,7 @@ pub async fn ensure_uplink(
     let route = RouteMessageBuilder::<Ipv4Addr>::new()
         .gateway(gateway)
         .output_interface(uplink.index)
+        .protocol(own::ROUTE)
         .build();
     let added = handle.route().add(route).replace().execute().await;
     talk.abort();

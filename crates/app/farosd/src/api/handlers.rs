@@ -13,10 +13,10 @@ use axum::{
 use bytes::Bytes;
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, ContentAdded, ContentVerified, Discovered, Failure,
-        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status,
-        TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest,
-        UnlockRestoreRequest, UnlockRestored, UnlockStatus,
+        ApplyProgress, ApplyRequest, ArmRequest, ConfirmRequest, Confirmed, ContentAdded, ContentVerified,
+        Discovered, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest,
+        PlanResponse, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
+        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -52,6 +52,7 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "get", path: "/v1/status", summary: "How the bastion is", takes: None, gives: of::<Status>, media: JSON, handler: get(status) },
         Route { method: "post", path: "/v1/plan", summary: "What applying a site file would do", takes: Some(of::<PlanRequest>), gives: of::<PlanResponse>, media: JSON, handler: post(plan) },
         Route { method: "post", path: "/v1/apply", summary: "Apply a site file; progress, one object a line", takes: Some(of::<ApplyRequest>), gives: of::<ApplyProgress>, media: NDJSON, handler: post(apply) },
+        Route { method: "post", path: "/v1/confirm", summary: "Keep an apply that waits for a confirmation, or take it back", takes: Some(of::<ConfirmRequest>), gives: of::<Confirmed>, media: JSON, handler: post(confirm) },
         Route { method: "get", path: "/v1/generations", summary: "Accepted generations, newest first", takes: None, gives: of::<Vec<GenerationInfo>>, media: JSON, handler: get(generations) },
         Route { method: "get", path: "/v1/generations/{generation}", summary: "One generation with its site file", takes: None, gives: of::<GenerationInfo>, media: JSON, handler: get(generation) },
         Route { method: "get", path: "/v1/nodes", summary: "Where each node is in its life", takes: None, gives: of::<Vec<NodeStatus>>, media: JSON, handler: get(nodes) },
@@ -158,7 +159,7 @@ async fn status(State(shared): Shares) -> Json<Status> {
 }
 
 async fn plan(State(shared): Shares, Asked(request): Asked<PlanRequest>) -> Response {
-    match executor::plan(&shared, &request.site_file) {
+    match executor::plan(&shared, &request.site_file, request.window) {
         Ok((plan, loaded)) => Json(PlanResponse {
             plan,
             warnings: loaded.warnings,
@@ -180,6 +181,14 @@ async fn apply(State(shared): Shares, Asked(request): Asked<ApplyRequest>) -> Re
             }))
         }
     }
+}
+
+async fn confirm(
+    State(shared): Shares,
+    Asked(request): Asked<ConfirmRequest>,
+) -> Result<Json<Confirmed>, Refusal> {
+    let confirmed = executor::decide(&shared, request).await;
+    confirmed.map(Json).map_err(Refusal::of)
 }
 
 /// An answer of one JSON object a line, as they come.

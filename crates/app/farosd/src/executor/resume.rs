@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use faros_model::{api::ApplyStatus, event::EventKind, plan::Action};
-use faros_store::{Journal, JournalEntry};
+use faros_store::Journal;
 use serde_json::json;
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Apply, armed_by};
+use super::Apply;
 use crate::daemon::{Intent, Shared, lock};
 
 /// An apply that was cut off, to be gone on with. Nothing else is applied as long as this exists.
@@ -34,15 +34,32 @@ impl CutOff {
             next_step: next
                 .map(|step| faros_plan::title(&step.action))
                 .unwrap_or_default(),
+            seconds_left: None,
         });
+        if is_unconfirmed(&journal) {
+            // What it had put into the kernel is not known to be gone.
+            let loaded = faros_site::load(&journal.entry.site_file).ok();
+            *lock(&shared.leftover) = loaded.map(|loaded| loaded.site);
+        }
         Ok(Some(Self { journal, only }))
     }
 
-    /// Goes on with it.
+    /// Goes on with it; or takes it back, if it was to be confirmed and was not. However long ago that was: the
+    /// machine may have started anew, and its clock may say anything.
     pub(crate) async fn resume(self, shared: Arc<Shared>) {
         let Self { journal, only } = self;
         let (generation, done) = (journal.generation(), journal.steps_done);
+        let is_unconfirmed = is_unconfirmed(&journal);
         let entry = journal.entry;
+        if is_unconfirmed {
+            tracing::warn!(
+                generation = generation.0,
+                "it was not confirmed before farosd ended; taken back"
+            );
+            super::strike_off(&shared, &entry.plan, done, "farosd ended before it was confirmed").await;
+            let detail = json!({ "generation": generation, "why": "restarted", "by": "" });
+            return shared.tell(EventKind::ApplyReverted, detail);
+        }
         let of = entry.plan.steps.len();
         tracing::info!(
             generation = generation.0,
@@ -51,7 +68,10 @@ impl CutOff {
             "going on with an apply that was cut off"
         );
         let Ok(loaded) = faros_site::load(&entry.site_file) else {
-            return give_up(&shared, &entry).await;
+            // An update of farosd may have become stricter in the middle of an apply.
+            let why = "this version of farosd refuses its site file";
+            tracing::error!(generation = generation.0, why, "the apply is given up");
+            return super::strike_off(&shared, &entry.plan, done, why).await;
         };
         shared.tell(
             EventKind::ApplyResumed,
@@ -72,24 +92,14 @@ impl CutOff {
             intent,
             _only: only,
         };
-        apply.steps(from, &|_| ()).await;
+        apply.steps(from, done, &|_| ()).await;
     }
 }
 
-/// An update of farosd may have become stricter in the middle of an apply.
-async fn give_up(shared: &Shared, entry: &JournalEntry) {
-    let why = "this version of farosd refuses its site file";
-    tracing::error!(generation = entry.plan.next.0, why, "the apply is given up");
-    let undone = async {
-        let armed = armed_by(&entry.plan).cloned().collect();
-        shared.store.forget(armed).await?;
-        shared.store.abandon(why.to_owned()).await?;
-        shared.reload_armed()
-    };
-    if let Err(error) = undone.await {
-        tracing::error!(%error, "cannot write that the apply is given up");
-    }
-    *lock(&shared.apply) = None;
+/// Whether it was to be confirmed, and was not.
+fn is_unconfirmed(journal: &Journal) -> bool {
+    let window = journal.entry.plan.window();
+    window.is_some_and(|(idx, _)| journal.steps_done <= idx)
 }
 
 const fn is_of_service(action: &Action) -> bool {

@@ -7,4 +7,5 @@ mod seal;
 mod sockets;
 mod start;
 mod story;
+mod window;
 mod world;

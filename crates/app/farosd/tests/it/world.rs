@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, bail, ensure};
 use faros_client::{Client, ClientError};
 use faros_model::{
-    api::{ApplyProgress, ApplyRequest, ServiceState, Status},
+    api::{ApplyProgress, ApplyRequest, ServiceState, Status, Window},
     ids::Generation,
     plan::Service,
 };
@@ -370,6 +370,7 @@ pub(crate) fn request(site_file: &str, base: Option<Generation>) -> ApplyRequest
         base,
         by: "tester".to_owned(),
         rollback_of: None,
+        window: Window::None,
     }
 }
 

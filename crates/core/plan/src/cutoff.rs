@@ -1,0 +1,189 @@
+//! Whether a change could cut off whoever makes it.
+//!
+//! Nobody here knows by which way the operator came: over the uplink, from the LAN, through a route that only the
+//! gateway mode gives. So each way that a site gave and its successor may not give is one that the operator may be
+//! on. What only opens ways, cuts nobody off.
+
+use faros_firewall::lan_services;
+use faros_model::{
+    net::Subnet,
+    plan::{Change, ChangeKind, Impact, Service},
+    site::{GatewayMode, InterfaceRef, LanService, LanSource, PublishedTarget, Site, UplinkAddressing},
+};
+
+/// The ways that may be lost from `before`, which runs, to `wanted`; none if the operator stays connected.
+pub fn cuts_off(before: Option<&Site>, wanted: &Site) -> Vec<Change> {
+    let mut cuts = Cuts::default();
+    if let Some(before) = before {
+        cuts.lan(before, wanted);
+    }
+    let routed = before.filter(|before| before.runs(Service::Router));
+    match (routed, wanted.runs(Service::Router)) {
+        (None, true) => cuts.begins(wanted),
+        (Some(before), true) => {
+            cuts.uplink(before, wanted);
+            cuts.lists(before, wanted);
+        }
+        // Without the router's rules everything is let in.
+        (_, false) => (),
+    }
+    cuts.0
+}
+
+#[derive(Default)]
+struct Cuts(Vec<Change>);
+
+impl Cuts {
+    fn add(&mut self, subject: &str, from: String, to: String, reason: &str) {
+        self.0.push(Change {
+            kind: ChangeKind::Change,
+            subject: subject.to_owned(),
+            from,
+            to,
+            impact: Impact::None,
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// As [`Self::add`], if they differ.
+    fn differ(&mut self, subject: &str, from: String, to: String, reason: &str) {
+        if from != to {
+            self.add(subject, from, to, reason);
+        }
+    }
+
+    /// As [`Self::add`], if someone who was let in no longer is.
+    fn narrower(&mut self, subject: &str, from: &[Subnet], to: &[Subnet], reason: &str) {
+        if !covers(to, from) {
+            self.add(subject, list(from), list(to), reason);
+        }
+    }
+
+    /// The router starts: until now the host let in whom it wanted.
+    fn begins(&mut self, wanted: &Site) {
+        let from = "whoever the host lets in".to_owned();
+        let to = list(&published(wanted, &PublishedTarget::Ssh));
+        let why = "from now on the uplink gets in only by what is published";
+        self.add("ssh from the uplink", from, to, why);
+    }
+
+    fn lan(&mut self, before: &Site, wanted: &Site) {
+        let on = |site: &Site| site.lan.interfaces.join(", ");
+        let why = "whoever came in by the old interface may be cut off";
+        self.differ("LAN is on", on(before), on(wanted), why);
+        let is = |site: &Site| {
+            let (address, subnet) = (site.lan.addresses.bastion, site.lan.subnet);
+            format!("{address}/{}", subnet.prefix())
+        };
+        let why = "sessions to the old address end";
+        self.differ("bastion on the LAN is", is(before), is(wanted), why);
+    }
+
+    fn uplink(&mut self, before: &Site, wanted: &Site) {
+        let on = |site: &Site| match &site.uplink.interface {
+            InterfaceRef::Name(name) => name.clone(),
+            InterfaceRef::Mac(mac) => mac.to_string(),
+        };
+        let why = "the rules of the uplink move to another interface";
+        self.differ("uplink is on", on(before), on(wanted), why);
+        let why = "sessions to the old address end, and the way back may be another";
+        self.differ("uplink has", addressing(before), addressing(wanted), why);
+        let mode = |site: &Site| match site.uplink.gateway_mode {
+            GatewayMode::Pat => "pat".to_owned(),
+            GatewayMode::Nat => "nat".to_owned(),
+        };
+        let why = "who is routed to nodes, and as whom nodes are seen, is another";
+        self.differ("gateway mode is", mode(before), mode(wanted), why);
+        let (from, to) = (&before.uplink.trusted_networks, &wanted.uplink.trusted_networks);
+        self.narrower("trusted are", from, to, "new connections of others are dropped");
+        // What an operator works through.
+        for (what, name) in [
+            (PublishedTarget::Ssh, "ssh from the uplink"),
+            (PublishedTarget::Console, "console from the uplink"),
+            (PublishedTarget::Api, "API from the uplink"),
+        ] {
+            let why = "new connections of whoever is shut out are dropped";
+            self.narrower(name, &published(before, &what), &published(wanted, &what), why);
+        }
+        let (from, to) = (inside(before), inside(wanted));
+        if !covers(&from, &to) {
+            let why = "from the uplink, senders with such an address are taken for forged";
+            self.add("inside are", list(&from), list(&to), why);
+        }
+    }
+
+    /// Who of the LAN may log in.
+    fn lists(&mut self, before: &Site, wanted: &Site) {
+        let (from, to) = (lan_services(before), lan_services(wanted));
+        for service in [LanService::Ssh, LanService::Console] {
+            let lost = from.iter().filter(|(source, services)| {
+                let keeps = to.get(source).is_some_and(|now| now.contains(&service));
+                services.contains(&service) && !keeps
+            });
+            let lost: Vec<String> = lost.map(|(source, _)| name(*source)).collect();
+            if !lost.is_empty() {
+                let subject = format!("{} from the LAN", service.as_str());
+                let why = "new connections of these are dropped";
+                self.add(&subject, lost.join(", "), "not these".to_owned(), why);
+            }
+        }
+    }
+}
+
+/// Whether all addresses of `these` are in `nets`.
+fn covers(nets: &[Subnet], these: &[Subnet]) -> bool {
+    let within = |own: &Subnet, net: &Subnet| net.prefix() <= own.prefix() && net.contains(own.network());
+    these.iter().all(|own| nets.iter().any(|net| within(own, net)))
+}
+
+fn published(site: &Site, what: &PublishedTarget) -> Vec<Subnet> {
+    let own = site.uplink.publish.iter().filter(|one| one.what == *what);
+    own.flat_map(|one| one.from.iter().copied()).collect()
+}
+
+/// Networks whose addresses do not come from outside.
+fn inside(site: &Site) -> Vec<Subnet> {
+    let Site { lan, cluster, .. } = site;
+    vec![lan.subnet, cluster.pod_network, cluster.service_network]
+}
+
+fn addressing(site: &Site) -> String {
+    match &site.uplink.addressing {
+        UplinkAddressing::Dhcp => "an address by DHCP".to_owned(),
+        UplinkAddressing::Host => "what the host gives it".to_owned(),
+        UplinkAddressing::Static {
+            address,
+            subnet,
+            gateway,
+        } => {
+            let via = gateway
+                .map(|gateway| format!(" via {gateway}"))
+                .unwrap_or_default();
+            format!("{address}/{}{via}", subnet.prefix())
+        }
+    }
+}
+
+fn list(networks: &[Subnet]) -> String {
+    if networks.is_empty() {
+        return "nobody".to_owned();
+    }
+    networks
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn name(source: LanSource) -> String {
+    match source {
+        LanSource::Nodes => "nodes".to_owned(),
+        LanSource::Bmcs => "BMCs".to_owned(),
+        LanSource::Hosts => "hosts".to_owned(),
+        LanSource::Unknown => "unknown machines".to_owned(),
+        LanSource::Network(subnet) => subnet.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
