@@ -1,0 +1,161 @@
+//! A lab with a host beyond the uplink, servers that say who asks, and sessions that count.
+
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, ensure};
+use faros_conformance::{Site, root};
+
+pub(crate) const NODE: &str = "client:node=52:54:00:08:00:01";
+pub(crate) const NODE_ADDRESS: &str = "192.168.8.11";
+pub(crate) const UPLINK: &str = "203.0.113.1";
+pub(crate) const BASTION_OUTSIDE: &str = "203.0.113.2";
+
+/// An address beyond the uplink that no network of the tests trusts.
+pub(crate) const STRANGER: &str = "198.51.100.9";
+
+/// A server that says who asks, in Python's own words: `PORT` is put in its place.
+pub(crate) const WHO_ASKS: &str = "
+import http.server
+class Who(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers()
+        self.wfile.write(self.client_address[0].encode())
+    def log_message(self, *_): pass
+http.server.ThreadingHTTPServer(('0.0.0.0', PORT), Who).serve_forever()";
+
+/// A client that keeps a connection and writes down each number that comes over it.
+pub(crate) const KEEPS_READING: &str = "
+import socket
+own = socket.create_connection(('203.0.113.1', 7000))
+out = open('NUMBERS', 'w')
+for line in own.makefile():
+    print(line.strip(), file=out, flush=True)";
+
+/// A server that counts, ten times a second.
+pub(crate) const COUNTS: &str = "
+import socket, time
+own = socket.create_server(('0.0.0.0', 7000))
+peer, _ = own.accept()
+for n in range(100000):
+    peer.sendall(b'%d\\n' % n)
+    time.sleep(0.1)";
+
+/// A lab with the demo's site, changed: one node that has its address, and a host beyond the uplink.
+pub(crate) struct Router {
+    pub(crate) site: Site,
+    children: Vec<Child>,
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+impl Router {
+    pub(crate) fn up(name: &str) -> anyhow::Result<Self> {
+        let mut site = Site::up(name)?;
+        site.run(NODE, &["dhclient", "-4", "-1", "eth0"])?;
+        site.run(
+            "uplink",
+            &["ip", "address", "add", &format!("{STRANGER}/32"), "dev", "lo"],
+        )?;
+        Ok(Self {
+            site,
+            children: vec![],
+        })
+    }
+
+    /// Applies the demo's site with this below its uplink, and keeps it.
+    pub(crate) fn apply(&self, uplink: &str) -> anyhow::Result<()> {
+        let path = self.write(uplink)?;
+        self.site.lab.apply(path.as_ref())
+    }
+
+    /// A file with the demo's site and this below its uplink.
+    pub(crate) fn write(&self, uplink: &str) -> anyhow::Result<String> {
+        let interface = "    interface: uplink0\n";
+        self.write_with(&[(interface, &format!("{interface}{uplink}"))])
+    }
+
+    /// A file with the demo's site, changed.
+    pub(crate) fn write_with(&self, changes: &[(&str, &str)]) -> anyhow::Result<String> {
+        let mut text = fs::read_to_string(root().join("examples/demo.yaml"))?;
+        for (from, to) in changes {
+            ensure!(text.contains(from), "the demo's site has no `{from}`");
+            text = text.replacen(from, to, 1);
+        }
+        let path = self.site.lab.folder().path().join("changed.yaml");
+        fs::write(&path, text)?;
+        Ok(path.display().to_string())
+    }
+
+    pub(crate) fn python(&mut self, host: &str, script: &str) -> anyhow::Result<()> {
+        // In the host's network alone: system folders of its own are for one command at a time.
+        let namespace = self.site.lab.host(host)?.1.namespace;
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &namespace, "python3", "-c", script]);
+        let child = command.stdin(Stdio::null()).spawn()?;
+        self.children.push(child);
+        Ok(())
+    }
+
+    /// Has a host answer on a port with the address of whoever asks.
+    pub(crate) fn serve(&mut self, host: &str, port: u16) -> anyhow::Result<()> {
+        self.python(host, &WHO_ASKS.replace("PORT", &port.to_string()))?;
+        let url = format!("http://127.0.0.1:{port}/");
+        eventually("a server of the test answers", || {
+            Ok(self.site.said(host, &["curl", "-s", "-m", "1", &url])? == "127.0.0.1")
+        })
+    }
+
+    /// As whom a server sees a host that asks it; `None` if it cannot be reached.
+    pub(crate) fn seen_as(&mut self, host: &str, to: &str, port: u16) -> anyhow::Result<Option<String>> {
+        self.seen_from(host, None, to, port)
+    }
+
+    pub(crate) fn seen_from(
+        &mut self,
+        host: &str,
+        from: Option<&str>,
+        to: &str,
+        port: u16,
+    ) -> anyhow::Result<Option<String>> {
+        let url = format!("http://{to}:{port}/");
+        let mut words = vec!["curl", "-s", "-m", "1", &url];
+        if let Some(from) = from {
+            words.extend(["--interface", from]);
+        }
+        let said = self.site.said(host, &words)?;
+        Ok(Some(said).filter(|said| !said.is_empty()))
+    }
+
+    pub(crate) fn nft(&mut self, words: &[&str]) -> anyhow::Result<String> {
+        self.site.run("bastion", &[&["nft"], words].concat())
+    }
+
+    /// How many packets the rule with this comment has dropped.
+    pub(crate) fn dropped(&mut self, why: &str) -> anyhow::Result<u64> {
+        let table = self.nft(&["list", "table", "inet", "faros"])?;
+        let line = table.lines().find(|line| line.contains(why));
+        let count = line.and_then(|line| line.split("packets ").nth(1)?.split(' ').next()?.parse().ok());
+        count.with_context(|| format!("no rule `{why}` in\n{table}"))
+    }
+}
+
+pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while !is_so()? {
+        ensure!(Instant::now() < deadline, "in vain: {what}");
+        thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
