@@ -335,14 +335,14 @@ async fn of_nodes(
             limit: Some(1000),
             ..Events::default()
         };
-        let told = last_told(client, &events).await?;
-        let Some((at, listens)) = told else {
+        let Some((at, told)) = last_told(client, &events).await? else {
             silent.push(node.name.to_string());
             continue;
         };
-        let listeners: Vec<Listener> = listens.iter().filter_map(listener).collect();
+        let listens = told.get("listens").and_then(Value::as_array);
+        let listeners: Vec<Listener> = listens.into_iter().flatten().filter_map(listener).collect();
         scope.checked.push(format!(
-            "{} listening sockets of {}, as it told at {at}",
+            "{} listening sockets of {}, and whether its filter is loaded, as it told at {at}",
             listeners.len(),
             node.name
         ));
@@ -354,6 +354,17 @@ async fn of_nodes(
             &listeners,
             false,
         ));
+        let is_filtered = told.get("filtered").and_then(Value::as_bool);
+        if is_filtered == Some(false) && faros_render::node_filter(site, node).is_some() {
+            findings.push(Finding {
+                kind: verify::Kind::Unfiltered,
+                on: node.name.to_string(),
+                port: String::new(),
+                who: String::new(),
+                what: "its packet filter is not loaded: see `systemctl status faros-firewall` on it"
+                    .to_owned(),
+            });
+        }
     }
     if !silent.is_empty() {
         let what = format!("who listens on {}: they did not tell", silent.join(", "));
@@ -362,21 +373,23 @@ async fn of_nodes(
     Ok(findings)
 }
 
-/// The sockets of a node's latest report that has them.
+/// What a node's latest report that has sockets says.
 async fn last_told(
     client: &Client,
     events: &Events,
-) -> Result<Option<(jiff::Timestamp, Vec<Value>)>, ClientError> {
+) -> Result<Option<(jiff::Timestamp, Detail)>, ClientError> {
     let mut lines = client.events(events).await?;
     let mut told = None;
     while let Some(event) = lines.next().await? {
-        let listens = event.detail.get("listens").and_then(Value::as_array);
-        if let (EventKind::NodeReport, Some(listens)) = (event.kind, listens) {
-            told = Some((event.at, listens.clone()));
+        if event.kind == EventKind::NodeReport && event.detail.contains_key("listens") {
+            told = Some((event.at, event.detail));
         }
     }
     Ok(told)
 }
+
+/// The facts of an event.
+type Detail = serde_json::Map<String, Value>;
 
 /// A socket as `ss -Htuln` tells it: `tcp 0.0.0.0:22`, `udp 127.0.0.53%lo:53`, `tcp *:22`, `tcp [::]:22`.
 fn listener(told: &Value) -> Option<Listener> {

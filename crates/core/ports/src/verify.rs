@@ -75,6 +75,8 @@ pub enum Kind {
     ExposedListener,
     /// Nobody listens where the matrix says that somebody MUST.
     MissingListener,
+    /// A node does not hold its packet filter.
+    Unfiltered,
 }
 
 impl Kind {
@@ -87,6 +89,7 @@ impl Kind {
             Self::UnexpectedListener => "unexpected-listener",
             Self::ExposedListener => "exposed-listener",
             Self::MissingListener => "missing-listener",
+            Self::Unfiltered => "unfiltered",
         }
     }
 }

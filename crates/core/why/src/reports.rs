@@ -45,7 +45,7 @@ pub(crate) const REPORTS: &[Report] = &[
     Report {
         name: "started",
         when: "the system started from its disk",
-        facts: "`kernel`, `uuid`, `firmware`, `encrypted`",
+        facts: "`kernel`, `uuid`, `firmware`, `encrypted`, `filtered` (the packet filter is loaded), `listens` (sockets as `ss` tells them, such as `tcp 0.0.0.0:22`)",
     },
     Report {
         name: "alive",
