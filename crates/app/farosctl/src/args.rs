@@ -148,6 +148,20 @@ trial only if it is made on a terminal.")]
     Status,
     /// Show whether the clock is right, by which sources, and who keeps it.
     Time,
+    /// Show the virtual IPs and who answers behind them, or keep new connections from a node.
+    #[command(after_help = "Examples:
+  farosctl balancer                         addresses, services, servers, connections
+  farosctl balancer --history               and when each server came in and went out, and why
+  farosctl balancer drain node-2            no new connections to node-2, before it is worked on
+  farosctl balancer drain node-2 --lift     and again
+  farosctl balancer --output json | jq '.services[] | select(.served | not) | .name'")]
+    Balancer {
+        /// Show when each server came in and went out, and why.
+        #[arg(long)]
+        history: bool,
+        #[command(subcommand)]
+        command: Option<BalancerCommand>,
+    },
     /// Show where each node is in its life.
     Nodes,
     /// Follow the machines as they boot.
@@ -414,6 +428,26 @@ pub(crate) enum ContentCommand {
     List,
     /// Read everything and compare it with its digests.
     Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BalancerCommand {
+    /// Keep new connections from a server; those that are there go on until they end by themselves.
+    #[command(after_help = "Examples:
+  farosctl balancer drain node-2
+  farosctl balancer                         until node-2 has no connections any more
+  farosctl balancer drain node-2 --lift")]
+    Drain {
+        /// The server, as `farosctl balancer` names it: a node, mostly.
+        #[arg(value_name = "NODE")]
+        backend: String,
+        /// Lead new connections to it again.
+        #[arg(long, conflicts_with = "force")]
+        lift: bool,
+        /// Even if it is the last server of a service: its clients are turned away then.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

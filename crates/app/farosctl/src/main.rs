@@ -3,6 +3,7 @@
 mod adopt;
 mod apply;
 mod args;
+mod balancer;
 mod content;
 mod image;
 mod outcome;
@@ -98,6 +99,7 @@ async fn run(args: Args) -> Result<Done, Error> {
         Command::Install { node, yes } => site::install(&client, &node, yes).await,
         Command::Disarm { node } => site::disarm(&client, &node).await,
         Command::Time => screens::show(json, &client.time().await?, time::screen),
+        Command::Balancer { history, command } => balancer::balancer(&client, history, command, json).await,
         Command::Unlock { command } => unlock::unlock(&client, command, json).await,
         Command::Lockdown { lift, reason } => unlock::lockdown(&client, lift, &reason, json).await,
         Command::Adopt {

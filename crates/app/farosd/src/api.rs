@@ -3,6 +3,7 @@
 //! One table ([`routes`]) drives both the router and the OpenAPI document, so neither has what the other
 //! has not.
 
+mod balancer;
 mod events;
 mod handlers;
 mod openapi;

@@ -29,6 +29,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+use crate::balancer::{self, Balancing};
 use crate::{
     api,
     executor::{self, CutOff, Pending},
@@ -79,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) lan: watch::Sender<Option<Interface>>,
     pub(crate) leases: Mutex<Option<Leases>>,
     pub(crate) unlock: Unlock,
+    pub(crate) balancing: Balancing,
     /// How the clock stands, while the time service runs.
     pub(crate) time: watch::Sender<Option<TimeStatus>>,
     /// Held while a pass is looked at and used.
@@ -268,6 +270,7 @@ impl Daemon {
             counted: health(),
             lan: watch::Sender::new(None),
             leases: Mutex::new(None),
+            balancing: Balancing::new(store.drained()?),
             time: watch::Sender::new(None),
             passing: tokio::sync::Mutex::new(()),
             applying: Arc::default(),
@@ -351,6 +354,7 @@ impl Daemon {
 
         let services = tokio::spawn(Services::new(Arc::clone(&shared)).run());
         let router = tokio::spawn(router::run(Arc::clone(&shared)));
+        let balancer = tokio::spawn(balancer::run(Arc::clone(&shared)));
         let import = tokio::task::spawn_blocking({
             let shared = Arc::clone(&shared);
             move || loaders::import(&shared)
@@ -371,7 +375,7 @@ impl Daemon {
         executor::close(&shared).await;
         // An apply under way may end its step; the rest is resumed at the next start.
         shared.stop.cancel();
-        let _ = tokio::join!(services, router);
+        let _ = tokio::join!(services, router, balancer);
         serve.abort();
         let _ = import.await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), recorder).await;

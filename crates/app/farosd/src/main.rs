@@ -4,6 +4,7 @@
 //! to the drivers of the shell. It takes hardly any decision itself.
 
 mod api;
+mod balancer;
 mod daemon;
 mod executor;
 mod loaders;

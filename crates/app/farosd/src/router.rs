@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use faros_firewall::{FAMILY, Interfaces, Listing, Ruleset, TABLE};
+use faros_firewall::{FAMILY, Interfaces, Listing, Live, Ruleset, TABLE};
 use faros_kernel::{
     changes::Changes,
     lan, nft,
@@ -196,10 +196,13 @@ impl Router {
         for setting in held.into_iter().chain(of_site).flatten() {
             setting.reset();
         }
+        let mut live = shared.balancing.table.lock().await?;
+        live.is_gone();
         if nft::list(FAMILY, TABLE).await?.is_some() {
             nft::apply(&faros_firewall::delete()).await?;
             tracing::info!("the firewall's rules are taken away");
         }
+        drop(live);
         own::take_routes(None).await?;
         own::take_addresses(Owner::Uplink, None).await?;
         (self.held, self.watched, self.is_removed) = (None, None, true);
@@ -307,8 +310,10 @@ impl Router {
 
     /// Has the kernel hold these rules.
     async fn hold(&mut self, shared: &Shared, rules: &Ruleset) -> anyhow::Result<()> {
+        // What the balancer has in the table goes over to the next one, and nothing of it changes meanwhile.
+        let mut live = shared.balancing.table.lock().await?;
         let mark = rules.mark();
-        let text = rules.text(&mark);
+        let text = rules.text(&mark, &Live::default());
         let seen = nft::generation()?;
         if let Some(held) = &self.held
             && held.text == text
@@ -320,7 +325,7 @@ impl Router {
         let mut told = Vec::new();
         match &mut self.held {
             Some(held) if held.text == text => {
-                told = held.listing.differences(&found);
+                told = held.listing.differences(&found, live.slots());
                 if told.is_empty() {
                     // Someone changed another table, which is theirs.
                     held.seen = seen;
@@ -329,12 +334,13 @@ impl Router {
             }
             _ => (),
         }
-        nft::apply(&text).await?;
+        nft::apply(&rules.text(&mark, &live.with(found.counted()))).await?;
+        live.is_loaded(rules);
         let seen = nft::generation()?;
         let listing = listing().await?;
         if self.held.is_none() && found.mark() == Some(mark.as_str()) {
             // The same rules, from before farosd started: what is not as it was, was changed since.
-            told = listing.differences(&found);
+            told = listing.differences(&found, live.slots());
         }
         if told.is_empty() {
             tracing::info!(mark, "the kernel has the firewall's rules");

@@ -224,8 +224,9 @@ impl Services {
             Keyhole::Failed(why) => Some((ServiceState::Failed, why.clone())),
         };
         let mut changed = false;
-        // The router sees to itself: what the kernel takes its time for is not to delay anyone.
-        for service in Service::ALL.into_iter().filter(|own| *own != Service::Router) {
+        // Router and balancer see to themselves: what the kernel takes its time for is not to delay anyone.
+        let others = |own: &Service| !matches!(own, Service::Router | Service::Balancer);
+        for service in Service::ALL.into_iter().filter(others) {
             let intent = served.get(&service).filter(|intent| intent.site.runs(service));
             let Some(health) = shared.health.get(&service) else {
                 continue;

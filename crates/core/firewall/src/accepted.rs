@@ -58,6 +58,8 @@ fn to_bastion(site: &Site, rules: &Ruleset) -> Vec<verify::Rule> {
             let opens = match rule.then {
                 Verdict::Accept | Verdict::Goto("pings") => by.is_some(),
                 Verdict::LeadTo(_) => true,
+                // The bastion may ask itself.
+                Verdict::Spread(..) => chain.name != "asking",
                 _ => false,
             };
             if opens {

@@ -20,8 +20,10 @@ pub use accepted::against_matrix;
 pub use facts::facts;
 pub use listing::{Difference, Listing};
 pub use policy::{BadInterface, Interfaces, lan_services};
-pub use rules::{Addresses, Chain, Hook, Match, PortRange, Rule, Ruleset, Side, Verdict};
-pub use text::{FAMILY, TABLE, delete};
+pub use rules::{
+    Addresses, Balanced, Chain, Direction, Hook, Match, PortRange, Rule, Ruleset, Side, Verdict,
+};
+pub use text::{FAMILY, Live, TABLE, counter_of, delete, slots_of, update};
 
 #[cfg(test)]
 mod tests;

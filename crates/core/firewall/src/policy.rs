@@ -6,18 +6,24 @@
 //! pods and services, which are never on a wire of the bastion.
 
 mod arriving;
+mod balanced;
 mod forward;
 mod groups;
 mod input;
 mod interfaces;
 
 use faros_model::{
+    plan::Service,
     ports::{DHCP_SERVER, DNS, NTP},
     site::{Site, Transport},
 };
 
 use self::{
     arriving::{arriving_lan, arriving_uplink},
+    balanced::{
+        asking, balanced, counted, hairpin, in_their_name, lan_doors, leading, not_led, to_virtual_addresses,
+        uplink_doors,
+    },
     forward::{forward_from_lan, forward_to_lan, leaving, published},
     groups::Groups,
     input::{input_lan, input_uplink},
@@ -43,7 +49,8 @@ impl Ruleset {
         let go = |when, chain| Rule::new(vec![when], Verdict::Goto(chain), "");
         let chain = |name, hook, rules| Chain { name, hook, rules };
         let drop_rest = |why: &str| Rule::new(vec![], Verdict::Drop, why);
-        let chains = vec![
+        let is_balanced = site.runs(Service::Balancer);
+        let mut chains = vec![
             chain(
                 "arriving",
                 Some(Hook::Arriving),
@@ -54,11 +61,15 @@ impl Ruleset {
             chain(
                 "answering",
                 Some(Hook::Answering),
-                vec![Rule::new(
-                    vec![to_lan(), short_questions(&[DNS, DHCP_SERVER, NTP], Side::Source)],
-                    Verdict::NotTracked,
-                    "answers to short questions",
-                )],
+                [
+                    vec![Rule::new(
+                        vec![to_lan(), short_questions(&[DNS, DHCP_SERVER, NTP], Side::Source)],
+                        Verdict::NotTracked,
+                        "answers to short questions",
+                    )],
+                    in_their_name(site, &to_lan(), &to_uplink()),
+                ]
+                .concat(),
             ),
             chain(
                 "input",
@@ -80,27 +91,64 @@ impl Ruleset {
             chain(
                 "forward",
                 Some(Hook::Forward),
-                vec![
-                    Rule::new(
-                        vec![uplink(), to_uplink()],
-                        Verdict::Drop,
-                        "the outside is not routed to the outside",
-                    ),
-                    Rule::new(
-                        vec![to_uplink(), Match::Opening],
-                        Verdict::ClampSegments,
-                        "segments that fit the uplink",
-                    ),
-                    go(to_lan(), "forward_to_lan"),
-                    go(lan(), "forward_from_lan"),
-                ],
+                [
+                    is_balanced
+                        .then(|| Rule::new(vec![Match::WasPublished], Verdict::Jump("counted"), ""))
+                        .into_iter()
+                        .collect(),
+                    vec![
+                        Rule::new(
+                            vec![uplink(), to_uplink()],
+                            Verdict::Drop,
+                            "the outside is not routed to the outside",
+                        ),
+                        Rule::new(
+                            vec![to_uplink(), Match::Opening],
+                            Verdict::ClampSegments,
+                            "segments that fit the uplink",
+                        ),
+                        go(to_lan(), "forward_to_lan"),
+                        go(lan(), "forward_from_lan"),
+                    ],
+                ]
+                .concat(),
             ),
-            chain("forward_to_lan", None, forward_to_lan(site, &groups, &uplink())),
+            chain(
+                "forward_to_lan",
+                None,
+                forward_to_lan(site, &groups, &lan(), &uplink()),
+            ),
             chain("forward_from_lan", None, forward_from_lan(&groups, &to_uplink())),
-            chain("published", Some(Hook::Published), published(site, &uplink())),
-            chain("leaving", Some(Hook::Leaving), vec![leaving(site, to_uplink())]),
+            chain(
+                "leaving",
+                Some(Hook::Leaving),
+                hairpin(site, &to_lan())
+                    .into_iter()
+                    .chain([leaving(site, to_uplink())])
+                    .collect(),
+            ),
         ];
-        Self { chains }
+        if is_balanced {
+            chains.push(chain("counted", None, counted()));
+            let to_vips =
+                to_virtual_addresses(site).map(|to| Rule::new(vec![lan(), to], Verdict::Goto("led"), ""));
+            let doors = leading(&uplink(), &uplink_doors(site));
+            let published = to_vips.into_iter().chain(doors).collect();
+            chains.push(chain("published", Some(Hook::Published), published));
+            chains.push(chain("not_led", None, not_led(&lan_doors(site, &groups))));
+            chains.push(chain("led", None, leading(&lan(), &lan_doors(site, &groups))));
+            chains.push(chain("asking", Some(Hook::Asking), asking(site)));
+        } else {
+            chains.push(chain(
+                "published",
+                Some(Hook::Published),
+                published(site, &uplink()),
+            ));
+        }
+        Self {
+            balanced: balanced(site),
+            chains,
+        }
     }
 }
 

@@ -1,15 +1,29 @@
 //! A table as a value: chains of rules, with no choice left in them.
 
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
+use faros_balancer::Affinity;
 use faros_model::site::Transport;
 pub use faros_model::{net::Addresses, ports::PortRange};
 
 /// All rules of the bastion's own table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ruleset {
+    /// The services that are balanced; each has a map of slots, which is changed without touching the rest.
+    pub balanced: Vec<Balanced>,
     /// The chains, in the order in which they are told.
     pub chains: Vec<Chain>,
+}
+
+/// A service that is balanced, as far as the kernel has to know it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Balanced {
+    /// Its name; its map is called [`slots_of`](crate::slots_of) that.
+    pub service: String,
+    /// Its protocol.
+    pub transport: Transport,
+    /// Whose packets and bytes are counted.
+    pub backends: Vec<SocketAddrV4>,
 }
 
 /// A chain of rules.
@@ -36,6 +50,8 @@ pub enum Hook {
     Forward,
     /// First packets that arrive, where their destination may be changed.
     Published,
+    /// First packets of the bastion itself, where their destination may be changed.
+    Asking,
     /// First packets that leave, where their source may be changed.
     Leaving,
 }
@@ -78,6 +94,19 @@ pub enum Match {
     WasPublished,
     /// It opens a TCP connection.
     Opening,
+    /// It tells a machine of the LAN of a shorter way.
+    Redirect,
+    /// It goes the way of its connection's first packet, or back.
+    Way(Direction),
+}
+
+/// Which way of a connection a packet goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// To who was asked.
+    There,
+    /// To who asked.
+    Back,
 }
 
 /// Which of a packet's ports.
@@ -113,6 +142,16 @@ pub enum Verdict {
     ClampSegments,
     /// Its connection is led to one of these, in turn.
     LeadTo(Vec<SocketAddrV4>),
+    /// Its connection is led to whom a slot of this service's map belongs; if nobody has it, the next rule is asked.
+    Spread(String, Affinity),
+    /// It leaves with this address and a random port.
+    LeaveAs(Ipv4Addr),
+    /// Its sender is told at once that there is nobody (RFC 9293 section 3.5.2).
+    Reset,
+    /// The same, where there are no connections.
+    Refuse,
+    /// It is counted for the backend that it goes to, or comes from, and looked at further.
+    CountFor(Direction),
 }
 
 impl Rule {

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use expect_test::{expect, expect_file};
 use faros_model::site::Site;
 
@@ -17,20 +19,20 @@ fn compile(site: &Site) -> Ruleset {
 #[test]
 fn the_rules_of_the_demo_are_these() {
     let rules = compile(&site("    interface: uplink0\n"));
-    expect_file!["../testdata/demo.nft"].assert_eq(&rules.text("faros"));
+    expect_file!["../testdata/demo.nft"].assert_eq(&rules.text("faros", &Live::default()));
 }
 
 #[test]
 fn the_rules_of_a_site_with_everything_are_these() {
     let text = include_str!("../../../../examples/everything.yaml");
     let rules = compile(&faros_site::load(text).unwrap().site);
-    expect_file!["../testdata/everything.nft"].assert_eq(&rules.text("faros"));
+    expect_file!["../testdata/everything.nft"].assert_eq(&rules.text("faros", &Live::default()));
 }
 
 #[test]
 fn a_gateway_lets_trusted_networks_to_nodes_and_hides_nodes_from_all_others() {
     let nat = "    interface: uplink0\n    gatewayMode: nat\n    trustedNetworks: [198.51.100.0/24]\n";
-    let text = compile(&site(nat)).text("");
+    let text = compile(&site(nat)).text("", &Live::default());
     let nodes = "ip daddr { 192.168.8.3, 192.168.8.11-192.168.8.13 }";
     for rule in [
         format!(
@@ -157,10 +159,13 @@ fn an_interface_that_would_match_others_or_end_its_quotes_is_refused() {
 
 #[test]
 fn what_was_changed_behind_our_back_is_told_rule_by_rule() {
-    let text = compile(&site("    interface: uplink0\n")).text("faros 1");
+    let text = compile(&site("    interface: uplink0\n")).text("faros 1", &Live::default());
     let ours = Listing::parse(&text);
     assert_eq!(ours.mark(), Some("faros 1"));
-    assert_eq!(ours.differences(&Listing::parse(&text.replace('\t', "  "))), []);
+    assert_eq!(
+        ours.differences(&Listing::parse(&text.replace('\t', "  ")), &BTreeMap::new()),
+        []
+    );
     let theirs = text
         .replacen(
             "udp sport 67 udp dport 68 accept comment \"the uplink's own address\"",
@@ -169,7 +174,7 @@ fn what_was_changed_behind_our_back_is_told_rule_by_rule() {
         )
         .replace("chain leaving", "chain other");
     let told: Vec<String> = ours
-        .differences(&Listing::parse(&theirs))
+        .differences(&Listing::parse(&theirs), &BTreeMap::new())
         .iter()
         .map(ToString::to_string)
         .collect();
@@ -179,5 +184,8 @@ fn what_was_changed_behind_our_back_is_told_rule_by_rule() {
         the chain leaving was gone
         there was a chain other that is not ours"#]].assert_eq(&told.join("\n"));
     assert!(Listing::parse("").is_empty());
-    assert_eq!(ours.differences(&Listing::default()), [Difference::AllGone]);
+    assert_eq!(
+        ours.differences(&Listing::default(), &BTreeMap::new()),
+        [Difference::AllGone]
+    );
 }

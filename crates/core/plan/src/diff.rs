@@ -24,6 +24,7 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         Service::Unlock => unlock,
         Service::Ntp => ntp,
         Service::Router => faros_firewall::facts,
+        Service::Balancer => faros_balancer::facts,
     };
     let is_address = |subject: &str| service == Service::Dhcp && subject.starts_with("address ");
     compare(&before.map(facts).unwrap_or_default(), &facts(wanted), |change| {
@@ -34,6 +35,9 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         } else if change.subject == "listens on" && change.kind == ChangeKind::Change {
             change.impact = Impact::Disruptive;
             change.reason = "the service is not reachable until the bastion has its new address".to_owned();
+        } else if service == Service::Balancer && change.subject == "holds" && shuts_out(change) {
+            change.impact = Impact::Disruptive;
+            change.reason = "connections by an address that is given up end".to_owned();
         } else if service == Service::Router && shuts_out(change) {
             change.impact = Impact::Disruptive;
             change.reason =

@@ -34,7 +34,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
     assert!(plan.is_disruptive());
     assert_eq!(
         summary(&plan),
-        "arm node-1; start router; start dns; start ntp; start unlock; start ignition; start netboot; start dhcp"
+        "arm node-1; start router; start balancer; start dns; start ntp; start unlock; start ignition; start netboot; start dhcp"
     );
     expect![[r"
         Generation 1, the first of this bastion
@@ -48,16 +48,26 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + LAN has                   192.168.8.0/24, the bastion is 192.168.8.1
            + LAN is on                 enp2s0
            + cluster has               10.128.0.0/14, 172.30.0.0/16
-           + hosts may use             dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api
+           + hosts may use             dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api, ingress
            + never from the uplink     machine config (22623/tcp), spoofed sources, what is not published
            + nodes are                 192.168.8.3, 192.168.8.11
-           + nodes may use             dhcp, dns, ntp, netboot, ignition, unlock, api, registry
-           + unknown machines may use  dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api
+           + nodes may use             dhcp, dns, ntp, netboot, ignition, unlock, api, registry, ingress
+           + unknown machines may use  dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api, ingress
            + uplink is on              enp1s0, address by DHCP of the host's network manager
            + way in                    nothing is published, not even ssh to the bastion
            + way out                   as the bastion; not for BMCs
 
-        3. start dns
+        3. start balancer
+           + authority of the API    none: any certificate will do
+           + holds                   192.168.8.2
+           + server bootstrap        192.168.8.3 for api, machine-config
+           + server node-1           192.168.8.11 for api, machine-config, ingress-http, ingress-https
+           + service api             6443/tcp on 192.168.8.2; https /readyz
+           + service ingress-http    80/tcp on 192.168.8.2; tcp connect
+           + service ingress-https   443/tcp on 192.168.8.2; tcp connect
+           + service machine-config  22623/tcp on 192.168.8.2; https /healthz
+
+        4. start dns
            + answers                                  192.168.8.0/24
            + forwards to                              nobody
            + listens on                               192.168.8.1
@@ -69,28 +79,28 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + record node-1.kiosk.edge.example.com     A 192.168.8.11
            + record ns.kiosk.edge.example.com         A 192.168.8.1
 
-        4. start ntp
+        5. start ntp
            + answers           192.168.8.0/24
            + asks              nobody
            + listens on        192.168.8.1:123
            + without a source  stratum 10
 
-        5. start unlock
+        6. start unlock
            + disks of node-1       unlocked by tang
            + helps                 nodes that boot
            + keys are sealed with  nothing
            + listens on            192.168.8.1:8082
 
-        6. start ignition
+        7. start ignition
            + config of node-1  9061 bytes, 5b52969f
 
-        7. start netboot
+        8. start netboot
            + answers            192.168.8.0/24
            + content is served  to armed nodes
            + listens on         192.168.8.1
            + script of node-1   debian-13 for x86_64
 
-        8. start dhcp
+        9. start dhcp
            + MAC of node-1      52:54:00:08:00:01
            + MTU                1500
            + address of node-1  192.168.8.11
@@ -101,9 +111,9 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + router, DNS, NTP   192.168.8.1
            + subnet             192.168.8.0/24
 
-        9. accept the generation
+        10. accept the generation
 
-        9 steps, 0 disruptive changes, 1 that destroy data
+        10 steps, 0 disruptive changes, 1 that destroy data
     "]]
     .assert_eq(&text(&plan));
 }
@@ -121,10 +131,13 @@ fn an_address_that_moves_is_disruptive() {
            ~ nodes are  192.168.8.3, 192.168.8.11-192.168.8.13 -> 192.168.8.3, 192.168.8.11-192.168.8.12, 192.168.8.99  [DISRUPTIVE]
                         new connections of whoever is shut out are dropped; those that are there go on
 
-        2. reconfigure dns
+        2. reconfigure balancer
+           ~ server node-3  192.168.8.13 for api, machine-config, ingress-http, ingress-https -> 192.168.8.99 for api, machine-config, ingress-http, ingress-https
+
+        3. reconfigure dns
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
-        3. reconfigure ignition
+        4. reconfigure ignition
            ~ config of node-1  9193 bytes, 5e29f489 -> 9269 bytes, 8a5ae8ec
                                takes effect at the node's next install
            ~ config of node-2  9299 bytes, b6491e64 -> 9375 bytes, 2600086d
@@ -132,13 +145,13 @@ fn an_address_that_moves_is_disruptive() {
            ~ config of node-3  9193 bytes, de0c73f5 -> 9269 bytes, d3afc0ec
                                takes effect at the node's next install
 
-        4. reconfigure dhcp
+        5. reconfigure dhcp
            ~ address of node-3  192.168.8.13 -> 192.168.8.99  [DISRUPTIVE]
                                 whoever has the old address keeps it until its lease ends
 
-        5. accept the generation
+        6. accept the generation
 
-        5 steps, 2 disruptive changes, 0 that destroy data
+        6 steps, 2 disruptive changes, 0 that destroy data
     "]]
     .assert_eq(&shown(DEMO, &moved));
 }

@@ -271,6 +271,7 @@ impl Check<'_> {
         self.machines(spec.machines.as_deref());
         self.keeping(&spec);
         let unlock = self.unlock(spec.unlock.as_ref());
+        let balancer = self.balancer(&spec);
         let later = self.later(&spec);
         let (lan, nodes) = lan_and_nodes?;
         let mut uplink = uplink?;
@@ -291,6 +292,7 @@ impl Check<'_> {
                 Some(wire::ServeContent::Always) => ContentPolicy::Always,
                 Some(wire::ServeContent::WhileArmed) | None => ContentPolicy::WhileArmed,
             },
+            balancer,
             services: bastion::services(spec.services.as_ref()),
             later,
         })

@@ -68,6 +68,7 @@ codes! {
     InvalidUrl = "invalid-url", "A URL is malformed, or of a scheme that cannot stand here.";
     InvalidVersion = "invalid-version", "A version is malformed.";
     InvalidPciAddress = "invalid-pci-address", "A PCI address is malformed.";
+    InvalidCertificate = "invalid-certificate", "A text is no certificate in PEM.";
     InvalidKernelArgument = "invalid-kernel-argument", "A kernel argument is not one word.";
     ReservedKernelArgument = "reserved-kernel-argument", "A kernel argument is one that the bastion sets.";
     DuplicateName = "duplicate-name", "A name is that of another machine, or one that the site makes itself.";
@@ -87,6 +88,7 @@ codes! {
     RolesExcludeEachOther = "roles-exclude-each-other", "An arbiter has another role.";
     PublishUnclear = "publish-unclear", "A published entry is neither a service nor a port.";
     PublishedTwice = "published-twice", "A service or port is published twice.";
+    BalancerWithoutRouter = "balancer-without-router", "The balancer is switched on, and the router that it needs is switched off.";
     RecordUnclear = "record-unclear", "A DNS record has not exactly one of `a`, `cname` and `txt`.";
     RecordConflict = "record-conflict", "An alias has other records beside it, or leads in a circle.";
     TextTooLong = "text-too-long", "A text record has more than 255 bytes.";

@@ -137,6 +137,24 @@ event_kinds! {
     /// Someone else changed what the router has in the kernel, and it was put right. Detail: `what` (`rules`,
     /// `setting`), `found` (what was not as it should be), `more` (how many are not told).
     RouterRepaired => "router-repaired",
+    /// A server behind a virtual IP came in: new connections are led to it. Detail: `service`, `backend`, `address`,
+    /// `reason`.
+    BackendUp => "backend-up",
+    /// A server behind a virtual IP is out: no new connection is led to it. Detail: `service`, `backend`, `address`,
+    /// `reason`, `left` (how many others are in; with 0, clients are turned away at once).
+    BackendDown => "backend-down",
+    /// Connections with a server whose machine is dead were ended, so that their clients need not wait. Detail:
+    /// `address`, `connections`.
+    ConnectionsEnded => "connections-ended",
+    /// The bootstrap machine was let go as a server, because enough of the control plane is there. Detail: `reason`.
+    BootstrapRetired => "bootstrap-retired",
+    /// New connections are kept from a node, or led to it again. Detail: `backend`, `drained`, `by`.
+    BackendDrained => "backend-drained",
+    /// A virtual IP is used by another machine on the LAN; the bastion does not fight for it. Detail: `address`,
+    /// `mac`, `held` (whether the bastion had it first, and keeps it).
+    VirtualAddressTaken => "virtual-address-taken",
+    /// The bastion has taken a virtual IP. Detail: `address`, `interface`.
+    VirtualAddressHeld => "virtual-address-held",
     /// An apply was begun. Detail: `generation`, `by`, `steps`.
     ApplyStarted => "apply-started",
     /// A step of an apply was done. Detail: `generation`, `step`, `of`, `title`.

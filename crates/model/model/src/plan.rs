@@ -109,12 +109,15 @@ pub enum Service {
     Ntp,
     /// The way in and out: forwarding, firewall, published ports.
     Router,
+    /// Virtual IPs, and who of the nodes answers behind them.
+    Balancer,
 }
 
 impl Service {
     /// All services, in the order in which they start.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Router,
+        Self::Balancer,
         Self::Dns,
         Self::Ntp,
         Self::Unlock,
@@ -133,6 +136,7 @@ impl Service {
             Self::Unlock => "unlock",
             Self::Ntp => "ntp",
             Self::Router => "router",
+            Self::Balancer => "balancer",
         }
     }
 }

@@ -51,6 +51,8 @@ pub struct Site {
     pub unlock: Unlock,
     /// Whether install content is reachable only while a node is armed, or always.
     pub content: ContentPolicy,
+    /// How the virtual IPs are served.
+    pub balancer: Balancer,
     /// Which services of the bastion run.
     pub services: Services,
     /// The parts of the site file that no service acts on yet, as JSON, by key below `spec`.
@@ -253,6 +255,8 @@ pub enum LanService {
     Api,
     /// Container images.
     Registry,
+    /// The cluster's own services: ingress, and published ports.
+    Ingress,
 }
 
 impl LanService {
@@ -269,6 +273,7 @@ impl LanService {
             Self::Console => "console",
             Self::Api => "api",
             Self::Registry => "registry",
+            Self::Ingress => "ingress",
         }
     }
 }
@@ -413,6 +418,26 @@ pub enum ContentPolicy {
     Always,
 }
 
+/// How the virtual IPs are served.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Balancer {
+    /// What decides which node an ingress client gets.
+    pub ingress_affinity: IngressAffinity,
+    /// Certificates in PEM of who may sign those of the API's servers; any certificate will do without.
+    pub api_ca: Option<String>,
+}
+
+/// What decides which node an ingress client gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum IngressAffinity {
+    /// Chance.
+    None,
+    /// Its address: it stays with its node as long as that is well.
+    Source,
+}
+
 /// Which services of the bastion run. All of them, unless the site file switches one off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -435,6 +460,8 @@ pub struct Services {
     pub ntp: bool,
     /// The way in and out: forwarding, firewall, published ports.
     pub router: bool,
+    /// Virtual IPs, and who of the nodes answers behind them. Runs only where the router does.
+    pub balancer: bool,
 }
 
 impl Site {
@@ -448,6 +475,7 @@ impl Site {
             crate::plan::Service::Unlock => self.services.unlock,
             crate::plan::Service::Ntp => self.services.ntp,
             crate::plan::Service::Router => self.services.router,
+            crate::plan::Service::Balancer => self.services.balancer,
         }
     }
 }

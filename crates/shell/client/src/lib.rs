@@ -12,10 +12,11 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, ConfirmRequest, Confirmed, ContentAdded, ContentVerified,
-        Discovered, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest,
-        PlanResponse, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
-        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, Window,
+        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ConfirmRequest, Confirmed, ContentAdded,
+        ContentVerified, Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown,
+        LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status, TimeStatus, UnlockBackup,
+        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
+        UnlockStatus, Window,
     },
     content::ContentEntry,
     event::Event,
@@ -270,6 +271,20 @@ impl Client {
         };
         let changed: Changed = self
             .json(Method::POST, "/v1/lockdown/lift", Some(&request))
+            .await?;
+        Ok(changed.changed)
+    }
+
+    /// The virtual IPs, and who answers behind them.
+    pub async fn balancer(&self) -> Result<BalancerStatus, ClientError> {
+        self.get("/v1/balancer").await
+    }
+
+    /// Keeps new connections from a server behind the virtual IPs, or leads them to it again; whether that changed
+    /// anything.
+    pub async fn drain(&self, request: &DrainRequest) -> Result<bool, ClientError> {
+        let changed: Changed = self
+            .json(Method::POST, "/v1/balancer/drain", Some(request))
             .await?;
         Ok(changed.changed)
     }

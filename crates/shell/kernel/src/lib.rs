@@ -2,9 +2,11 @@
 
 pub mod changes;
 pub mod clock;
+pub mod conntrack;
 pub mod lan;
 pub mod neighbors;
 pub mod nft;
 pub mod own;
 pub mod ports;
 pub mod router;
+pub mod vips;

@@ -47,12 +47,12 @@ pub async fn apply(text: &str) -> Result<(), Nft> {
     Err(refused(&String::from_utf8_lossy(&output.stderr), text))
 }
 
-/// A table as nft prints it, without counters; `None` if there is none.
+/// A table as nft prints it; `None` if there is none.
 ///
 /// # Errors
 /// If nft cannot be run or the table cannot be read.
 pub async fn list(family: &str, table: &str) -> Result<Option<String>, Nft> {
-    let output = run(&["-s", "list", "table", family, table], "").await?;
+    let output = run(&["list", "table", family, table], "").await?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))

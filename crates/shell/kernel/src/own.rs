@@ -2,7 +2,7 @@
 //!
 //! So what is no longer wanted can go, whichever farosd gave it and however that one ended, and what an
 //! administrator or the host's network manager gave stays. `ip address` shows it as `proto 0xfa` (the
-//! LAN's) or `proto 0xfb` (the uplink's), `ip route` as `proto 250`. Kernels before 5.18 keep no number with addresses: there an old address stays.
+//! LAN's), `proto 0xfb` (the uplink's) or `proto 0xfc` (virtual IPs), `ip route` as `proto 250`. Kernels before 5.18 keep no number with addresses: there an old address stays.
 
 use std::{
     io,
@@ -28,6 +28,8 @@ pub enum Owner {
     Lan,
     /// As its address on the uplink.
     Uplink,
+    /// As a virtual IP on the LAN.
+    Virtual,
 }
 
 impl Owner {
@@ -35,6 +37,7 @@ impl Owner {
         match self {
             Self::Lan => 250,
             Self::Uplink => 251,
+            Self::Virtual => 252,
         }
     }
 }
@@ -80,15 +83,19 @@ pub enum Take {
 ///
 /// # Errors
 /// If the kernel cannot be asked, or refuses.
-pub async fn take_addresses(owner: Owner, wanted: Option<Given>) -> Result<Vec<Ipv4Addr>, Take> {
+pub async fn take_addresses(
+    owner: Owner,
+    wanted: impl IntoIterator<Item = Given>,
+) -> Result<Vec<Ipv4Addr>, Take> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(Take::Connect)?;
     let talk = tokio::spawn(connection);
-    let result = addresses(&handle, owner, wanted).await;
+    let wanted: Vec<Given> = wanted.into_iter().collect();
+    let result = addresses(&handle, owner, &wanted).await;
     talk.abort();
     result.map_err(Take::Refused)
 }
 
-async fn addresses(handle: &Handle, owner: Owner, wanted: Option<Given>) -> Result<Vec<Ipv4Addr>, Error> {
+async fn addresses(handle: &Handle, owner: Owner, wanted: &[Given]) -> Result<Vec<Ipv4Addr>, Error> {
     let all: Vec<AddressMessage> = handle.address().get().execute().try_collect().await?;
     let mut taken = Vec::new();
     for message in all {
@@ -109,7 +116,7 @@ async fn addresses(handle: &Handle, owner: Owner, wanted: Option<Given>) -> Resu
             address,
             prefix: message.header.prefix_len,
         };
-        if number == owner.number() && wanted != Some(given) {
+        if number == owner.number() && !wanted.contains(&given) {
             handle.address().del(message).execute().await?;
             taken.push(address);
         }

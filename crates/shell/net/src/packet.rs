@@ -129,6 +129,13 @@ pub(crate) fn arp_probe(mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
+/// An ARP announcement (RFC 5227 section 2.3): `address` is here.
+pub(crate) fn arp_announcement(mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
+    let mut frame = arp_probe(mac, address);
+    frame[28..32].copy_from_slice(&address.octets());
+    frame
+}
+
 /// Who says in an ARP packet that it has which address.
 pub(crate) fn arp_sender(frame: &[u8]) -> Option<(MacAddr, Ipv4Addr)> {
     let arp = frame.strip_prefix_at(12, &[0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4])?;

@@ -6,6 +6,7 @@
 //! not hold up a lease. The store decides nothing: who is armed and what is leased is said by its callers.
 #![warn(missing_docs)]
 
+mod balancer;
 mod content;
 mod error;
 mod events;

@@ -13,10 +13,11 @@ use axum::{
 use bytes::Bytes;
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, ConfirmRequest, Confirmed, ContentAdded, ContentVerified,
-        Discovered, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, PlanRequest,
-        PlanResponse, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
-        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus,
+        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ConfirmRequest, Confirmed, ContentAdded,
+        ContentVerified, Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown,
+        LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status, TimeStatus, UnlockBackup,
+        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
+        UnlockStatus,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -31,7 +32,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Route, events, openapi, story, unlock};
+use super::{Route, balancer, events, openapi, story, unlock};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
@@ -68,6 +69,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "put", path: "/v1/content/{*name}", summary: "Add content; the body is its bytes", takes: None, gives: of::<ContentAdded>, media: JSON, handler: put(add_content).layer(axum::extract::DefaultBodyLimit::disable()) },
         Route { method: "post", path: "/v1/content-verify", summary: "Read all content and compare it with its digests; one object a line", takes: None, gives: of::<ContentVerified>, media: NDJSON, handler: post(verify_content) },
         Route { method: "get", path: "/v1/time", summary: "How the clock stands, and its sources", takes: None, gives: of::<TimeStatus>, media: JSON, handler: get(time) },
+        Route { method: "get", path: "/v1/balancer", summary: "The virtual IPs, and who answers behind them", takes: None, gives: of::<BalancerStatus>, media: JSON, handler: get(balancer::status) },
+        Route { method: "post", path: "/v1/balancer/drain", summary: "Keep new connections from a server behind the virtual IPs, or lead them to it again", takes: Some(of::<DrainRequest>), gives: of::<Changed>, media: JSON, handler: post(balancer::drain) },
         Route { method: "get", path: "/v1/unlock", summary: "How unlocking stands: its keys, and which node depends on which", takes: None, gives: of::<UnlockStatus>, media: JSON, handler: get(unlock::status) },
         Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::rotate) },
         Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::retire) },
@@ -99,9 +102,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Shared>> for Asked<T> {
 
 /// What arming and disarming answer.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Changed {
+pub(super) struct Changed {
     /// Whether it was not so before.
-    changed: bool,
+    pub(super) changed: bool,
 }
 
 /// An answer that is not what was asked for.

@@ -11,9 +11,10 @@ use faros_model::{
     net::{Range, Subnet},
     sighting::Sighting,
     site::{
-        Architecture, Bmc, Bond, BondMode, Cluster, ContentPolicy, DiskRef, Distribution, Dns, Encryption,
-        ExtraHost, GatewayMode, InterfaceRef, Lan, LanAddresses, Node, NodeAddressing, NodeNetwork, Role,
-        SealKeysWith, Services, Site, Time, Unlock, UnlockPolicy, Uplink, UplinkAddressing,
+        Architecture, Balancer, Bmc, Bond, BondMode, Cluster, ContentPolicy, DiskRef, Distribution, Dns,
+        Encryption, ExtraHost, GatewayMode, IngressAffinity, InterfaceRef, Lan, LanAddresses, Node,
+        NodeAddressing, NodeNetwork, Role, SealKeysWith, Services, Site, Time, Unlock, UnlockPolicy, Uplink,
+        UplinkAddressing,
     },
 };
 use jiff::Timestamp;
@@ -135,6 +136,10 @@ pub(super) fn site() -> Site {
             seal_keys_with: SealKeysWith::Nothing,
         },
         content: ContentPolicy::Always,
+        balancer: Balancer {
+            ingress_affinity: IngressAffinity::None,
+            api_ca: None,
+        },
         services: Services {
             dhcp: true,
             dns: true,
@@ -143,6 +148,7 @@ pub(super) fn site() -> Site {
             unlock: true,
             ntp: true,
             router: true,
+            balancer: true,
         },
         later: BTreeMap::new(),
     }

@@ -2,8 +2,10 @@
 
 use std::net::Ipv4Addr;
 
+use faros_balancer::virtual_addresses;
 use faros_model::{
     net::Subnet,
+    plan::Service,
     ports::{DHCP_CLIENT, DHCP_SERVER, DNS, MACHINE_CONFIG, NTP},
     site::{Site, Transport::Tcp},
 };
@@ -13,6 +15,11 @@ use crate::rules::{Addresses, Match, Rule, Side, Verdict};
 
 pub(super) fn arriving_lan(site: &Site) -> Vec<Rule> {
     let bastion = || Addresses::each([site.lan.addresses.bastion]);
+    let mut own: Vec<Ipv4Addr> = vec![site.lan.addresses.bastion];
+    if site.runs(Service::Balancer) {
+        own.extend(virtual_addresses(site));
+    }
+    let own = Addresses::each(own);
     let heard = [
         site.lan.addresses.bastion,
         site.lan.subnet.broadcast(),
@@ -33,7 +40,7 @@ pub(super) fn arriving_lan(site: &Site) -> Vec<Rule> {
             "who has no address yet, or a wrong one, and other servers",
         ),
         Rule::new(
-            vec![Match::Source(true, bastion())],
+            vec![Match::Source(true, own)],
             Verdict::Drop,
             "spoofed: an address of the bastion itself",
         ),

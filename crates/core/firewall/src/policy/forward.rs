@@ -3,6 +3,7 @@
 use std::net::SocketAddrV4;
 
 use faros_model::{
+    plan::Service,
     ports::{INGRESS_HTTP, INGRESS_HTTPS, KUBERNETES_API, MACHINE_CONFIG, SSH},
     site::{
         GatewayMode, LanSource, Published, PublishedTarget, Role, Site,
@@ -24,7 +25,7 @@ pub(crate) const NODES_FROM_OUTSIDE: &[(Transport, PortRange)] = &[
     (Udp, PortRange(30000, 32767)),
 ];
 
-pub(super) fn forward_to_lan(site: &Site, groups: &Groups, uplink: &Match) -> Vec<Rule> {
+pub(super) fn forward_to_lan(site: &Site, groups: &Groups, lan: &Match, uplink: &Match) -> Vec<Rule> {
     let mut rules = vec![
         Rule::new(vec![], Verdict::ByConnection, ""),
         Rule::new(
@@ -38,6 +39,13 @@ pub(super) fn forward_to_lan(site: &Site, groups: &Groups, uplink: &Match) -> Ve
             "published",
         ),
     ];
+    if site.runs(Service::Balancer) {
+        rules.push(Rule::new(
+            vec![lan.clone(), Match::WasPublished],
+            Verdict::Accept,
+            "balanced",
+        ));
+    }
     let trusted = Addresses::of(site.uplink.trusted_networks.iter().copied());
     if site.uplink.gateway_mode == GatewayMode::Nat && !trusted.is_empty() {
         let from = || [uplink.clone(), Match::Source(true, trusted.clone())];
@@ -100,6 +108,7 @@ pub(crate) fn leads_to(site: &Site, published: &Published) -> Option<(Transport,
     }
 }
 
+/// Where the uplink's first packets are led, where no balancer does it: to nodes in turn, however they are.
 pub(super) fn published(site: &Site, uplink: &Match) -> Vec<Rule> {
     let open = site.uplink.publish.iter().filter(|one| !one.from.is_empty());
     open.filter_map(|published| {

@@ -13,7 +13,7 @@ use Transport::{Tcp, Udp};
 
 /// What a group of machines may use of the bastion: what the site file says, or what its role needs.
 pub fn lan_services(site: &Site) -> BTreeMap<LanSource, Vec<LanService>> {
-    use LanService::{Api, Console, Dhcp, Dns, Ignition, Netboot, Ntp, Registry, Ssh, Unlock};
+    use LanService::{Api, Console, Dhcp, Dns, Ignition, Ingress, Netboot, Ntp, Registry, Ssh, Unlock};
     let mut all: BTreeMap<LanSource, Vec<LanService>> = BTreeMap::new();
     match &site.lan.firewall {
         Some(rules) => {
@@ -27,8 +27,8 @@ pub fn lan_services(site: &Site) -> BTreeMap<LanSource, Vec<LanService>> {
             // What boots is judged by the boot services themselves, which record whom they refuse.
             let boots = [Dhcp, Dns, Ntp, Netboot, Ignition, Unlock];
             // A technician's laptop gets an address of the dynamic range.
-            let technician = [Ssh, Console, Api];
-            all.insert(LanSource::Nodes, [&boots[..], &[Api, Registry]].concat());
+            let technician = [Ssh, Console, Api, Ingress];
+            all.insert(LanSource::Nodes, [&boots[..], &[Api, Registry, Ingress]].concat());
             all.insert(LanSource::Bmcs, vec![Dhcp, Dns, Ntp, Netboot]);
             all.insert(LanSource::Hosts, [&boots[..], &technician].concat());
             all.insert(LanSource::Unknown, [&boots[..], &technician].concat());
@@ -51,6 +51,7 @@ const fn runs(site: &Site, service: LanService) -> bool {
         LanService::Ignition => site.runs(Service::Ignition),
         LanService::Unlock => site.runs(Service::Unlock),
         LanService::Ntp => site.runs(Service::Ntp),
+        LanService::Ingress => site.runs(Service::Balancer),
         LanService::Ssh | LanService::Console | LanService::Api | LanService::Registry => true,
     }
 }
@@ -68,6 +69,8 @@ pub(super) const fn ports_of(service: LanService) -> &'static [(Transport, u16)]
         LanService::Console => &[(Tcp, CONSOLE)],
         LanService::Api => &[(Tcp, KUBERNETES_API)],
         LanService::Registry => &[(Tcp, REGISTRY)],
+        // It is not the bastion that answers.
+        LanService::Ingress => &[],
     }
 }
 

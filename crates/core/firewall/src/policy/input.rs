@@ -1,6 +1,7 @@
 //! What is for the bastion itself.
 
 use faros_model::{
+    plan::Service,
     ports::{CONSOLE, DHCP_CLIENT, DHCP_SERVER, MACHINE_CONFIG, SSH},
     site::{
         LanService, LanSource, PublishedTarget, Site,
@@ -9,17 +10,21 @@ use faros_model::{
 };
 
 use super::{
+    balanced::{not_led, to_virtual_addresses, uplink_doors},
     groups::{Groups, lan_services, name, ports_of},
     ports,
 };
 use crate::rules::{Addresses, Match, Rule, Side, Verdict};
 
 pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
-    let mut rules = vec![
+    let to_vips = to_virtual_addresses(site).map(|to| Rule::new(vec![to], Verdict::Jump("not_led"), ""));
+    let mut rules: Vec<Rule> = to_vips.into_iter().collect();
+    rules.extend([
         Rule::new(vec![], Verdict::ByConnection, ""),
         Rule::new(vec![Match::AnyIcmp], Verdict::Goto("pings"), ""),
-    ];
+    ]);
     let services = lan_services(site);
+    let is_balanced = site.runs(Service::Balancer);
     // Who asks for an address may have none, so that addresses cannot tell them apart; and what other servers offer
     // to clients is to be noticed.
     if services
@@ -40,6 +45,7 @@ pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
             let open = services
                 .iter()
                 .filter(|service| **service != LanService::Dhcp)
+                .filter(|service| **service != LanService::Api || !is_balanced)
                 .flat_map(|service| ports_of(*service));
             let mut open: Vec<u16> = open
                 .filter(|(own, _)| *own == transport)
@@ -57,7 +63,7 @@ pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
             }
         }
     }
-    if let Some(nodes) = groups.source(LanSource::Nodes) {
+    if let Some(nodes) = groups.source(LanSource::Nodes).filter(|_| !is_balanced) {
         rules.push(Rule::new(
             vec![nodes, ports(Tcp, &[MACHINE_CONFIG])],
             Verdict::Accept,
@@ -71,11 +77,12 @@ pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
 pub(super) fn input_uplink(site: &Site) -> Vec<Rule> {
     let client = Match::Ports(Udp, Side::Destination, vec![DHCP_CLIENT.into()]);
     let server = Match::Ports(Udp, Side::Source, vec![DHCP_SERVER.into()]);
-    let mut rules = vec![
+    let mut rules = not_led(&uplink_doors(site));
+    rules.extend([
         Rule::new(vec![], Verdict::ByConnection, ""),
         Rule::new(vec![Match::AnyIcmp], Verdict::Goto("pings"), ""),
         Rule::new(vec![server, client], Verdict::Accept, "the uplink's own address"),
-    ];
+    ]);
     for published in site.uplink.publish.iter().filter(|one| !one.from.is_empty()) {
         let (port, why) = match &published.what {
             PublishedTarget::Ssh => (SSH, "ssh"),

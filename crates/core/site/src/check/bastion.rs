@@ -100,6 +100,63 @@ impl Check<'_> {
     }
 }
 
+impl Check<'_> {
+    /// How the virtual IPs are served.
+    pub(super) fn balancer(&mut self, spec: &wire::Spec) -> site::Balancer {
+        let balancer = spec.balancer.clone().unwrap_or_default();
+        if let Some(text) = &balancer.api_ca
+            && !is_certificates(text)
+        {
+            let hint = "paste the file as it is, below `apiCa: |`, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----";
+            let what = "this is no certificate in PEM";
+            self.error(Code::InvalidCertificate, "spec.balancer.apiCa", what, hint);
+        }
+        let is = |switch: Option<&wire::ServiceSwitch>, wanted| {
+            switch.and_then(|switch| switch.enabled) == Some(wanted)
+        };
+        if let Some(services) = &spec.services
+            && is(services.router.as_ref(), false)
+            && is(services.balancer.as_ref(), true)
+        {
+            let what = "the balancer leads connections by the router's rules, which are switched off";
+            let hint = "switch both on, or both off";
+            self.error(Code::BalancerWithoutRouter, "spec.services.balancer", what, hint);
+        }
+        site::Balancer {
+            ingress_affinity: match balancer.ingress_affinity {
+                Some(wire::IngressAffinity::Source) => site::IngressAffinity::Source,
+                Some(wire::IngressAffinity::None) | None => site::IngressAffinity::None,
+            },
+            api_ca: balancer.api_ca,
+        }
+    }
+}
+
+/// Whether this is one certificate in PEM (RFC 7468) or several, and nothing else. Whether they are good, only
+/// who uses them can say.
+fn is_certificates(text: &str) -> bool {
+    let mut inside = None;
+    let mut found = 0;
+    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+        inside = match (inside, line) {
+            (None, "-----BEGIN CERTIFICATE-----") => Some(0),
+            (Some(1..), "-----END CERTIFICATE-----") => {
+                found += 1;
+                None
+            }
+            (Some(n), line)
+                if line
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=')) =>
+            {
+                Some(n + line.len())
+            }
+            _ => return false,
+        };
+    }
+    found > 0 && inside.is_none()
+}
+
 fn is_pci_address(text: &str) -> bool {
     let parts: Vec<&str> = text.split([':', '.']).collect();
     let hex = |part: &str, length| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit());
@@ -121,5 +178,6 @@ pub(super) fn services(switches: Option<&wire::Services>) -> site::Services {
         unlock: runs(|s| s.unlock.as_ref()),
         ntp: runs(|s| s.ntp.as_ref()),
         router: runs(|s| s.router.as_ref()),
+        balancer: runs(|s| s.router.as_ref()) && runs(|s| s.balancer.as_ref()),
     }
 }

@@ -236,6 +236,7 @@ const fn allowed(service: wire::LanService) -> site::LanService {
         wire::LanService::Console => site::LanService::Console,
         wire::LanService::Api => site::LanService::Api,
         wire::LanService::Registry => site::LanService::Registry,
+        wire::LanService::Ingress => site::LanService::Ingress,
     }
 }
 

@@ -137,6 +137,8 @@ wire! {
         unlock: Unlock,
         /// Install content: kernels, images, packages.
         content: Content,
+        /// How the virtual IPs are served.
+        balancer: Balancer,
         /// Services of the bastion, to switch one off. All run by default.
         services: Services,
         /// The central hub to enrol with. Enrolment is by a single-use code given to `farosctl`, never in this file.

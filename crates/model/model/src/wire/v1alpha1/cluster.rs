@@ -187,6 +187,8 @@ wire! {
         ntp: ServiceSwitch,
         /// The way in and out: forwarding, firewall, published ports.
         router: ServiceSwitch,
+        /// Virtual IPs of the API and the ingress, and which node answers behind them; runs only where the router does. Switch it off where nodes hold the virtual IPs themselves.
+        balancer: ServiceSwitch,
     }
 }
 
@@ -207,5 +209,27 @@ wire! {
         /// Its URL, `https://`.
         #[schemars(extend("examples" = ["https://hub.example.com"]))]
         url: String,
+    }
+}
+
+wire! {
+    /// How the virtual IPs are served.
+    Balancer {
+        /// What decides which node an ingress client gets.
+        #[schemars(extend("default" = "none"))]
+        ingress_affinity: IngressAffinity,
+        /// Certificates in PEM of the authorities that sign those of the API's servers, such as a cluster's `/etc/kubernetes/pki/ca.crt`. With it, a server counts as well only if its certificate is good for `api.<name>.<domain>`; without it, any certificate will do.
+        #[schemars(extend("examples" = ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n"]))]
+        api_ca: String,
+    }
+}
+
+words! {
+    /// What decides which node an ingress client gets.
+    IngressAffinity {
+        /// Chance.
+        None = "none",
+        /// Its address: it stays with its node as long as that is well.
+        Source = "source",
     }
 }

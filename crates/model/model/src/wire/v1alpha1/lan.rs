@@ -104,6 +104,8 @@ words! {
         Api = "api",
         /// Container images.
         Registry = "registry",
+        /// The cluster's own services behind the virtual IP: ingress, and published ports.
+        Ingress = "ingress",
     }
 }
 

@@ -1,0 +1,476 @@
+//! The virtual IPs: holds them, asks who is well behind them, and has the kernel lead to those.
+//!
+//! The kernel leads every connection by itself. If this ends, everything stays as it was: addresses, slots,
+//! connections. The next farosd begins with what it finds, and believes of a server that the kernel leads to that
+//! it is well, until a probe says otherwise.
+
+mod status;
+mod table;
+mod vips;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddrV4,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use faros_balancer::{Balancer, Effect, Evidence, Now, Probe, slots};
+use faros_kernel::{conntrack, lan};
+use faros_model::{
+    api::ServiceState,
+    event::EventKind,
+    ids::Generation,
+    plan::Service,
+    site::{Site, Transport},
+};
+use faros_net::{prober::Prober, vip};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::sync::{Notify, mpsc};
+
+pub(crate) use self::status::status;
+use self::{
+    table::Table,
+    vips::{Arp, Vips},
+};
+use crate::{
+    daemon::{Intent, Shared, lock, set_state},
+    notify,
+};
+
+/// How long after a failure it is tried again.
+const AGAIN: Duration = Duration::from_secs(3);
+
+/// What everyone in the daemon shares of balancing.
+pub(crate) struct Balancing {
+    core: Mutex<Balancer>,
+    vips: Mutex<Vips>,
+    pub(crate) table: Table,
+    /// That the operator wants something else.
+    nudge: Notify,
+    started: Instant,
+    /// Names of servers that get no new connections by the operator's will.
+    drained: Mutex<BTreeSet<String>>,
+}
+
+impl Balancing {
+    pub(crate) fn new(drained: BTreeSet<String>) -> Self {
+        let mut core = Balancer::default();
+        core.drain(drained.clone());
+        Self {
+            core: Mutex::new(core),
+            vips: Mutex::default(),
+            table: Table::new(),
+            nudge: Notify::new(),
+            started: Instant::now(),
+            drained: Mutex::new(drained),
+        }
+    }
+
+    fn now(&self) -> Now {
+        Now {
+            tick: self.started.elapsed(),
+            at: Timestamp::now(),
+        }
+    }
+}
+
+/// Why a server cannot be drained.
+pub(crate) enum NotDrained {
+    /// There is no such server; the names that there are.
+    Unknown(BTreeSet<String>),
+    /// These services would have nobody.
+    Needed(Vec<String>),
+    Store(faros_store::StoreError),
+}
+
+/// Keeps new connections from a server, or leads them to it again; whether that changed anything.
+pub(crate) async fn drain(
+    shared: &Shared,
+    name: &str,
+    drained: bool,
+    force: bool,
+    by: &str,
+) -> Result<bool, NotDrained> {
+    let balancing = &shared.balancing;
+    let wanted = {
+        let core = lock(&balancing.core);
+        let now = balancing.now();
+        let known = core.view(now).into_iter().flat_map(|service| service.backends);
+        let known: BTreeSet<String> = known.map(|own| own.name.to_owned()).collect();
+        let mut wanted = lock(&balancing.drained).clone();
+        // One that left the site may still be let go of.
+        if !known.contains(name) && !wanted.contains(name) {
+            return Err(NotDrained::Unknown(known));
+        }
+        let changed = if drained {
+            wanted.insert(name.to_owned())
+        } else {
+            wanted.remove(name)
+        };
+        if !changed {
+            return Ok(false);
+        }
+        let needed = core.needs(name, now);
+        if drained && !force && !needed.is_empty() {
+            return Err(NotDrained::Needed(
+                needed.into_iter().map(str::to_owned).collect(),
+            ));
+        }
+        wanted
+    };
+    shared
+        .store
+        .set_drained(wanted.clone())
+        .await
+        .map_err(NotDrained::Store)?;
+    lock(&balancing.core).drain(wanted.clone());
+    *lock(&balancing.drained) = wanted;
+    balancing.nudge.notify_one();
+    shared.tell(
+        EventKind::BackendDrained,
+        json!({ "backend": name, "drained": drained, "by": by }),
+    );
+    Ok(true)
+}
+
+/// What comes back to the loop.
+enum Heard {
+    Answer(Probe, Evidence),
+    Arp(Arp),
+}
+
+/// What the loop follows.
+struct Followed {
+    generation: Generation,
+    prober: Result<Prober, String>,
+}
+
+/// Serves the virtual IPs until the daemon stops. What was set stays then.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let (tell, mut heard) = mpsc::unbounded_channel();
+    let mut own = Loop {
+        shared: Arc::clone(&shared),
+        tell,
+        followed: None,
+        is_ended: false,
+        dice: Dice::new(),
+        put: None,
+        held: (ServiceState::Waiting, String::new()),
+        look_at: Instant::now(),
+    };
+    let (mut served, mut lan) = (shared.served.subscribe(), shared.lan.subscribe());
+    let mut loaded = shared.balancing.table.loaded();
+    let mut answers = VecDeque::new();
+    loop {
+        let intent = served.borrow_and_update().get(&Service::Balancer).cloned();
+        lan.mark_unchanged();
+        loaded.mark_unchanged();
+        let (state, why, again) = own.settle(intent.as_deref(), &mut answers).await;
+        if served.has_changed().unwrap_or(false) {
+            continue;
+        }
+        let changed = set_state(&shared, Service::Balancer, state, &why);
+        if let Some(health) = shared.health.get(&Service::Balancer) {
+            let runs = intent.filter(|intent| intent.site.runs(Service::Balancer));
+            health.serves(runs.map(|intent| intent.generation));
+        }
+        if changed {
+            notify::status(&shared);
+        }
+        let again = async {
+            match again {
+                Some(after) => tokio::time::sleep(after).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shared.stop.cancelled() => return,
+            _ = served.changed() => (),
+            _ = lan.changed() => own.look_at = Instant::now(),
+            _ = loaded.changed() => own.look_at = Instant::now(),
+            () = shared.balancing.nudge.notified() => (),
+            answer = heard.recv() => {
+                answers.extend(answer);
+                while let Ok(answer) = heard.try_recv() {
+                    answers.push_back(answer);
+                }
+            }
+            () = again => (),
+        }
+    }
+}
+
+struct Loop {
+    shared: Arc<Shared>,
+    tell: mpsc::UnboundedSender<Heard>,
+    followed: Option<Followed>,
+    /// That there is nothing to give back.
+    is_ended: bool,
+    dice: Dice,
+    /// The shares by which the kernel leads.
+    put: Option<AllShares>,
+    /// How the virtual IPs were when they were last looked at.
+    held: (ServiceState, String),
+    /// When they are to be looked at next.
+    look_at: Instant,
+}
+
+/// The shares of each service's backends.
+type AllShares = BTreeMap<String, BTreeMap<SocketAddrV4, u32>>;
+
+/// How it is, and after how long there is something to do.
+type Settled = (ServiceState, String, Option<Duration>);
+
+impl Loop {
+    /// Does what is to be done now.
+    async fn settle(&mut self, served: Option<&Intent>, answers: &mut VecDeque<Heard>) -> Settled {
+        let Some(intent) = served.filter(|intent| intent.site.runs(Service::Balancer)) else {
+            answers.clear();
+            return match self.end().await {
+                Ok(()) => (ServiceState::Off, String::new(), None),
+                Err(error) => (ServiceState::Failed, format!("{error:#}"), Some(AGAIN)),
+            };
+        };
+        if self.followed.as_ref().map(|own| own.generation) != Some(intent.generation)
+            && let Err(error) = self.follow(intent).await
+        {
+            return (ServiceState::Failed, format!("{error:#}"), Some(AGAIN));
+        }
+        let shared = Arc::clone(&self.shared);
+        for answer in answers.drain(..) {
+            match answer {
+                Heard::Answer(probe, evidence) => self.hear(&probe, &evidence),
+                Heard::Arp(arp) => {
+                    lock(&shared.balancing.vips).heard(&shared, arp);
+                    self.look_at = Instant::now();
+                }
+            }
+        }
+        let prober = match self.followed.as_ref().map(|own| own.prober.clone()) {
+            Some(Ok(prober)) => prober,
+            Some(Err(why)) => return (ServiceState::Failed, why, None),
+            None => return (ServiceState::Failed, String::new(), Some(AGAIN)),
+        };
+        self.ask(&prober);
+        if let Err(error) = self.put().await {
+            let error = anyhow::Error::new(error);
+            return (ServiceState::Failed, format!("{error:#}"), Some(AGAIN));
+        }
+        if self.look_at <= Instant::now() {
+            let (state, why, again) = self.hold(&intent.site).await;
+            self.held = (state, why);
+            self.look_at = Instant::now() + again;
+        }
+        let now = shared.balancing.now();
+        let next = lock(&shared.balancing.core).next(now);
+        let next = next.map(|at| at.saturating_sub(now.tick));
+        let look = self.look_at.saturating_duration_since(Instant::now());
+        let (state, why) = self.held.clone();
+        (state, why, Some(next.map_or(look, |next| next.min(look))))
+    }
+
+    /// Takes up a generation.
+    async fn follow(&mut self, intent: &Intent) -> anyhow::Result<()> {
+        let site = &intent.site;
+        let balancing = &self.shared.balancing;
+        let held = balancing.table.lock().await?.slots().clone();
+        let services = faros_balancer::services(site);
+        lock(&balancing.core).follow(balancing.now(), services, &held, &mut || self.dice.roll());
+        let name = format!("api.{}", site.zone());
+        let prober = Prober::new(&name, site.balancer.api_ca.as_deref());
+        self.followed = Some(Followed {
+            generation: intent.generation,
+            prober: prober.map_err(|error| error.to_string()),
+        });
+        (self.put, self.look_at, self.is_ended) = (None, Instant::now(), false);
+        Ok(())
+    }
+
+    /// Gives everything back, once.
+    async fn end(&mut self) -> anyhow::Result<()> {
+        if self.is_ended {
+            return Ok(());
+        }
+        let balancing = &self.shared.balancing;
+        faros_kernel::vips::release().await?;
+        lock(&balancing.vips).clear();
+        lock(&balancing.core).follow(balancing.now(), vec![], &table::AllSlots::new(), &mut || 0.0);
+        if self.followed.is_some() {
+            let mut table = balancing.table.lock().await?;
+            table.put(table::AllSlots::new()).await?;
+        }
+        (self.followed, self.put, self.is_ended) = (None, None, true);
+        Ok(())
+    }
+
+    fn hear(&mut self, probe: &Probe, evidence: &Evidence) {
+        let shared = Arc::clone(&self.shared);
+        let now = shared.balancing.now();
+        let mut core = lock(&shared.balancing.core);
+        let mut effects = core.hear(now, probe, evidence, &mut || self.dice.roll());
+        effects.extend(core.settle(now));
+        drop(core);
+        if let (Some(counted), Evidence::Bad(fault)) = (shared.counted.get(&Service::Balancer), evidence) {
+            counted.counter(fault.label()).add(1);
+        }
+        for effect in effects {
+            self.tell(effect);
+        }
+    }
+
+    fn tell(&self, effect: Effect) {
+        let shared = &self.shared;
+        match effect {
+            Effect::Up {
+                service,
+                backend,
+                address,
+                why,
+            } => {
+                tracing::info!(service, backend, why, "a server came in");
+                let detail =
+                    json!({ "service": service, "backend": backend, "address": address, "reason": why });
+                shared.tell(EventKind::BackendUp, detail);
+            }
+            Effect::Down {
+                service,
+                backend,
+                address,
+                why,
+                left,
+            } => {
+                tracing::warn!(service, backend, why, left, "a server is out");
+                let detail = json!({
+                    "service": service, "backend": backend, "address": address, "reason": why, "left": left,
+                });
+                shared.tell(EventKind::BackendDown, detail);
+            }
+            Effect::GiveUp { transport, address } => {
+                let shared = Arc::clone(shared);
+                tokio::task::spawn_blocking(move || end_connections(&shared, transport, address));
+            }
+            Effect::Retired { why } => {
+                tracing::info!(why, "the bootstrap machine is let go");
+                shared.tell(EventKind::BootstrapRetired, json!({ "reason": why }));
+            }
+        }
+    }
+
+    /// Asks whoever is to be asked now.
+    fn ask(&self, prober: &Prober) {
+        let balancing = &self.shared.balancing;
+        let due = lock(&balancing.core).due(balancing.now());
+        for probe in due {
+            let (prober, tell) = (prober.clone(), self.tell.clone());
+            tokio::spawn(async move {
+                let evidence = prober.ask(&probe).await;
+                // The loop may have ended.
+                let _ = tell.send(Heard::Answer(probe, evidence));
+            });
+        }
+    }
+
+    /// Has the kernel lead to who is in.
+    async fn put(&mut self) -> Result<(), faros_kernel::nft::Nft> {
+        let balancing = &self.shared.balancing;
+        let shares = lock(&balancing.core).shares(balancing.now());
+        if self.put.as_ref() == Some(&shares) {
+            return Ok(());
+        }
+        self.put = None;
+        let slots = shares
+            .iter()
+            .map(|(service, shares)| (service.clone(), slots(shares)));
+        balancing.table.lock().await?.put(slots.collect()).await?;
+        self.put = Some(shares);
+        Ok(())
+    }
+
+    /// Has the LAN's interface hold the virtual IPs that nobody else uses.
+    async fn hold(&self, site: &Site) -> (ServiceState, String, Duration) {
+        let shared = &self.shared;
+        let wanted = faros_balancer::virtual_addresses(site);
+        let known = shared.lan.borrow().clone();
+        // As it is now, and not as it was when it was last told of.
+        let Some(lan) = known.and_then(|lan| lan::look(&lan.name)) else {
+            lock(&shared.balancing.vips).without_interface(&wanted);
+            let name = shared.lan_interface().unwrap_or_default();
+            let why = format!("the LAN's interface {name} is not there, or has not the bastion's address");
+            return (ServiceState::Waiting, why, AGAIN);
+        };
+        let step = lock(&shared.balancing.vips).step(&wanted, &lan);
+        let link = vips::link(&lan);
+        if step.is_stale {
+            if let Err(error) = faros_kernel::vips::hold(&lan, &step.take, &wanted).await {
+                let error = anyhow::Error::new(error);
+                return (ServiceState::Failed, format!("{error:#}"), AGAIN);
+            }
+            if let Err(error) = vip::announce(&link, &step.take) {
+                tracing::warn!(%error, "cannot announce the virtual IPs");
+            }
+            lock(&shared.balancing.vips).took(shared, &step.take, &lan);
+        }
+        if !step.ask.is_empty() {
+            let tell = self.tell.clone();
+            tokio::spawn(async move {
+                let found = vip::who_has(&link, &step.ask).await;
+                // The loop may have ended.
+                let _ = tell.send(Heard::Arp(Arp {
+                    asked: step.ask,
+                    found: found.map_err(|error| error.to_string()),
+                }));
+            });
+        }
+        let loaded = shared.balancing.table.loaded().borrow().clone();
+        let is_loaded = |own: &faros_balancer::Service| loaded.contains(&own.name);
+        let (state, why) = match lock(&shared.balancing.vips).state() {
+            (ServiceState::Ready, _) if !faros_balancer::services(site).iter().all(is_loaded) => {
+                let why = "the router's rules are not in the kernel yet".to_owned();
+                (ServiceState::Waiting, why)
+            }
+            state => state,
+        };
+        (state, why, step.again)
+    }
+}
+
+/// Ends connections with a server whose machine is dead.
+fn end_connections(shared: &Shared, transport: Transport, server: SocketAddrV4) {
+    let ended = conntrack::connections().and_then(|mut all| {
+        all.retain(|own| (own.transport, own.server) == (transport, server));
+        let known = conntrack::forget(&all)?;
+        conntrack::prod(&all)?;
+        Ok(known)
+    });
+    match ended {
+        Ok(0) => (),
+        Ok(n) => {
+            tracing::warn!(%server, connections = n, "connections with a dead server are ended");
+            let detail = json!({ "address": server, "connections": n });
+            shared.tell(EventKind::ConnectionsEnded, detail);
+        }
+        Err(error) => tracing::error!(%server, %error, "cannot end connections with a dead server"),
+    }
+}
+
+/// Numbers between 0 and 1, so that probes do not come in step. Nothing secret depends on them.
+struct Dice(u64);
+
+impl Dice {
+    fn new() -> Self {
+        let mut seed = [0; 8];
+        // Without the kernel's own, each process has another one still.
+        let _ = getrandom::fill(&mut seed);
+        Self(u64::from_ne_bytes(seed) ^ u64::from(std::process::id()))
+    }
+
+    fn roll(&mut self) -> f64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        f64::from(u32::try_from(self.0 >> 32).unwrap_or(0)) / f64::from(u32::MAX)
+    }
+}
