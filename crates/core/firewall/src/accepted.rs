@@ -154,13 +154,26 @@ mod tests {
         };
         let published = "    trustedNetworks: [198.51.100.0/24]\n    publish: [ssh, console, api, ingress-http, ingress-https]\n";
         let open = "    trustedNetworks: [0.0.0.0/0]\n    publish: [ssh, console, api, ingress-http, ingress-https]\n";
+        let nat = uplink(&format!("    gatewayMode: nat\n{published}"));
         for text in [
             demo,
             include_str!("../../../../examples/smallest.yaml"),
             include_str!("../../../../examples/branch-office.yaml"),
             &uplink(published),
-            &uplink(&format!("    gatewayMode: nat\n{published}")),
+            &nat,
+            &nat.replace(
+                "  nodeDefaults:",
+                "  cluster: {distribution: none}\n  nodeDefaults:",
+            ),
+            &nat.replace(
+                "  nodeDefaults:",
+                "  cluster: {distribution: openshift}\n  nodeDefaults:",
+            ),
             &uplink(open),
+            &uplink(open).replace(
+                "  nodeDefaults:",
+                "  services: {balancer: {enabled: false}}\n  nodeDefaults:",
+            ),
             &demo.replace(
                 "  nodeDefaults:",
                 "  cluster: {distribution: openshift}\n  nodeDefaults:",

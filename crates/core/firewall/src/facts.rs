@@ -8,7 +8,7 @@ use faros_model::{
     site::{GatewayMode, InterfaceRef, PublishedTarget, Site, UplinkAddressing},
 };
 
-use crate::policy::{NODES_FROM_OUTSIDE, groups, lan_services, leads_to, name};
+use crate::policy::{groups, lan_services, leads_to, name};
 
 /// What the bastion lets pass, in words.
 pub fn facts(site: &Site) -> BTreeMap<String, String> {
@@ -52,7 +52,7 @@ pub fn facts(site: &Site) -> BTreeMap<String, String> {
         },
     );
     if uplink.gateway_mode == GatewayMode::Nat {
-        let ports: Vec<String> = NODES_FROM_OUTSIDE
+        let ports: Vec<String> = faros_ports::from_outside(site)
             .iter()
             .map(|(transport, ports)| format!("{ports}/{}", transport.as_str()))
             .collect();

@@ -29,7 +29,7 @@ use self::{
     input::{input_lan, input_uplink},
 };
 pub(crate) use self::{
-    forward::{NODES_FROM_OUTSIDE, leads_to},
+    forward::leads_to,
     groups::{groups, name},
 };
 pub use self::{

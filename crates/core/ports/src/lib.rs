@@ -26,7 +26,7 @@ pub mod verify;
 pub use data::{bastion_ports, rows};
 pub use facts::{Distribution, Facts, Feature, Is, Plugin};
 pub use names::{Name, NameOf, NamePattern, names, patterns};
-pub use openings::{Machine, Opening, openings};
+pub use openings::{Machine, Opening, from_outside, openings};
 pub use party::Party;
 pub use row::{Bind, Direction, Matrix, Need, Ports, Protocol, Row};
 pub use sources::Source;

@@ -14,7 +14,7 @@ use faros_model::{net::Addresses, ports::PortRange, site::Site};
 
 use crate::{
     Distribution, Facts, Machine, Opening, Party, Plugin, Protocol,
-    openings::{addresses, is_opened, openings},
+    openings::{addresses, is_opened, joined, openings},
 };
 
 /// The name of the table, of family `inet`.
@@ -164,19 +164,6 @@ fn lines(open: &[&Opening]) -> Vec<String> {
 
 /// The row whose packets come from one port alone.
 const DHCP: &str = "dhcp-client";
-
-/// The union of ranges, in order.
-pub(crate) fn joined(mut ports: Vec<PortRange>) -> Vec<PortRange> {
-    ports.sort_unstable();
-    let mut joined: Vec<PortRange> = Vec::new();
-    for PortRange(first, last) in ports {
-        match joined.last_mut() {
-            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
-            _ => joined.push(PortRange(first, last)),
-        }
-    }
-    joined
-}
 
 fn listed(ports: &[PortRange]) -> String {
     let texts: Vec<String> = ports.iter().map(ToString::to_string).collect();

@@ -119,6 +119,43 @@ pub(crate) fn open(
     whole.filter(|(.., from)| !from.is_empty()).collect()
 }
 
+/// The ports of nodes that the matrix opens to trusted networks, where those are routed to nodes.
+pub fn from_outside(site: &Site) -> Vec<(Transport, PortRange)> {
+    let facts = Facts::of(site);
+    let nodes = Machine::any(site, Party::NODES);
+    let mut found: BTreeMap<Transport, Vec<PortRange>> = BTreeMap::new();
+    for opening in openings(site, &facts, &nodes)
+        .iter()
+        .filter(|opening| is_opened(opening))
+    {
+        let is_asked = opening.row.peers.contains(&Party::Outside) && opening.row.ports != Ports::Published;
+        if let (true, Some(transport), Some(ports)) =
+            (is_asked, opening.row.protocol.transport(), opening.ports)
+        {
+            found.entry(transport).or_default().push(ports);
+        }
+    }
+    let whole = found
+        .into_iter()
+        .map(|(transport, ports)| (transport, joined(ports)));
+    whole
+        .flat_map(|(transport, ports)| ports.into_iter().map(move |range| (transport, range)))
+        .collect()
+}
+
+/// The union of ranges, in order.
+pub(crate) fn joined(mut ports: Vec<PortRange>) -> Vec<PortRange> {
+    ports.sort_unstable();
+    let mut joined: Vec<PortRange> = Vec::new();
+    for PortRange(first, last) in ports {
+        match joined.last_mut() {
+            Some(before) if first <= before.1.saturating_add(1) => before.1 = before.1.max(last),
+            _ => joined.push(PortRange(first, last)),
+        }
+    }
+    joined
+}
+
 fn of_row(site: &Site, machine: &Machine, row: &'static Row) -> Vec<Opening> {
     let one = |ports: Option<PortRange>, outside: Addresses| {
         let from = row.peers.iter().map(|party| match party {

@@ -4,7 +4,7 @@ use std::net::SocketAddrV4;
 
 use faros_model::{
     plan::Service,
-    ports::{INGRESS_HTTP, INGRESS_HTTPS, KUBERNETES_API, MACHINE_CONFIG, SSH},
+    ports::{INGRESS_HTTP, INGRESS_HTTPS, KUBERNETES_API, MACHINE_CONFIG},
     site::{
         GatewayMode, LanSource, Published, PublishedTarget, Role, Site,
         Transport::{self, Tcp, Udp},
@@ -13,17 +13,6 @@ use faros_model::{
 
 use super::{groups::Groups, ports};
 use crate::rules::{Addresses, Match, PortRange, Rule, Side, Verdict};
-
-/// What trusted networks may reach on nodes in gateway mode `nat`; the port matrix's rows with a peer outside of
-/// the cluster.
-pub(crate) const NODES_FROM_OUTSIDE: &[(Transport, PortRange)] = &[
-    (Tcp, PortRange(SSH, SSH)),
-    (Tcp, PortRange(INGRESS_HTTP, INGRESS_HTTP)),
-    (Tcp, PortRange(INGRESS_HTTPS, INGRESS_HTTPS)),
-    (Tcp, PortRange(KUBERNETES_API, KUBERNETES_API)),
-    (Tcp, PortRange(30000, 32767)),
-    (Udp, PortRange(30000, 32767)),
-];
 
 pub(super) fn forward_to_lan(site: &Site, groups: &Groups, lan: &Match, uplink: &Match) -> Vec<Rule> {
     let mut rules = vec![
@@ -54,9 +43,13 @@ pub(super) fn forward_to_lan(site: &Site, groups: &Groups, lan: &Match, uplink: 
         };
         rule(vec![Match::AnyIcmp], Verdict::Goto("pings"), "");
         let nodes = Match::Destination(true, Addresses::each(groups.nodes.iter().copied()));
+        let from_outside = faros_ports::from_outside(site);
         for transport in [Tcp, Udp] {
-            let own = NODES_FROM_OUTSIDE.iter().filter(|(own, _)| *own == transport);
-            let open = own.map(|(_, ports)| *ports).collect();
+            let own = from_outside.iter().filter(|(own, _)| *own == transport);
+            let open: Vec<PortRange> = own.map(|(_, ports)| *ports).collect();
+            if open.is_empty() {
+                continue;
+            }
             let open = Match::Ports(transport, Side::Destination, open);
             rule(
                 vec![nodes.clone(), open],

@@ -4,12 +4,10 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use faros_model::{
     plan::Service,
-    ports::{CONSOLE, DHCP_SERVER, DNS, KUBERNETES_API, NETBOOT_HTTP, NTP, REGISTRY, SSH, TFTP, UNLOCK},
     site::{LanService, LanSource, Site, Transport},
 };
 
 use crate::rules::{Addresses, Match};
-use Transport::{Tcp, Udp};
 
 /// What a group of machines may use of the bastion: what the site file says, or what its role needs.
 pub fn lan_services(site: &Site) -> BTreeMap<LanSource, Vec<LanService>> {
@@ -56,21 +54,17 @@ const fn runs(site: &Site, service: LanService) -> bool {
     }
 }
 
-/// The ports of a service of the bastion.
-pub(super) const fn ports_of(service: LanService) -> &'static [(Transport, u16)] {
+/// The ports of a service of the bastion, as the matrix of ports has them.
+pub(super) fn ports_of(service: LanService) -> Vec<(Transport, u16)> {
     match service {
-        LanService::Dhcp => &[(Udp, DHCP_SERVER)],
-        LanService::Dns => &[(Udp, DNS), (Tcp, DNS)],
-        LanService::Ntp => &[(Udp, NTP)],
-        LanService::Netboot => &[(Udp, TFTP), (Tcp, NETBOOT_HTTP)],
-        LanService::Ignition => &[(Tcp, NETBOOT_HTTP)],
-        LanService::Unlock => &[(Tcp, UNLOCK)],
-        LanService::Ssh => &[(Tcp, SSH)],
-        LanService::Console => &[(Tcp, CONSOLE)],
-        LanService::Api => &[(Tcp, KUBERNETES_API)],
-        LanService::Registry => &[(Tcp, REGISTRY)],
         // It is not the bastion that answers.
-        LanService::Ingress => &[],
+        LanService::Ingress => vec![],
+        own => {
+            let ports = faros_ports::bastion_ports(own).into_iter();
+            ports
+                .flat_map(|(transport, range)| (range.0..=range.1).map(move |port| (transport, port)))
+                .collect()
+        }
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
                 .flat_map(|service| ports_of(*service));
             let mut open: Vec<u16> = open
                 .filter(|(own, _)| *own == transport)
-                .map(|(_, port)| *port)
+                .map(|(_, port)| port)
                 .collect();
             open.sort_unstable();
             open.dedup();

@@ -152,6 +152,7 @@ pub(super) const ROWS: &[Row] = &[
         .on(ON, Party::CLIENTS)
         .vip()
         .need(May, Source::OpenshiftBalancer)
+        .service(LanService::Ingress)
         .note("from outside if it is published"),
     Row::new("vip-published", "ports of the operator's own, of TCP")
         .published(Protocol::Tcp)
