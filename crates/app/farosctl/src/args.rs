@@ -306,7 +306,7 @@ The page `why.md` of the documentation lists all causes.")]
   farosctl ports                                   what holds for the site that runs here
   farosctl ports site.yaml --role worker           for a site file, without a daemon
   farosctl ports site.yaml --all --output csv      also rows whose conditions are not so
-  farosctl ports --matrix tectonic --all           Tectonic's generic platform, and what became of it
+  farosctl ports site.yaml --matrix tectonic       Tectonic's generic platform, and what became of it
   farosctl ports --role control-plane --role worker --output nft | nft -c -f -
   farosctl ports --role worker --output firewalld > /etc/firewalld/zones/faros.xml
   farosctl ports --output openstack > groups.sh    security groups, one for each role

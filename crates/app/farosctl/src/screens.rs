@@ -330,10 +330,13 @@ pub(crate) fn generation(row: &GenerationInfo) -> String {
 /// An event in one line.
 pub(crate) fn event(event: &Event) -> String {
     let detail = event.detail.iter().map(|(key, value)| {
-        format!(
-            "{key}={}",
-            value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-        )
+        let text = match value {
+            serde_json::Value::String(text) => text.clone(),
+            // Who wants to read them all asks for JSON.
+            serde_json::Value::Array(list) if list.len() > 4 => format!("({} entries)", list.len()),
+            other => other.to_string(),
+        };
+        format!("{key}={text}")
     });
     let node = event
         .node

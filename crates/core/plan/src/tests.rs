@@ -92,7 +92,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + listens on            192.168.8.1:8082
 
         7. start ignition
-           + config of node-1  9061 bytes, 5b52969f
+           + config of node-1  9223 bytes, 21f0e4cf
 
         8. start netboot
            + answers            192.168.8.0/24
@@ -138,11 +138,11 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         4. reconfigure ignition
-           ~ config of node-1  9193 bytes, 5e29f489 -> 9269 bytes, 8a5ae8ec
+           ~ config of node-1  9355 bytes, f947bcd1 -> 9431 bytes, 7f2212f4
                                takes effect at the node's next install
-           ~ config of node-2  9299 bytes, b6491e64 -> 9375 bytes, 2600086d
+           ~ config of node-2  9461 bytes, 882981ec -> 9537 bytes, f4a79855
                                takes effect at the node's next install
-           ~ config of node-3  9193 bytes, de0c73f5 -> 9269 bytes, d3afc0ec
+           ~ config of node-3  9355 bytes, 34a6fccd -> 9431 bytes, 7f3e188c
                                takes effect at the node's next install
 
         5. reconfigure dhcp

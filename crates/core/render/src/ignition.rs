@@ -22,6 +22,9 @@ const USER: &str = "core";
 
 const VERSION: &str = "3.3.0";
 
+/// Names come from the bastion; a node answers nobody who asks the whole LAN for them.
+const RESOLVED: &str = "[Resolve]\nLLMNR=no\nMulticastDNS=no\n";
+
 /// The config that an armed node gets, as JSON text.
 ///
 /// For a Faros image it is the node's own. For the others it is that of their live system, which carries the
@@ -82,6 +85,11 @@ fn faros(site: &Site, node: &Node, install: &Install<'_>) -> Value {
         &timesyncd(site),
     ));
     files.push(file(
+        "/etc/systemd/resolved.conf.d/10-faros.conf",
+        0o644,
+        RESOLVED,
+    ));
+    files.push(file(
         "/etc/sudoers.d/faros",
         0o440,
         "%sudo ALL=(ALL:ALL) NOPASSWD: ALL\n",
@@ -130,6 +138,11 @@ fn flatcar(site: &Site, node: &Node, install: &Install<'_>) -> Value {
         "/etc/systemd/timesyncd.conf.d/10-faros.conf",
         0o644,
         &timesyncd(site),
+    ));
+    files.push(file(
+        "/etc/systemd/resolved.conf.d/10-faros.conf",
+        0o644,
+        RESOLVED,
     ));
     let storage = foreign_storage(site, node, install, "ROOT", "rootencrypted", "ext4", files);
     config(
