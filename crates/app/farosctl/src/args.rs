@@ -1,10 +1,14 @@
 //! The command line.
 
+mod ports;
+
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use faros_model::ids::{ContentName, Generation, HostName, MacAddr, SessionId};
+
+pub(crate) use self::ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted};
 
 /// Plan, apply and watch a Faros site.
 #[derive(Debug, Parser)]
@@ -335,68 +339,6 @@ whole matrix with its conditions and documents."
     },
 }
 
-/// Which rows of the matrix.
-#[derive(Debug, clap::Args)]
-pub(crate) struct PortsWanted {
-    /// A site file, or `-` for standard input; without it, the site that runs here.
-    pub(crate) file: Option<PathBuf>,
-    /// Only what is on machines that are this; may be given several times.
-    #[arg(long = "role", value_enum)]
-    pub(crate) roles: Vec<PortsRole>,
-    /// Which matrix.
-    #[arg(long, value_enum, default_value_t = PortsMatrix::Today)]
-    pub(crate) matrix: PortsMatrix,
-    /// Also rows whose conditions are not so here.
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Take this for the distribution, whatever the site file says.
-    #[arg(long, value_parser = distribution)]
-    pub(crate) distribution: Option<faros_ports::Distribution>,
-    /// Take this for the network plug-in.
-    #[arg(long, value_parser = plugin)]
-    pub(crate) network_plugin: Option<faros_ports::Plugin>,
-    /// Take it that the site has this; may be given several times.
-    #[arg(long, value_name = "FEATURE", value_parser = feature)]
-    pub(crate) with: Vec<faros_ports::Feature>,
-    /// Take it that the site does not have this.
-    #[arg(long, value_name = "FEATURE", value_parser = feature)]
-    pub(crate) without: Vec<faros_ports::Feature>,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PortsCommand {
-    /// Hold the bastion's rules, the nodes' filters and who listens against the matrix; exit with 3 if they differ.
-    #[command(after_help = "Examples:
-  farosctl ports verify site.yaml       the rules that the file leads to; needs no daemon
-  farosctl ports verify                 those of the site that runs here, and who listens on bastion and nodes
-  farosctl ports verify --output json | jq '.findings[]'
-
-It ends with what it looked at and what it could not see.")]
-    Verify {
-        /// A site file, or `-` for standard input; without it, the site that runs here.
-        file: Option<PathBuf>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PortsRole {
-    Bastion,
-    ControlPlane,
-    Worker,
-    MetaWorker,
-    Frontend,
-    Arbiter,
-    Bmc,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum PortsMatrix {
-    /// What holds today.
-    Today,
-    /// Tectonic's generic platform of 2018.
-    Tectonic,
-}
-
 /// How a plan is carried out.
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct How {
@@ -568,29 +510,4 @@ fn generation(text: &str) -> Result<Generation, String> {
     text.parse()
         .map(Generation)
         .map_err(|_| format!("`{text}` is no number of a generation"))
-}
-
-/// One of a list, by its word.
-fn word<T: Copy>(text: &str, all: &[T], as_str: fn(T) -> &'static str) -> Result<T, String> {
-    let found = all.iter().copied().find(|own| as_str(*own) == text);
-    found.ok_or_else(|| {
-        let all: Vec<&str> = all.iter().copied().map(as_str).collect();
-        format!("it is one of {}", all.join(", "))
-    })
-}
-
-fn distribution(text: &str) -> Result<faros_ports::Distribution, String> {
-    word(
-        text,
-        faros_ports::Distribution::ALL,
-        faros_ports::Distribution::as_str,
-    )
-}
-
-fn plugin(text: &str) -> Result<faros_ports::Plugin, String> {
-    word(text, faros_ports::Plugin::ALL, faros_ports::Plugin::as_str)
-}
-
-fn feature(text: &str) -> Result<faros_ports::Feature, String> {
-    word(text, faros_ports::Feature::ALL, faros_ports::Feature::as_str)
 }

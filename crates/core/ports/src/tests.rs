@@ -120,6 +120,18 @@ fn facts() -> impl Strategy<Value = Facts> {
 
 proptest! {
     #[test]
+    fn a_filter_is_what_the_matrix_has_whatever_there_is_on_a_node(
+        facts in facts(),
+        is in prop::sample::subsequence(Party::NODES, 1..=Party::NODES.len()),
+    ) {
+        let site = site("branch-office");
+        let machine = Machine::any(&site, &is);
+        let rules = verify::parse_fragment(&nft::fragment(&site, &facts, &machine));
+        let findings = verify::rules(&site, &facts, &machine, "node", &rules);
+        prop_assert_eq!(told(&findings), Vec::<String>::new());
+    }
+
+    #[test]
     fn nothing_is_needed_and_forbidden_under_the_same_conditions(facts in facts()) {
         let holding: Vec<&Row> = rows().filter(|row| row.holds(&facts)).collect();
         for forbidden in holding.iter().filter(|row| row.need == Need::Forbidden) {
