@@ -82,11 +82,9 @@ pub(crate) async fn show(client: &Client, wanted: &PortsWanted, output: Output) 
                 .into_iter()
                 .map(|row| line(row, &facts, wanted.all))
                 .collect();
-            let mut head = vec![
-                "NEED", "ON", "WAY", "PEERS", "PORT", "WHAT", "BOUND TO", "SOURCE", "ROW",
-            ];
+            let mut head = vec!["NEED", "ON", "WAY", "PEERS", "PORT", "SOURCE", "WHAT"];
             if wanted.all {
-                head.extend(["HOLDS", "WHEN"]);
+                head.extend(["ROW", "BOUND TO", "HOLDS", "WHEN"]);
             }
             print(&screens::table(&head, &rows))
         }
@@ -141,12 +139,11 @@ fn line(row: &Row, facts: &Facts, all: bool) -> Vec<String> {
         row.direction.to_string(),
         Party::list(row.peers),
         port,
-        row.what.to_owned(),
-        row.bind.to_string(),
         row.source.as_str().to_owned(),
-        row.id.to_owned(),
+        row.what.to_owned(),
     ];
     if all {
+        cells.extend([row.id.to_owned(), row.bind.to_string()]);
         cells.push(if row.holds(facts) { "yes" } else { "no" }.to_owned());
         cells.push(shown::conditions(row));
     }
