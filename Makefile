@@ -24,9 +24,9 @@ test:           ## everything that CI runs
 	@scripts/setup test
 	scripts/test
 
-trouble:        ## emulated machines install themselves through power cuts and a bastion that dies; long
+trouble:        ## emulated machines install themselves through power cuts, a bastion that dies, bonds, data disks and a TPM; long
 	@scripts/setup test
-	cargo test -p faros-conformance --test install -- --ignored --nocapture
+	cargo test -p faros-conformance --test install --test hardware -- --ignored --nocapture
 
 bench:          ## figures against the promises
 	@scripts/setup bench

@@ -107,7 +107,7 @@ impl Evidence {
         }
     }
 
-    /// How far a network boot has come that shows this.
+    /// How far a boot has come that shows this.
     pub(crate) const fn reached(&self) -> Option<Reached> {
         match self {
             Self::Speaks(Speaker::Firmware) => Some(Reached::Firmware),
@@ -115,11 +115,11 @@ impl Evidence {
             Self::Sent(reached) => Some(*reached),
             Self::Script(_) => Some(Reached::Script),
             Self::Ignition => Some(Reached::Kernel),
+            Self::Runs => Some(Reached::System),
             Self::Installed
             | Self::DiskBoot
             | Self::SystemAsks
             | Self::Unlocked
-            | Self::Runs
             | Self::Impostor(_)
             | Self::Failed(_)
             | Self::Other

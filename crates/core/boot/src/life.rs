@@ -58,11 +58,11 @@ pub struct Boot {
     pub since: Timestamp,
     /// When the machine was last heard of in this session.
     pub heard: Timestamp,
-    /// How far it came before it got its Ignition config.
+    /// How far it came.
     pub reached: Reached,
 }
 
-/// How far a network boot came; later is greater.
+/// How far a boot came; later is greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reached {
@@ -74,6 +74,8 @@ pub enum Reached {
     Script,
     /// A kernel or an initramfs was sent.
     Kernel,
+    /// The system on the disk runs.
+    System,
 }
 
 impl Life {
@@ -260,11 +262,18 @@ impl Life {
                 Evidence::Ignition => true,
                 _ => false,
             },
-            // The system that was unlocked asks for its address again.
+            // The system that was unlocked asks for its address again, on a slow disk much later.
             Self::Unlocked(boot) => match evidence {
                 Evidence::Speaks(_) | Evidence::Sent(_) | Evidence::Script(_) | Evidence::Ignition => true,
                 Evidence::DiskBoot => at.duration_since(boot.since) > YOUNG,
-                Evidence::SystemAsks => silent_for(boot) > YOUNG && at.duration_since(boot.since) > YOUNG,
+                Evidence::SystemAsks => {
+                    let late = if boot.reached == Reached::System {
+                        YOUNG
+                    } else {
+                        TAIL
+                    };
+                    silent_for(boot) > YOUNG && at.duration_since(boot.since) > late
+                }
                 _ => false,
             },
             // Its last word before was another machine's.

@@ -230,6 +230,34 @@ fn an_operating_system_that_asks_for_an_address_boots_from_its_disk() {
 }
 
 #[test]
+fn a_system_on_a_slow_disk_is_still_the_one_that_was_unlocked() {
+    check(
+        "0 192.168.8.11 node-report report=booting
+         9 192.168.8.11 unlock-recovered
+         400 one dhcp-discover vendorClass=systemd
+         420 192.168.8.11 node-report report=started
+         700 one dhcp-discover vendorClass=systemd",
+        &expect![[r"
+            0 192.168.8.11 node-report report=booting
+              -> node-1 boot-1 node-report
+              -> node-1 boot-1 phase-changed: expected to local-boot, by node-report (booting)
+            9 192.168.8.11 unlock-recovered
+              -> node-1 boot-1 unlock-recovered
+              -> node-1 boot-1 phase-changed: local-boot to unlocked, by unlock-recovered
+            400 one dhcp-discover vendorClass=systemd
+              -> node-1 boot-1 dhcp-discover
+            420 192.168.8.11 node-report report=started
+              -> node-1 boot-1 node-report
+            700 one dhcp-discover vendorClass=systemd
+              -> node-1 boot-2 dhcp-discover
+              -> node-1 boot-2 phase-changed: unlocked to local-boot, by dhcp-discover (systemd)
+            node-1: local-boot since 700, boot-2, -
+            node-2: expected since -, -, -
+        "]],
+    );
+}
+
+#[test]
 fn a_bond_member_a_controller_and_a_neighbor_are_told_apart() {
     check(
         "0 bond dhcp-discover vendorClass=PXEClient architecture=7

@@ -204,6 +204,7 @@ pub(crate) const ROOT: Tree = Tree {
             0o644
         ),
         file!("root", "usr/lib/dracut/modules.d/61faros/module-setup.sh", 0o755),
+        file!("root", "etc/ssh/sshd_config.d/10-faros.conf", 0o644),
         file!("root", "etc/systemd/system/faros-report.service", 0o644),
         file!("root", "etc/systemd/system/faros-report.timer", 0o644),
         file!("root", "usr/lib/faros/started", 0o755),

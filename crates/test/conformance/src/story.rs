@@ -11,7 +11,7 @@ use faros_model::event::{Event, EventKind};
 use crate::Site;
 
 /// How long an emulated machine may take for any one thing, on a machine that is busy.
-pub const PATIENCE: Duration = Duration::from_mins(8);
+pub const PATIENCE: Duration = Duration::from_mins(20);
 
 /// A text in what an event says; empty if there is none.
 pub fn word<'a>(event: &'a Event, key: &str) -> &'a str {

@@ -80,7 +80,7 @@ impl Shared {
     }
 
     /// Takes the keys of a backup back into use, hidden; the exchange keys among them that were not there. Any node of
-    /// the site may depend on them, until it is seen to depend on another.
+    /// the site may depend on them, until it moves to the key in use or is installed anew.
     pub(crate) async fn restore_unlock_keys(
         &self,
         from: KeyRing,
@@ -102,12 +102,13 @@ impl Shared {
         if added.is_empty() {
             return Ok(added);
         }
-        unlock.put(ring, intent.site.unlock.seal_keys_with, known).await?;
+        // Before the keys: a restore that is cut off in between is whole when it is asked for again.
         for node in intent.site.nodes.values() {
             for key in &added {
                 self.saw_binding(node, key, Seen::Restored).await?;
             }
         }
+        unlock.put(ring, intent.site.unlock.seal_keys_with, known).await?;
         self.tell(EventKind::UnlockRestored, json!({ "keys": added, "by": by }));
         Ok(added)
     }
