@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::{
     args::How,
     outcome::{Done, Error, print, say},
-    site::{answer, counted, name_of, read, warn, who, with_report},
+    site::{answer, counted, name_of, note, read, warn, who, with_report},
 };
 
 /// `apply`.
@@ -86,6 +86,7 @@ async fn carry_out(
     if !as_json {
         warn(&planned.warnings, name, &text);
         say(faros_plan::text(&planned.plan).trim_end());
+        note(&planned.notes);
     }
     if !planned.plan.is_empty() && !how.yes {
         ask(&planned.plan)?;

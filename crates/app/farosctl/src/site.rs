@@ -125,6 +125,7 @@ pub(crate) async fn plan(
     } else {
         warn(&answer.warnings, &name, &text);
         print(&faros_plan::text(&answer.plan))?;
+        note(&answer.notes);
     }
     Ok(if exit_code && !answer.plan.is_empty() {
         Done::Changes
@@ -147,6 +148,13 @@ pub(crate) fn answer() -> Result<Option<String>, Error> {
         .read_line(&mut line)
         .context("cannot read the answer")?;
     Ok((read > 0).then(|| line.trim().to_owned()))
+}
+
+/// What of the host bears on a plan.
+pub(crate) fn note(notes: &[String]) {
+    for note in notes {
+        say(&format!("note: {note}"));
+    }
 }
 
 /// Has something confirmed that cannot be undone, by a word that is typed.

@@ -4,18 +4,21 @@
 //! and is set again, unchanged for all that flows, when it starts. Only a site file that switches the router
 //! off takes the rules away.
 
+mod trouble;
+
 use std::{sync::Arc, time::Duration};
 
 use faros_firewall::{FAMILY, Interfaces, Listing, Live, Ruleset, TABLE};
 use faros_kernel::{
     changes::Changes,
-    lan, nft,
+    host, lan, nft,
     own::{self, Given, Owner},
     router,
 };
 use faros_model::{
     api::ServiceState,
     event::EventKind,
+    net::Subnet,
     plan::Service,
     site::{InterfaceRef, Site, UplinkAddressing},
 };
@@ -66,8 +69,8 @@ struct Watched {
 /// How interfaces are, as far as the router is concerned.
 #[derive(PartialEq, Eq, Default)]
 struct Sight {
-    /// Whether the uplink is there, and has its address.
-    uplink: Option<bool>,
+    /// Whether the uplink is there and has its address, and which networks it has.
+    uplink: Option<(bool, Vec<Subnet>)>,
     is_set: Vec<bool>,
     /// Which parts of the bridge are there, and which it has.
     parts: (Vec<bool>, Option<Vec<String>>),
@@ -78,9 +81,12 @@ impl Watched {
         let uplink = lan::look(&self.uplink);
         let held = (!self.parts.is_empty()).then(|| router::members_of(BRIDGE));
         Sight {
-            uplink: uplink.map(|own| match self.addressing {
-                UplinkAddressing::Static { address, subnet, .. } => own.has(address, subnet),
-                UplinkAddressing::Dhcp | UplinkAddressing::Host => true,
+            uplink: uplink.map(|own| {
+                let has = match self.addressing {
+                    UplinkAddressing::Static { address, subnet, .. } => own.has(address, subnet),
+                    UplinkAddressing::Dhcp | UplinkAddressing::Host => true,
+                };
+                (has, own.networks)
             }),
             is_set: self.settings.iter().map(router::Setting::is_set).collect(),
             parts: (
@@ -150,6 +156,9 @@ struct Router {
     watched: Option<Watched>,
     /// That the rules were taken away because the site file switches the router off.
     is_removed: bool,
+    /// What is wrong and not ours to change, and the chains of others among it.
+    troubles: Vec<String>,
+    droppers: Vec<String>,
 }
 
 impl Router {
@@ -264,8 +273,18 @@ impl Router {
         }
         self.take_old(site, &watched.uplink).await?;
         watched.sight = watched.look();
+        self.droppers = trouble::droppers().await;
+        let troubles = trouble::troubles(site, lan::look(&watched.uplink).as_ref(), &self.droppers);
+        if troubles != self.troubles {
+            for found in &troubles {
+                tracing::warn!(found, "the router is in trouble");
+            }
+            shared.tell(EventKind::RouterTrouble, json!({ "found": troubles }));
+        }
+        self.troubles = troubles;
         let state = match watched.sight.uplink {
-            Some(_) => (ServiceState::Ready, String::new()),
+            // It does what it can, and somebody has to know.
+            Some(_) => (ServiceState::Ready, self.troubles.join("; ")),
             None => {
                 let why = format!("the uplink's interface {} is not there", watched.uplink);
                 (ServiceState::Waiting, why)
@@ -371,6 +390,9 @@ impl Router {
             if !is_same || watched.look() != watched.sight {
                 return;
             }
+            if told.is_none() && trouble::droppers().await != self.droppers {
+                return;
+            }
         }
     }
 }
@@ -387,6 +409,16 @@ fn uplink_interface(shared: &Shared, site: &Site) -> Option<String> {
         InterfaceRef::Mac(mac) => router::name_of(*mac),
     };
     shared.options.uplink.clone().or(own)
+}
+
+/// What of this host bears on a site's uplink.
+pub(crate) fn notes(shared: &Shared, site: &Site) -> Vec<String> {
+    if !site.runs(Service::Router) {
+        return vec![];
+    }
+    let note =
+        uplink_interface(shared, site).and_then(|name| trouble::note(site, &name, host::manager_of(&name)));
+    note.into_iter().collect()
 }
 
 fn repaired(shared: &Shared, what: &str, found: &[String]) {

@@ -47,6 +47,11 @@ const AGAIN: Duration = Duration::from_secs(3);
 /// How long after the interface changed DHCP is asked how it fares on the new one.
 const SOON: Duration = Duration::from_millis(100);
 
+/// How often and after how long it is tried again at once: a child of farosd, such as nft, has a copy of each socket
+/// between being made and becoming another program, also of one that was just closed.
+const HEIRS: u32 = 5;
+const HEIR: Duration = Duration::from_millis(30);
+
 /// A part that runs.
 struct Running {
     address: Ipv4Addr,
@@ -153,6 +158,10 @@ impl Services {
         };
         if wanted.0 == BRIDGE {
             self.make_bridge().await;
+        } else if let Err(error) = faros_kernel::router::remove_bridge(BRIDGE).await {
+            // Its parts would still be its parts.
+            let error = anyhow::Error::new(error);
+            tracing::error!("the LAN's interfaces stay joined: {error:#}");
         }
         let found = first_look(&wanted).await;
         // The new address is there before the old one goes.
@@ -209,7 +218,14 @@ impl Services {
                 .map(|intent| intent.site.unlock.seal_keys_with),
         );
         self.publish(&wanted);
-        let result = self.start(&wanted);
+        let mut result = self.start(&wanted);
+        for _ in 0..HEIRS {
+            if result.is_ok() || !self.ended.is_empty() {
+                break;
+            }
+            tokio::time::sleep(HEIR).await;
+            result = self.start(&wanted);
+        }
         let dhcp_fails = shared.dhcp_fails().filter(|_| is_there && !relinked);
         let dhcp_is_silent = self.is_silent(Service::Dhcp);
         let keyhole = shared.unlock.keyhole.borrow().clone();

@@ -129,6 +129,9 @@ pub struct PlanResponse {
     pub plan: Plan,
     /// What the file says that may surprise.
     pub warnings: Vec<Problem>,
+    /// What of this host bears on it, in words: who gives the uplink its address.
+    #[serde(default)]
+    pub notes: Vec<String>,
 }
 
 /// `POST /v1/apply`. Answered by a stream of [`ApplyProgress`], one JSON object a line.

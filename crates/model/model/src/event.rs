@@ -155,6 +155,9 @@ event_kinds! {
     VirtualAddressTaken => "virtual-address-taken",
     /// The bastion has taken a virtual IP. Detail: `address`, `interface`.
     VirtualAddressHeld => "virtual-address-held",
+    /// The router cannot do all of its work, and cannot help it; told again when it is another. Detail: `found` (in words;
+    /// empty when all is well again).
+    RouterTrouble => "router-trouble",
     /// An apply was begun. Detail: `generation`, `by`, `steps`.
     ApplyStarted => "apply-started",
     /// A step of an apply was done. Detail: `generation`, `step`, `of`, `title`.

@@ -63,6 +63,19 @@ pub async fn list(family: &str, table: &str) -> Result<Option<String>, Nft> {
     }
 }
 
+/// The chains of all tables as nft prints them, without their rules.
+///
+/// # Errors
+/// If nft cannot be run.
+pub async fn chains() -> Result<String, Nft> {
+    let output = run(&["list", "chains"], "").await?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(refused(&String::from_utf8_lossy(&output.stderr), ""))
+    }
+}
+
 async fn run(args: &[&str], input: &str) -> Result<Output, Nft> {
     let mut command = Command::new("nft");
     command.args(args).kill_on_drop(true);

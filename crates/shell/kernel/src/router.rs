@@ -6,6 +6,7 @@
 use std::{fs, io, net::Ipv4Addr, path::PathBuf};
 
 use faros_model::{ids::MacAddr, net::Subnet};
+use nix::errno::Errno;
 use rtnetlink::{Handle, LinkBridge, LinkUnspec, RouteMessageBuilder};
 
 use crate::{
@@ -204,7 +205,11 @@ async fn join(
     };
     if held.is_none() {
         let make = LinkBridge::new(bridge).mtu(mtu.into()).build();
-        handle.link().add(make).execute().await.map_err(of(bridge))?;
+        match handle.link().add(make).execute().await {
+            // Two look after the LAN; the other was quicker.
+            Err(rtnetlink::Error::NetlinkError(error)) if error.raw_code() == -(Errno::EEXIST as i32) => (),
+            own => own.map_err(of(bridge))?,
+        }
     }
     let Some(own) = lan::look(bridge) else {
         return Ok(());

@@ -36,6 +36,7 @@ use super::{Route, balancer, events, openapi, story, unlock};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
+    router,
 };
 
 pub(super) type Shares = State<Arc<Shared>>;
@@ -164,6 +165,7 @@ async fn status(State(shared): Shares) -> Json<Status> {
 async fn plan(State(shared): Shares, Asked(request): Asked<PlanRequest>) -> Response {
     match executor::plan(&shared, &request.site_file, request.window) {
         Ok((plan, loaded)) => Json(PlanResponse {
+            notes: router::notes(&shared, &loaded.site),
             plan,
             warnings: loaded.warnings,
         })

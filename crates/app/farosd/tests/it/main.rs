@@ -3,6 +3,7 @@
 mod apply;
 mod kill;
 mod netboot;
+mod router;
 mod seal;
 mod sockets;
 mod start;

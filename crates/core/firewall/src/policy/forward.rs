@@ -35,6 +35,11 @@ pub(super) fn forward_to_lan(site: &Site, groups: &Groups, lan: &Match, uplink: 
             "balanced",
         ));
     }
+    if site.lan.interfaces.len() > 1 {
+        // With `br_netfilter`, which Docker loads, what a bridge carries comes by here.
+        let why = "between parts of the LAN";
+        rules.push(Rule::new(vec![lan.clone()], Verdict::Accept, why));
+    }
     let trusted = Addresses::of(site.uplink.trusted_networks.iter().copied());
     if site.uplink.gateway_mode == GatewayMode::Nat && !trusted.is_empty() {
         let from = || [uplink.clone(), Match::Source(true, trusted.clone())];
