@@ -1,6 +1,7 @@
 //! `curl`, `ping` and `nft` around a real farosd: what passes the bastion, what does not, and what lasts.
 
 mod trial;
+mod trouble;
 mod world;
 
 use std::{fs, thread, time::Duration};
