@@ -326,6 +326,19 @@ whole matrix with its conditions and documents."
         #[command(flatten)]
         wanted: PortsWanted,
     },
+    /// Print what the balancer does as a file for other programs, of the site that runs here or of a site file.
+    #[command(after_help = "Examples:
+  farosctl render haproxy > /etc/haproxy/haproxy.cfg
+  farosctl render keepalived site.yaml > /etc/keepalived/keepalived.conf
+
+Switch the bastion's own balancer off then: services.balancer.enabled: false")]
+    Render {
+        /// For which program.
+        #[arg(value_enum)]
+        program: RenderFor,
+        /// The site file, or `-` for standard input; without it, the site that runs here, from the daemon.
+        file: Option<PathBuf>,
+    },
     /// Print the JSON Schema of the site file, for editors.
     Schema,
     /// Print the OpenAPI document of the local API.
@@ -370,6 +383,14 @@ pub(crate) enum ContentCommand {
     List,
     /// Read everything and compare it with its digests.
     Verify,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RenderFor {
+    /// haproxy.cfg
+    Haproxy,
+    /// keepalived.conf
+    Keepalived,
 }
 
 #[derive(Debug, Subcommand)]

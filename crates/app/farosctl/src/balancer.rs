@@ -1,6 +1,6 @@
 //! The virtual IPs and who answers behind them, as people read it.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use faros_client::Client;
 use faros_model::{
@@ -10,8 +10,9 @@ use faros_model::{
 use jiff::Timestamp;
 
 use crate::{
-    args::BalancerCommand,
-    outcome::{Done, Error, say},
+    args::{BalancerCommand, RenderFor},
+    outcome::{Done, Error, print, say},
+    ports::site_of,
     screens::{age, show, table},
     site::who,
 };
@@ -46,6 +47,15 @@ pub(crate) async fn balancer(
         (false, true) => format!("{backend} is not drained."),
     });
     Ok(Done::Ok)
+}
+
+/// `render`.
+pub(crate) async fn render(client: &Client, file: Option<&Path>, program: RenderFor) -> Result<Done, Error> {
+    let site = site_of(client, file).await?;
+    print(&match program {
+        RenderFor::Haproxy => faros_render::haproxy(&site),
+        RenderFor::Keepalived => faros_render::keepalived(&site),
+    })
 }
 
 fn screen(status: &BalancerStatus, history: bool, now: Timestamp) -> String {

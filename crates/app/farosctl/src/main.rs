@@ -117,6 +117,7 @@ async fn run(args: Args) -> Result<Done, Error> {
             command: None,
             wanted,
         } => ports::show(&client, &wanted, args.output).await,
+        Command::Render { program, file } => balancer::render(&client, file.as_deref(), program).await,
         Command::Schema => outcome::print(&pretty(&faros_site::json_schema())?),
         Command::Openapi => outcome::print(&pretty(&client.openapi().await?)?),
         Command::Completion { shell } => {

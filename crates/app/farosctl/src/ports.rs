@@ -31,7 +31,7 @@ impl From<PortsRole> for Party {
 }
 
 /// The site of a file, or the one that runs here.
-async fn site_of(client: &Client, file: Option<&Path>) -> Result<Site, Error> {
+pub(crate) async fn site_of(client: &Client, file: Option<&Path>) -> Result<Site, Error> {
     let (name, text) = match file {
         Some(file) => (site::name_of(file), site::read(file)?),
         None => {
