@@ -4,6 +4,8 @@
 //! connections. The next farosd begins with what it finds, and believes of a server that the kernel leads to that
 //! it is well, until a probe says otherwise.
 
+mod dead;
+mod drain;
 mod status;
 mod table;
 mod vips;
@@ -16,20 +18,17 @@ use std::{
 };
 
 use faros_balancer::{Balancer, Effect, Evidence, Now, Probe, slots};
-use faros_kernel::{conntrack, lan};
-use faros_model::{
-    api::ServiceState,
-    event::EventKind,
-    ids::Generation,
-    plan::Service,
-    site::{Site, Transport},
-};
+use faros_kernel::lan;
+use faros_model::{api::ServiceState, event::EventKind, ids::Generation, plan::Service, site::Site};
 use faros_net::{prober::Prober, vip};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
 
-pub(crate) use self::status::status;
+pub(crate) use self::{
+    drain::{NotDrained, drain},
+    status::status,
+};
 use self::{
     table::Table,
     vips::{Arp, Vips},
@@ -74,65 +73,6 @@ impl Balancing {
             at: Timestamp::now(),
         }
     }
-}
-
-/// Why a server cannot be drained.
-pub(crate) enum NotDrained {
-    /// There is no such server; the names that there are.
-    Unknown(BTreeSet<String>),
-    /// These services would have nobody.
-    Needed(Vec<String>),
-    Store(faros_store::StoreError),
-}
-
-/// Keeps new connections from a server, or leads them to it again; whether that changed anything.
-pub(crate) async fn drain(
-    shared: &Shared,
-    name: &str,
-    drained: bool,
-    force: bool,
-    by: &str,
-) -> Result<bool, NotDrained> {
-    let balancing = &shared.balancing;
-    let wanted = {
-        let core = lock(&balancing.core);
-        let now = balancing.now();
-        let known = core.view(now).into_iter().flat_map(|service| service.backends);
-        let known: BTreeSet<String> = known.map(|own| own.name.to_owned()).collect();
-        let mut wanted = lock(&balancing.drained).clone();
-        // One that left the site may still be let go of.
-        if !known.contains(name) && !wanted.contains(name) {
-            return Err(NotDrained::Unknown(known));
-        }
-        let changed = if drained {
-            wanted.insert(name.to_owned())
-        } else {
-            wanted.remove(name)
-        };
-        if !changed {
-            return Ok(false);
-        }
-        let needed = core.needs(name, now);
-        if drained && !force && !needed.is_empty() {
-            return Err(NotDrained::Needed(
-                needed.into_iter().map(str::to_owned).collect(),
-            ));
-        }
-        wanted
-    };
-    shared
-        .store
-        .set_drained(wanted.clone())
-        .await
-        .map_err(NotDrained::Store)?;
-    lock(&balancing.core).drain(wanted.clone());
-    *lock(&balancing.drained) = wanted;
-    balancing.nudge.notify_one();
-    shared.tell(
-        EventKind::BackendDrained,
-        json!({ "backend": name, "drained": drained, "by": by }),
-    );
-    Ok(true)
 }
 
 /// What comes back to the loop.
@@ -349,7 +289,7 @@ impl Loop {
             }
             Effect::GiveUp { transport, address } => {
                 let shared = Arc::clone(shared);
-                tokio::task::spawn_blocking(move || end_connections(&shared, transport, address));
+                tokio::task::spawn_blocking(move || dead::end_connections(&shared, transport, address));
             }
             Effect::Retired { why } => {
                 tracing::info!(why, "the bootstrap machine is let go");
@@ -433,25 +373,6 @@ impl Loop {
             state => state,
         };
         (state, why, step.again)
-    }
-}
-
-/// Ends connections with a server whose machine is dead.
-fn end_connections(shared: &Shared, transport: Transport, server: SocketAddrV4) {
-    let ended = conntrack::connections().and_then(|mut all| {
-        all.retain(|own| (own.transport, own.server) == (transport, server));
-        let known = conntrack::forget(&all)?;
-        conntrack::prod(&all)?;
-        Ok(known)
-    });
-    match ended {
-        Ok(0) => (),
-        Ok(n) => {
-            tracing::warn!(%server, connections = n, "connections with a dead server are ended");
-            let detail = json!({ "address": server, "connections": n });
-            shared.tell(EventKind::ConnectionsEnded, detail);
-        }
-        Err(error) => tracing::error!(%server, %error, "cannot end connections with a dead server"),
     }
 }
 

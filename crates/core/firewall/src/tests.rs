@@ -189,3 +189,73 @@ fn what_was_changed_behind_our_back_is_told_rule_by_rule() {
         [Difference::AllGone]
     );
 }
+
+#[test]
+fn what_is_balanced_goes_over_to_the_next_table_and_is_told_if_it_is_not() {
+    let backend = |last: u8| format!("192.168.8.{last}:6443").parse().unwrap();
+    let live = Live {
+        slots: BTreeMap::from([("api".to_owned(), [(0, backend(11)), (7, backend(12))].into())]),
+        counted: BTreeMap::from([("back_tcp_192.168.8.11_6443".to_owned(), (3, 180))]),
+    };
+    let rules = compile(&site("    interface: uplink0\n"));
+    let text = rules.text("", &live);
+    let found = Listing::parse(&text);
+    assert_eq!(found.slots()["api"], live.slots["api"]);
+    assert_eq!(found.counted()["back_tcp_192.168.8.11_6443"], (3, 180));
+    // What changes while the rules stay makes no other table.
+    let empty = Listing::parse(&rules.text("", &Live::default()));
+    assert_eq!(empty.differences(&found, &live.slots), []);
+    let counts = text.replace("counter drop", "counter packets 7 bytes 420 drop");
+    assert_eq!(empty.differences(&Listing::parse(&counts), &live.slots), []);
+    // As nft breaks its lines, and with a slot that somebody changed.
+    let theirs = text.replace(
+        "0 : 192.168.8.11 . 6443,\n\t\t\t     7 : 192.168.8.12 . 6443",
+        "0 : 192.168.8.13 . 6443, 7 : 192.168.8.12 . 6443,\n\t\t\t     9 : 192.168.8.13 . 6443",
+    );
+    assert_ne!(theirs, text);
+    let told = empty.differences(&Listing::parse(&theirs), &live.slots);
+    assert_eq!(told, [Difference::Slots("api".to_owned(), 2)]);
+    assert_eq!(told[0].to_string(), "2 slots of api were not the balancer's");
+}
+
+#[test]
+fn only_slots_that_change_hands_are_touched() {
+    let backend = |last: u8| format!("192.168.8.{last}:6443").parse().unwrap();
+    let of = |slots: &[(u16, u8)]| {
+        let slots = slots.iter().map(|(slot, last)| (*slot, backend(*last)));
+        BTreeMap::from([("api".to_owned(), slots.collect())])
+    };
+    let before = of(&[(0, 11), (1, 11), (2, 12)]);
+    assert_eq!(update(&before, &before), "");
+    expect![[r"
+        delete element inet faros to_api { 1, 2 }
+        add element inet faros to_api { 1 : 192.168.8.12 . 6443, 3 : 192.168.8.11 . 6443 }
+    "]]
+    .assert_eq(&update(&before, &of(&[(0, 11), (1, 12), (3, 11)])));
+}
+
+#[test]
+fn a_virtual_ip_that_is_the_bastions_own_is_led_to_and_not_held() {
+    let text = include_str!("../../../../examples/demo.yaml");
+    let subnet = "    subnet: 192.168.8.0/24\n";
+    let own = format!("{subnet}    addresses: {{bastion: 192.168.8.1, api: 192.168.8.1}}\n");
+    let publish = "    interface: uplink0\n    trustedNetworks: [198.51.100.0/24]\n    publish:\n      - {name: names, port: 53/udp, to: [\"node-1:5353\"]}\n";
+    let text = text
+        .replacen(subnet, &own, 1)
+        .replacen("    interface: uplink0\n", publish, 1);
+    let site = faros_site::load(&text).unwrap().site;
+    assert_eq!(faros_balancer::virtual_addresses(&site), [].into());
+    let text = compile(&site).text("", &Live::default());
+    for rule in [
+        "iifname \"lan0\" ip daddr 192.168.8.1 goto led",
+        "tcp dport 6443 ip saddr { 192.168.8.3, 192.168.8.11-192.168.8.13 } ip daddr 192.168.8.1 tcp flags syn dnat ip to",
+        "iifname \"uplink0\" udp dport 53 fib daddr type local ip saddr 198.51.100.0/24 dnat ip to numgen random mod 128 map @to_names",
+        "udp dport 53 fib daddr type local ip saddr 198.51.100.0/24 counter reject comment",
+    ] {
+        assert!(text.contains(rule), "{rule} in\n{text}");
+    }
+    // The bastion's own name service is not for nodes to give.
+    assert!(!text.contains("ip daddr 192.168.8.1 udp dport 53 dnat"), "{text}");
+    let led = text.split("chain led").nth(1).unwrap();
+    assert!(!led.contains("udp dport 53"), "{led}");
+}

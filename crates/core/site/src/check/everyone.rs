@@ -333,10 +333,14 @@ impl OwnAddresses {
                 usual,
             })
         };
-        let ingress = self.ingress.filter(|address| Some(*address) != self.api);
+        // A virtual IP may be that of the other, or the bastion's own.
+        let api = self.api.filter(|address| Some(*address) != self.bastion);
+        let ingress = self
+            .ingress
+            .filter(|address| ![self.api, self.bastion].contains(&Some(*address)));
         [
             of("bastion", "the bastion", self.bastion, lan.bastion),
-            of("api", "the API", self.api, lan.api),
+            of("api", "the API", api, lan.api),
             of("ingress", "the ingress", ingress, lan.ingress),
         ]
         .into_iter()

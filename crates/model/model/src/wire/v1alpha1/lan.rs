@@ -40,10 +40,10 @@ wire! {
         /// The bastion: gateway, name server, boot server. Default: the first address of the subnet.
         #[schemars(extend("examples" = ["192.168.8.1"], "pattern" = pattern::ADDRESS))]
         bastion: String,
-        /// Virtual IP of the Kubernetes API. Default: the second address.
+        /// Virtual IP of the Kubernetes API; may be the bastion's own address. Default: the second address.
         #[schemars(extend("examples" = ["192.168.8.2"], "pattern" = pattern::ADDRESS))]
         api: String,
-        /// Virtual IP of the ingress. Default: that of the API.
+        /// Virtual IP of the ingress; may be the bastion's own address. Default: that of the API.
         #[schemars(extend("examples" = ["192.168.8.2"], "pattern" = pattern::ADDRESS))]
         ingress: String,
         /// The bootstrap machine, which is there only while a cluster is made. Default: the third address, or one that is free.
