@@ -194,13 +194,13 @@ mod tests {
         expect![[r#"
             bastion wider tcp/5000 192.168.8.128/25: ip saddr 192.168.8.128/25 tcp dport { 53, 5000 } accept comment "192.168.8.128/25"
             bastion missing udp/67 192.168.8.0, 192.168.8.4-192.168.8.255: DHCP server (bastion-dhcp)
-            bastion missing udp/53 192.168.8.0, 192.168.8.5-192.168.8.10, 192.168.8.13-192.168.8.90, 192.168.8.92-192.168.8.127: DNS server (bastion-dns)
-            bastion missing tcp/53 192.168.8.0, 192.168.8.5-192.168.8.10, 192.168.8.13-192.168.8.90, 192.168.8.92-192.168.8.127: DNS server, long answers (bastion-dns-tcp)
-            bastion missing udp/123 192.168.8.0, 192.168.8.5-192.168.8.10, 192.168.8.13-192.168.8.90, 192.168.8.92-192.168.8.255: time server (bastion-ntp)
-            bastion missing udp/69 192.168.8.4, 192.168.8.11-192.168.8.12: boot loaders by TFTP (bastion-tftp)
-            bastion missing tcp/8080 192.168.8.4, 192.168.8.11-192.168.8.12: boot scripts, kernels, images, reports (bastion-netboot)
-            bastion missing tcp/8080 192.168.8.4, 192.168.8.11-192.168.8.12: Ignition configs, and reports (bastion-ignition)
-            bastion missing tcp/8082 192.168.8.4, 192.168.8.11-192.168.8.12: unlocking of disks (bastion-unlock)
-            bastion missing tcp/6443 192.168.8.4, 192.168.8.11-192.168.8.12: Kubernetes API on its virtual IP (vip-api)"#]].assert_eq(&findings(&text));
+            bastion missing udp/53 192.168.8.0, 192.168.8.4-192.168.8.10, 192.168.8.13-192.168.8.90, 192.168.8.92-192.168.8.127: DNS server (bastion-dns)
+            bastion missing tcp/53 192.168.8.0, 192.168.8.4-192.168.8.10, 192.168.8.13-192.168.8.90, 192.168.8.92-192.168.8.127: DNS server, long answers (bastion-dns-tcp)
+            bastion missing udp/123 192.168.8.0, 192.168.8.4-192.168.8.10, 192.168.8.13-192.168.8.90, 192.168.8.92-192.168.8.255: time server (bastion-ntp)
+            bastion missing udp/69 192.168.8.11-192.168.8.12: boot loaders by TFTP (bastion-tftp)
+            bastion missing tcp/8080 192.168.8.11-192.168.8.12: boot scripts, kernels, images, reports (bastion-netboot)
+            bastion missing tcp/8080 192.168.8.11-192.168.8.12: Ignition configs, and reports (bastion-ignition)
+            bastion missing tcp/8082 192.168.8.11-192.168.8.12: unlocking of disks (bastion-unlock)
+            bastion missing tcp/6443 192.168.8.11-192.168.8.12: Kubernetes API on its virtual IP (vip-api)"#]].assert_eq(&findings(&text));
     }
 }

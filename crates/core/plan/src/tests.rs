@@ -50,7 +50,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + cluster has               10.128.0.0/14, 172.30.0.0/16
            + hosts may use             dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api, ingress
            + never from the uplink     machine config (22623/tcp), spoofed sources, what is not published
-           + nodes are                 192.168.8.3, 192.168.8.11
+           + nodes are                 192.168.8.11
            + nodes may use             dhcp, dns, ntp, netboot, ignition, unlock, api, registry, ingress
            + unknown machines may use  dhcp, dns, ntp, netboot, ignition, unlock, ssh, console, api, ingress
            + uplink is on              enp1s0, address by DHCP of the host's network manager
@@ -92,7 +92,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + listens on            192.168.8.1:8082
 
         7. start ignition
-           + config of node-1  9223 bytes, 21f0e4cf
+           + config of node-1  9203 bytes, fc3660d4
 
         8. start netboot
            + answers            192.168.8.0/24
@@ -128,7 +128,7 @@ fn an_address_that_moves_is_disruptive() {
         Generation 3 -> 4
 
         1. reconfigure router
-           ~ nodes are  192.168.8.3, 192.168.8.11-192.168.8.13 -> 192.168.8.3, 192.168.8.11-192.168.8.12, 192.168.8.99  [DISRUPTIVE]
+           ~ nodes are  192.168.8.11-192.168.8.13 -> 192.168.8.11-192.168.8.12, 192.168.8.99  [DISRUPTIVE]
                         new connections of whoever is shut out are dropped; those that are there go on
 
         2. reconfigure balancer
@@ -138,11 +138,11 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         4. reconfigure ignition
-           ~ config of node-1  9355 bytes, f947bcd1 -> 9431 bytes, 7f2212f4
+           ~ config of node-1  9339 bytes, 942c1123 -> 9415 bytes, 3c8c3386
                                takes effect at the node's next install
-           ~ config of node-2  9461 bytes, 882981ec -> 9537 bytes, f4a79855
+           ~ config of node-2  9445 bytes, fb2d3406 -> 9521 bytes, e80777e3
                                takes effect at the node's next install
-           ~ config of node-3  9355 bytes, 34a6fccd -> 9431 bytes, 7f3e188c
+           ~ config of node-3  9339 bytes, b8a06eb7 -> 9415 bytes, 84b9e03e
                                takes effect at the node's next install
 
         5. reconfigure dhcp

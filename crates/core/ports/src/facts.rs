@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use faros_model::{
     plan::Service,
-    site::{self, GatewayMode, Role, Site, UplinkAddressing},
+    site::{self, Role, Site, UplinkAddressing},
 };
 use serde::Serialize;
 
@@ -20,8 +20,6 @@ pub enum Is {
     Plugin(Plugin),
     /// The site has this.
     With(Feature),
-    /// The site does not have this.
-    Without(Feature),
 }
 
 /// Which Kubernetes is installed. A site file cannot ask for k3s yet.
@@ -102,8 +100,6 @@ features! {
     RookCeph = "rook-ceph", None;
     /// Secrets are in a Vault.
     Vault = "vault", None;
-    /// Trusted networks are routed to nodes.
-    NatGateway = "nat-gateway", None;
     /// The bastion gets its address on the uplink by DHCP.
     UplinkDhcp = "uplink-dhcp", None;
     /// The bastion answers DHCP.
@@ -199,9 +195,6 @@ impl Facts {
             Feature::Monitoring => later("monitoring", "/enabled").is_some_and(|own| own == true),
             Feature::RookCeph => later("storage", "/provider").is_some_and(|own| own == "rook-ceph"),
             Feature::Vault => later("secrets", "/backend/vault").is_some(),
-            Feature::NatGateway => {
-                site.uplink.gateway_mode == GatewayMode::Nat && !site.uplink.trusted_networks.is_empty()
-            }
             Feature::UplinkDhcp => !matches!(site.uplink.addressing, UplinkAddressing::Static { .. }),
             Feature::Dhcp => site.runs(Service::Dhcp),
             Feature::Dns => site.runs(Service::Dns),
@@ -233,7 +226,6 @@ impl Facts {
             Is::Distribution(any) => any.contains(&self.distribution),
             Is::Plugin(plugin) => self.distribution != Distribution::None && self.plugin == plugin,
             Is::With(feature) => self.features.contains(&feature),
-            Is::Without(feature) => !self.features.contains(&feature),
         }
     }
 }
@@ -266,7 +258,6 @@ impl std::fmt::Display for Is {
             }
             Self::Plugin(plugin) => f.write_str(plugin.as_str()),
             Self::With(feature) => f.write_str(feature.as_str()),
-            Self::Without(feature) => write!(f, "no {}", feature.as_str()),
         }
     }
 }

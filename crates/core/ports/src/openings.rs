@@ -217,9 +217,7 @@ pub(crate) fn addresses(site: &Site, party: Party) -> Addresses {
     };
     match party {
         Party::Bastion => Addresses::each([lan.addresses.bastion, lan.addresses.api, lan.addresses.ingress]),
-        Party::ControlPlane => {
-            Addresses::each(with_role(Role::ControlPlane).chain([lan.addresses.bootstrap]))
-        }
+        Party::ControlPlane => Addresses::each(with_role(Role::ControlPlane).chain(site.bootstrap())),
         Party::Worker => Addresses::each(with_role(Role::Worker)),
         Party::MetaWorker => Addresses::each(with_role(Role::MetaWorker)),
         Party::Frontend => Addresses::each(with_role(Role::Frontend)),

@@ -10,13 +10,12 @@ pub(crate) const PATH: &str = "/etc/faros/node.nft";
 pub(crate) const UNIT: &str = "faros-firewall.service";
 
 /// The node's rules, from the port matrix. `None` on OpenShift, whose own operators filter what reaches its nodes,
-/// and whose network plug-in speaks to them from addresses that no site file knows.
+/// and whose network plug-in speaks to them from addresses that no site file knows; and where the site file has no
+/// cluster, for nobody here knows what will run on the node.
 pub fn rules(site: &Site, node: &Node) -> Option<String> {
     match site.cluster.distribution {
-        Distribution::Openshift => None,
-        Distribution::Kubeadm | Distribution::None => {
-            Some(nft::fragment(site, &Facts::of(site), &Machine::node(node)))
-        }
+        Distribution::Openshift | Distribution::None => None,
+        Distribution::Kubeadm => Some(nft::fragment(site, &Facts::of(site), &Machine::node(node))),
     }
 }
 

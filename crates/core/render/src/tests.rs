@@ -10,7 +10,7 @@ use expect_test::expect;
 use faros_model::{
     content::{Blob, Family, ImageManifest},
     ids::{Digest, Nonce},
-    site::{Architecture, DiskHints, DiskRef, Node, Site, UnlockBy},
+    site::{Architecture, DiskHints, DiskRef, Distribution, Node, Site, UnlockBy},
 };
 
 use super::*;
@@ -416,7 +416,9 @@ fn an_installed_node_loads_its_filter_before_it_has_a_network() {
         let text = unit["contents"].as_str().unwrap();
         assert!(text.contains("Before=network-pre.target"), "{text}");
     }
-    let mut openshift = site("demo");
-    openshift.cluster.distribution = faros_model::site::Distribution::Openshift;
-    assert_eq!(parts(&of(&openshift, Family::Coreos)), (None, None));
+    for distribution in [Distribution::Openshift, Distribution::None] {
+        let mut other = site("demo");
+        other.cluster.distribution = distribution;
+        assert_eq!(parts(&of(&other, Family::Coreos)), (None, None));
+    }
 }

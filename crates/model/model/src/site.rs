@@ -65,6 +65,12 @@ impl Site {
         self.domain.child(&self.name)
     }
 
+    /// The address of the machine that brings the control plane up; `None` where there is none, so that whoever takes
+    /// the address is not taken for it.
+    pub fn bootstrap(&self) -> Option<Ipv4Addr> {
+        (self.cluster.distribution == Distribution::Openshift).then_some(self.lan.addresses.bootstrap)
+    }
+
     /// The node that owns `mac`: its boot interface or a member of its bond.
     pub fn node_by_mac(&self, mac: MacAddr) -> Option<&Node> {
         self.nodes.values().find(|node| node.macs().any(|own| own == mac))

@@ -80,7 +80,7 @@ impl Groups {
         let nodes = site.nodes.values().map(|node| node.address);
         let bmcs = site.nodes.values().filter_map(|node| node.bmc.as_ref());
         Self {
-            nodes: nodes.chain([site.lan.addresses.bootstrap]).collect(),
+            nodes: nodes.chain(site.bootstrap()).collect(),
             bmcs: bmcs.map(|bmc| bmc.address).collect(),
             hosts: site.lan.hosts.values().map(|host| host.address).collect(),
         }

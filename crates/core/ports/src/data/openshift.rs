@@ -94,7 +94,7 @@ pub(super) const ROWS: &[Row] = &[
         "openshift-control-plane-services",
         "services of the control plane",
     )
-    .tcp(&[one(6080), one(6443), one(8798), one(17697), one(22624)])
+    .tcp(&[one(2381), one(6080), one(6443), one(8798), one(17697), one(22624)])
     .on(CP, ALL)
     .when(&[OCP])
     .need(Must, Source::OpenshiftMatrix)
