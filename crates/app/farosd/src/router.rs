@@ -69,11 +69,20 @@ struct Watched {
 /// How interfaces are, as far as the router is concerned.
 #[derive(PartialEq, Eq, Default)]
 struct Sight {
-    /// Whether the uplink is there and has its address, and which networks it has.
-    uplink: Option<(bool, Vec<Subnet>)>,
+    /// The uplink, if it is there.
+    uplink: Option<Uplink>,
     is_set: Vec<bool>,
     /// Which parts of the bridge are there, and which it has.
     parts: (Vec<bool>, Option<Vec<String>>),
+}
+
+/// How the uplink is.
+#[derive(PartialEq, Eq)]
+struct Uplink {
+    is_up: bool,
+    /// Whether it has the address and the way out of the site file, if that gives any.
+    has_own: bool,
+    networks: Vec<Subnet>,
 }
 
 impl Watched {
@@ -81,12 +90,20 @@ impl Watched {
         let uplink = lan::look(&self.uplink);
         let held = (!self.parts.is_empty()).then(|| router::members_of(BRIDGE));
         Sight {
-            uplink: uplink.map(|own| {
-                let has = match self.addressing {
-                    UplinkAddressing::Static { address, subnet, .. } => own.has(address, subnet),
+            uplink: uplink.map(|own| Uplink {
+                is_up: own.is_up,
+                has_own: match self.addressing {
+                    UplinkAddressing::Static {
+                        address,
+                        subnet,
+                        gateway,
+                    } => {
+                        let has_route = |gateway| router::has_default_route(gateway, &own.name);
+                        own.is_up && own.has(address, subnet) && gateway.is_none_or(has_route)
+                    }
                     UplinkAddressing::Dhcp | UplinkAddressing::Host => true,
-                };
-                (has, own.networks)
+                },
+                networks: own.networks,
             }),
             is_set: self.settings.iter().map(router::Setting::is_set).collect(),
             parts: (
@@ -260,18 +277,10 @@ impl Router {
         if !found.is_empty() {
             repaired(shared, "setting", &found);
         }
-        if let (
-            UplinkAddressing::Static {
-                address,
-                subnet,
-                gateway,
-            },
-            Some(found),
-        ) = (&site.uplink.addressing, lan::look(&watched.uplink))
-        {
-            router::ensure_uplink(&found, *address, *subnet, *gateway).await?;
-        }
+        ensure_own(site, &watched.uplink).await?;
+        // The new address is there before the old one goes, and whatever the old one took with it comes back.
         self.take_old(site, &watched.uplink).await?;
+        ensure_own(site, &watched.uplink).await?;
         watched.sight = watched.look();
         self.droppers = trouble::droppers().await;
         let troubles = trouble::troubles(site, lan::look(&watched.uplink).as_ref(), &self.droppers);
@@ -282,7 +291,14 @@ impl Router {
             shared.tell(EventKind::RouterTrouble, json!({ "found": troubles }));
         }
         self.troubles = troubles;
-        let state = match watched.sight.uplink {
+        let state = match &watched.sight.uplink {
+            Some(own) if !own.has_own => {
+                let why = format!(
+                    "the uplink's interface {} has not the address and the way out of the site file",
+                    watched.uplink
+                );
+                (ServiceState::Waiting, why)
+            }
             // It does what it can, and somebody has to know.
             Some(_) => (ServiceState::Ready, self.troubles.join("; ")),
             None => {
@@ -312,11 +328,11 @@ impl Router {
                     address: *address,
                     prefix: subnet.prefix(),
                 };
-                (given, *gateway)
+                (given, gateway.map(|gateway| (found.index, gateway)))
             }),
             UplinkAddressing::Dhcp | UplinkAddressing::Host => None,
         };
-        own::take_routes(wanted.and_then(|(_, gateway)| gateway)).await?;
+        own::take_routes(wanted.and_then(|(_, way)| way)).await?;
         let taken = own::take_addresses(Owner::Uplink, wanted.map(|(given, _)| given)).await?;
         if !taken.is_empty() {
             tracing::info!(
@@ -400,6 +416,20 @@ impl Router {
 async fn listing() -> Result<Listing, nft::Nft> {
     let text = nft::list(FAMILY, TABLE).await?;
     Ok(text.as_deref().map(Listing::parse).unwrap_or_default())
+}
+
+/// Gives the uplink what the site file says that it has.
+async fn ensure_own(site: &Site, uplink: &str) -> Result<(), router::Route> {
+    if let UplinkAddressing::Static {
+        address,
+        subnet,
+        gateway,
+    } = &site.uplink.addressing
+        && let Some(found) = lan::look(uplink)
+    {
+        router::ensure_uplink(&found, *address, *subnet, *gateway).await?;
+    }
+    Ok(())
 }
 
 /// The uplink's interface: the command line's, else the site file's.

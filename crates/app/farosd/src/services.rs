@@ -171,7 +171,8 @@ impl Services {
             prefix: wanted.2.prefix(),
         }))
         .await;
-        self.shared.lan.send_replace(found);
+        // What the old one took with it comes back.
+        self.shared.lan.send_replace(first_look(&wanted).await);
         let of = wanted.clone();
         let watcher = tokio::spawn(lan::watch(move || Some(of.clone()), self.shared.lan.clone()));
         self.lan = Some((wanted, watcher));

@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures_util::TryStreamExt as _;
+use nix::errno::Errno;
 use rtnetlink::{
     Error, Handle, RouteMessageBuilder,
     packet_route::{
@@ -117,18 +118,21 @@ async fn addresses(handle: &Handle, owner: Owner, wanted: &[Given]) -> Result<Ve
             prefix: message.header.prefix_len,
         };
         if number == owner.number() && !wanted.contains(&given) {
-            handle.address().del(message).execute().await?;
+            match handle.address().del(message).execute().await {
+                Err(error) if is_gone(&error) => (),
+                own => own?,
+            }
             taken.push(address);
         }
     }
     Ok(taken)
 }
 
-/// Takes away the default routes that farosd gave but the one by `wanted`.
+/// Takes away the default routes that farosd gave but the one by `wanted`: an interface's number, and a next hop.
 ///
 /// # Errors
 /// As [`take_addresses`].
-pub async fn take_routes(wanted: Option<Ipv4Addr>) -> Result<(), Take> {
+pub async fn take_routes(wanted: Option<(u32, Ipv4Addr)>) -> Result<(), Take> {
     let (connection, handle, _) = rtnetlink::new_connection().map_err(Take::Connect)?;
     let talk = tokio::spawn(connection);
     let result = routes(&handle, wanted).await;
@@ -136,18 +140,31 @@ pub async fn take_routes(wanted: Option<Ipv4Addr>) -> Result<(), Take> {
     result.map_err(Take::Refused)
 }
 
-async fn routes(handle: &Handle, wanted: Option<Ipv4Addr>) -> Result<(), Error> {
+async fn routes(handle: &Handle, wanted: Option<(u32, Ipv4Addr)>) -> Result<(), Error> {
     let any = RouteMessageBuilder::<Ipv4Addr>::new().build();
     let all: Vec<RouteMessage> = handle.route().get(any).execute().try_collect().await?;
     for message in all {
-        let gateway = message.attributes.iter().find_map(|attribute| match attribute {
-            RouteAttribute::Gateway(RouteAddress::Inet(gateway)) => Some(*gateway),
-            _ => None,
-        });
+        let (mut index, mut gateway) = (None, None);
+        for attribute in &message.attributes {
+            match attribute {
+                RouteAttribute::Oif(own) => index = Some(*own),
+                RouteAttribute::Gateway(RouteAddress::Inet(own)) => gateway = Some(*own),
+                _ => (),
+            }
+        }
         let is_ours = message.header.protocol == ROUTE && message.header.destination_prefix_length == 0;
-        if is_ours && gateway != wanted {
-            handle.route().del(message).execute().await?;
+        if is_ours && (wanted.is_none() || index.zip(gateway) != wanted) {
+            match handle.route().del(message).execute().await {
+                Err(error) if is_gone(&error) => (),
+                own => own?,
+            }
         }
     }
     Ok(())
+}
+
+/// Whether what was to be taken away is not there: it went with the first of its network, or with its interface.
+fn is_gone(error: &Error) -> bool {
+    let gone = [Errno::EADDRNOTAVAIL, Errno::ENODEV, Errno::ESRCH];
+    matches!(error, Error::NetlinkError(error) if gone.iter().any(|own| error.raw_code() == -(*own as i32)))
 }

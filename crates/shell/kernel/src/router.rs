@@ -78,6 +78,8 @@ pub fn settings(lan: &str, uplink: &str) -> Vec<Setting> {
             ("accept_source_route", "0"),
             // An address of the one side is no business of the other.
             ("arp_ignore", "1"),
+            // Of two addresses in one network, the second stays when the first goes.
+            ("promote_secondaries", "1"),
         ]
         .map(|(name, value)| Setting {
             interface: interface.to_owned(),
@@ -258,7 +260,7 @@ pub async fn ensure_uplink(
     if !uplink.is_up || !uplink.has(address, subnet) {
         lan::ensure(uplink, address, subnet, Owner::Uplink).await?;
     }
-    let Some(gateway) = gateway.filter(|gateway| !has_default_route(*gateway)) else {
+    let Some(gateway) = gateway.filter(|gateway| !has_default_route(*gateway, &uplink.name)) else {
         return Ok(());
     };
     let (connection, handle, _) = rtnetlink::new_connection().map_err(Route::Connect)?;
@@ -273,21 +275,22 @@ pub async fn ensure_uplink(
     added.map_err(|source| Route::Gateway { gateway, source })
 }
 
-fn has_default_route(gateway: Ipv4Addr) -> bool {
+/// Whether there is a way out by this next hop on this interface.
+pub fn has_default_route(gateway: Ipv4Addr, interface: &str) -> bool {
     let table = fs::read_to_string("/proc/self/net/route").unwrap_or_default();
-    default_routes(&table).any(|own| own == gateway)
+    default_routes(&table).any(|own| own == (interface, gateway))
 }
 
-/// The next hops of default routes in a table of `/proc/net/route`.
-fn default_routes(table: &str) -> impl Iterator<Item = Ipv4Addr> {
+/// The interfaces and next hops of default routes in a table of `/proc/net/route`.
+fn default_routes(table: &str) -> impl Iterator<Item = (&str, Ipv4Addr)> {
     table.lines().skip(1).filter_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [_, destination, gateway, _, _, _, _, mask, ..] = words.as_slice() else {
+        let [interface, destination, gateway, _, _, _, _, mask, ..] = words.as_slice() else {
             return None;
         };
         // The kernel writes the address as it lies in memory.
         let gateway = u32::from_str_radix(gateway, 16).ok()?.to_ne_bytes();
-        (*destination == "00000000" && *mask == "00000000").then(|| Ipv4Addr::from(gateway))
+        (*destination == "00000000" && *mask == "00000000").then(|| (*interface, Ipv4Addr::from(gateway)))
     })
 }
 
@@ -300,8 +303,8 @@ mod tests {
         let table = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
                      uplink0\t00000000\t017100CB\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
                      uplink0\t007100CB\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
-        let found: Vec<Ipv4Addr> = default_routes(table).collect();
-        assert_eq!(found, [Ipv4Addr::new(203, 0, 113, 1)]);
+        let found: Vec<(&str, Ipv4Addr)> = default_routes(table).collect();
+        assert_eq!(found, [("uplink0", Ipv4Addr::new(203, 0, 113, 1))]);
     }
 
     #[test]

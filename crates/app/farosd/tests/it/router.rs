@@ -4,9 +4,12 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use faros_model::{api::ServiceState, plan::Service};
+use faros_model::{
+    api::{ApplyProgress, ApplyRequest, ConfirmRequest, ServiceState, Window},
+    plan::Service,
+};
 
-use crate::world::{Namespace, Outcome, SITE, World, state_of};
+use crate::world::{Namespace, Outcome, SITE, World, request, state_of};
 
 /// A host at the other end of the cable of one of the bastion's interfaces.
 fn host(world: &World, interface: &str, address: &str, via: Option<&str>) -> anyhow::Result<Namespace> {
@@ -178,5 +181,105 @@ async fn an_uplink_with_an_address_of_the_inside_or_with_none_is_told() -> Outco
         "{:?}",
         plan.notes
     );
+    Ok(())
+}
+
+/// The site with an address of its own on the uplink, and a way out.
+fn uplink_at(address: &str) -> String {
+    SITE.replace(
+        "    interface: uplink0\n",
+        &format!("    interface: uplink0\n    addressing: {{address: {address}/24, gateway: 203.0.113.1}}\n"),
+    )
+}
+
+/// Applies on trial.
+async fn on_trial(world: &World, site_file: &str) -> Outcome {
+    let wanted = ApplyRequest {
+        window: Window::Planned,
+        ..request(site_file, world.generation().await?)
+    };
+    let mut lines = world.client().apply(&wanted).await?;
+    while let Some(line) = lines.next().await? {
+        if matches!(line, ApplyProgress::Provisional { .. }) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("it was not on trial:\n{}", world.log())
+}
+
+/// Whether this is the one address of the uplink, and there is a way out.
+fn has_only(world: &World, address: &str) -> bool {
+    let addresses = world.net.output("ip -4 -br address show dev uplink0");
+    let routes = world.net.output("ip route show default").unwrap_or_default();
+    addresses.is_ok_and(|has| has.contains(&format!("{address}/24")) && has.matches('/').count() == 1)
+        && routes.contains("default via 203.0.113.1 dev uplink0")
+}
+
+async fn take_back(world: &World) -> Outcome {
+    let revert = ConfirmRequest {
+        by: "tester".to_owned(),
+        keep: false,
+        generation: None,
+    };
+    world.client().confirm(&revert).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_only_address_of_the_uplink_moves_in_its_network_and_back_and_the_way_out_stays() -> Outcome {
+    let mut world = World::new()?;
+    let node = host(&world, "lan0", "192.168.8.11", Some("192.168.8.1"))?;
+    let out = host(&world, "uplink0", "203.0.113.1", None)?;
+    out.ip("address add 198.51.100.9/32 dev lo")?;
+    // As a kernel has it whose distribution does not set it.
+    world.net.output("sysctl -q -w net.ipv4.conf.all.promote_secondaries=0 net.ipv4.conf.lan0.promote_secondaries=0 net.ipv4.conf.uplink0.promote_secondaries=0")?;
+    world.start().await?;
+    world.apply(&uplink_at("203.0.113.3")).await?;
+    for is_killed in [false, true] {
+        on_trial(&world, &uplink_at("203.0.113.4")).await?;
+        eventually("the uplink has moved", || has_only(&world, "203.0.113.4")).await?;
+        eventually("a node reaches the world", || pings(&node, "198.51.100.9")).await?;
+        if is_killed {
+            world.kill().await?;
+            world.start().await?;
+        } else {
+            take_back(&world).await?;
+        }
+        eventually("the uplink is back", || has_only(&world, "203.0.113.3")).await?;
+        eventually("a node reaches the world", || pings(&node, "198.51.100.9")).await?;
+    }
+    // What a link that is switched off loses, it has again when it is on.
+    world.net.ip("link set uplink0 down")?;
+    world.net.ip("link set uplink0 up")?;
+    eventually("the uplink has its way out", || has_only(&world, "203.0.113.3")).await?;
+    world.net.ip("route del default")?;
+    eventually("the uplink has its way out", || has_only(&world, "203.0.113.3")).await?;
+    world.all_are(ServiceState::Ready).await
+}
+
+#[tokio::test]
+async fn a_second_interface_of_the_lan_that_was_on_trial_leaves_the_first_as_it_was() -> Outcome {
+    let mut world = World::new()?;
+    world.make_interface("lan1")?;
+    let one = host(&world, "lan0", "192.168.8.51", None)?;
+    world.start().await?;
+    world.apply(SITE).await?;
+    let both = SITE.replace("interfaces: [lan0]", "interfaces: [lan0, lan1]");
+    for is_killed in [false, true] {
+        on_trial(&world, &both).await?;
+        eventually("both are one", || pings(&one, "192.168.8.1")).await?;
+        if is_killed {
+            world.kill().await?;
+            world.start().await?;
+        } else {
+            take_back(&world).await?;
+        }
+        eventually("the bastion is on the first", || pings(&one, "192.168.8.1")).await?;
+        ensure!(
+            world.net.output("ip link show faros-lan").is_err(),
+            "the bridge stays"
+        );
+        world.all_are(ServiceState::Ready).await?;
+    }
     Ok(())
 }
