@@ -4,6 +4,11 @@
 //! gateway mode gives. So each way that a site gave and its successor may not give is one that the operator may be
 //! on. What only opens ways, cuts nobody off.
 
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::Ipv4Addr,
+};
+
 use faros_firewall::lan_services;
 use faros_model::{
     net::Subnet,
@@ -24,8 +29,9 @@ pub fn cuts_off(before: Option<&Site>, wanted: &Site) -> Vec<Change> {
             cuts.uplink(before, wanted);
             cuts.lists(before, wanted);
         }
-        // Without the router's rules everything is let in.
-        (_, false) => (),
+        // Without the router's rules everything is let in, but not by what the router itself gave.
+        (Some(before), false) => cuts.ends(before),
+        (None, false) => (),
     }
     cuts.0
 }
@@ -67,6 +73,23 @@ impl Cuts {
         self.add("ssh from the uplink", from, to, why);
     }
 
+    /// The router ends, and with it what only it gave: an address, ways to nodes.
+    fn ends(&mut self, before: &Site) {
+        let off = || "the router is off".to_owned();
+        if matches!(before.uplink.addressing, UplinkAddressing::Static { .. }) {
+            let why = "the address and the way out that the site file gives the uplink go";
+            self.add("uplink has", addressing(before), off(), why);
+        }
+        if before.uplink.gateway_mode == GatewayMode::Nat {
+            let why = "nobody is routed to nodes any more";
+            self.add("gateway mode is", "nat".to_owned(), off(), why);
+        }
+        for (subject, from) in ports(before) {
+            let why = "nobody is led to it any more";
+            self.add(&subject, list(&from), off(), why);
+        }
+    }
+
     fn lan(&mut self, before: &Site, wanted: &Site) {
         let on = |site: &Site| site.lan.interfaces.join(", ");
         let why = "whoever came in by the old interface may be cut off";
@@ -105,6 +128,12 @@ impl Cuts {
             let why = "new connections of whoever is shut out are dropped";
             self.narrower(name, &published(before, &what), &published(wanted, &what), why);
         }
+        let now = ports(wanted);
+        for (subject, from) in ports(before) {
+            let why = "new connections of whoever is shut out are dropped";
+            let to = now.get(&subject).map_or(&[][..], Vec::as_slice);
+            self.narrower(&subject, &from, to, why);
+        }
         let (from, to) = (inside(before), inside(wanted));
         if !covers(&from, &to) {
             let why = "from the uplink, senders with such an address are taken for forged";
@@ -116,11 +145,29 @@ impl Cuts {
     fn lists(&mut self, before: &Site, wanted: &Site) {
         let (from, to) = (lan_services(before), lan_services(wanted));
         for service in [LanService::Ssh, LanService::Console] {
-            let lost = from.iter().filter(|(source, services)| {
-                let keeps = to.get(source).is_some_and(|now| now.contains(&service));
-                services.contains(&service) && !keeps
+            let has = |list: &Lists, source: &LanSource| {
+                let own = list.get(source);
+                own.is_some_and(|allowed| allowed.contains(&service))
+            };
+            let lost = from
+                .keys()
+                .filter(|source| has(&from, source) && !has(&to, source));
+            let groups = lost.map(|source| name(*source));
+            // A machine may be in another group than it was, though the groups may do what they did.
+            let known: BTreeSet<Ipv4Addr> =
+                machines(before).into_iter().map(|(address, _)| address).collect();
+            let may = |site: &Site, list: &Lists, address| {
+                let mut own = sources(site, list, address).into_iter();
+                own.any(|source| has(list, &source))
+            };
+            let moved = known.into_iter().filter(|address| {
+                let was_in = sources(before, &from, *address);
+                let is_told = was_in
+                    .iter()
+                    .any(|source| has(&from, source) && !has(&to, source));
+                !is_told && may(before, &from, *address) && !may(wanted, &to, *address)
             });
-            let lost: Vec<String> = lost.map(|(source, _)| name(*source)).collect();
+            let lost: Vec<String> = groups.chain(moved.map(|address| address.to_string())).collect();
             if !lost.is_empty() {
                 let subject = format!("{} from the LAN", service.as_str());
                 let why = "new connections of these are dropped";
@@ -128,6 +175,49 @@ impl Cuts {
             }
         }
     }
+}
+
+/// Who of the LAN may use what.
+type Lists = BTreeMap<LanSource, Vec<LanService>>;
+
+/// The machines of a site, and the group that each is in.
+fn machines(site: &Site) -> Vec<(Ipv4Addr, LanSource)> {
+    let nodes = site.nodes.values().map(|node| (node.address, LanSource::Nodes));
+    let bmcs = site.nodes.values().filter_map(|node| node.bmc.as_ref());
+    let bmcs = bmcs.map(|bmc| (bmc.address, LanSource::Bmcs));
+    let hosts = site
+        .lan
+        .hosts
+        .values()
+        .map(|host| (host.address, LanSource::Hosts));
+    nodes.chain(bmcs).chain(hosts).collect()
+}
+
+/// All that a machine with this address is for a list.
+fn sources(site: &Site, list: &Lists, address: Ipv4Addr) -> Vec<LanSource> {
+    let groups = machines(site).into_iter().filter(|(own, _)| *own == address);
+    let mut found: Vec<LanSource> = groups.map(|(_, source)| source).collect();
+    if found.is_empty() {
+        found.push(LanSource::Unknown);
+    }
+    let of_network = |source: &&LanSource| matches!(source, LanSource::Network(net) if net.contains(address));
+    found.extend(list.keys().filter(of_network));
+    found
+}
+
+/// The operator's own ports on the uplink, each with where it leads, and who may come in.
+fn ports(site: &Site) -> BTreeMap<String, Vec<Subnet>> {
+    let own = site.uplink.publish.iter().filter_map(|one| match &one.what {
+        PublishedTarget::Port {
+            protocol, port, to, ..
+        } => {
+            let to: Vec<String> = to.iter().map(ToString::to_string).collect();
+            let subject = format!("port {port}/{} to {}", protocol.as_str(), to.join(", "));
+            Some((subject, one.from.clone()))
+        }
+        _ => None,
+    });
+    own.collect()
 }
 
 /// Whether all addresses of `these` are in `nets`.

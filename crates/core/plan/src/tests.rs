@@ -211,6 +211,12 @@ fn a_change_that_could_cut_the_operator_off_waits_for_a_confirmation_before_it_a
     ] {
         assert!(told.contains(words), "{told}");
     }
+    let harmless = site(&DEMO.replace("printer", "scanner"));
+    let by_choice = text(&plan_within(running, &harmless, Some(5)));
+    assert!(
+        by_choice.contains("This runs on trial: it takes itself back"),
+        "{by_choice}"
+    );
     let at_once = plan_within(running, &after, None);
     assert_eq!(at_once.window(), None);
     assert_eq!(actions(&at_once)[0], "forget node-3");

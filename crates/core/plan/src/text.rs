@@ -69,10 +69,16 @@ pub fn text(plan: &Plan) -> String {
         out,
         "\n{steps} steps, {disruptive} disruptive changes, {destructive} that destroy data"
     );
-    if let Some((_, seconds)) = plan.window() {
+    if let Some((idx, seconds)) = plan.window() {
+        let cuts = plan.steps.get(idx).is_some_and(|step| !step.changes.is_empty());
+        let why = if cuts {
+            "This could cut you off"
+        } else {
+            "This runs on trial"
+        };
         let _ = writeln!(
             out,
-            "This could cut you off: it takes itself back unless `farosctl confirm` keeps it within {seconds} s"
+            "{why}: it takes itself back unless `farosctl confirm` keeps it within {seconds} s"
         );
     }
     out

@@ -29,6 +29,12 @@ fn each_way_that_is_lost_is_told_and_none_that_is_opened() {
     let fixed = |address: &str| format!("    addressing: {{address: {address}, gateway: 203.0.113.1}}\n");
     let of = |networks: &str| format!("    trustedNetworks: [{networks}]\n    publish: [ssh, console]\n");
     let for_one = "    publish:\n      - {service: ssh, from: [10.1.0.0/16]}\n";
+    let port = |from: &str, to: u16| {
+        format!(
+            "    publish:\n      - {{name: jump, port: 2222/tcp, to: [\"node-1:{to}\"], from: [{from}]}}\n"
+        )
+    };
+    let listed = "    interfaces: [lan0]\n    firewall: [{from: [hosts], allow: [ssh]}]\n";
     let rows: &[(&str, &str, &[&str])] = &[
         // Nothing, and what only opens.
         (DEMO, DEMO, &[]),
@@ -98,6 +104,57 @@ fn each_way_that_is_lost_is_told_and_none_that_is_opened() {
         (
             DEMO,
             &format!("{DEMO}  services: {{router: {{enabled: false}}}}\n"),
+            &[],
+        ),
+        // What only the router gave.
+        (
+            &with(&fixed("203.0.113.2/24")),
+            &format!(
+                "{}  services: {{router: {{enabled: false}}}}\n",
+                with(&fixed("203.0.113.2/24"))
+            ),
+            &["uplink has"],
+        ),
+        (
+            &with("    trustedNetworks: [10.0.0.0/8]\n    gatewayMode: nat\n"),
+            &format!("{DEMO}  services: {{router: {{enabled: false}}}}\n"),
+            &["gateway mode is"],
+        ),
+        // Ports of the operator's own, one of which may lead to where they work.
+        (
+            &with(&port("10.0.0.0/8", 22)),
+            &with(&port("10.1.0.0/16", 22)),
+            &["port 2222/tcp to 192.168.8.11:22"],
+        ),
+        (&with(&port("10.0.0.0/8", 22)), &with(&port("0.0.0.0/0", 22)), &[]),
+        (
+            &with(&port("10.0.0.0/8", 22)),
+            &with(&port("10.0.0.0/8", 23)),
+            &["port 2222/tcp to 192.168.8.11:22"],
+        ),
+        (
+            &with(&port("10.0.0.0/8", 22)),
+            DEMO,
+            &["port 2222/tcp to 192.168.8.11:22"],
+        ),
+        // Machines that are in another group than they were, and in a network that may what the group may.
+        (
+            &lan(listed),
+            &lan(listed).replace("printer", "scanner"),
+            &["ssh from the LAN"],
+        ),
+        (
+            &lan(listed),
+            &lan(listed).replace(
+                "- {name: printer",
+                "- {name: laptop, mac: \"52:54:00:08:03:09\"}\n      - {name: printer",
+            ),
+            &[],
+        ),
+        (
+            &lan(listed),
+            &lan(&listed.replace("[hosts]", "[hosts, unknown]"))
+                .replace("52:54:00:08:03:01", "52:54:00:08:03:02"),
             &[],
         ),
     ];
