@@ -50,6 +50,8 @@ pub(crate) struct Options {
     pub(crate) loaders: PathBuf,
     pub(crate) unseal_by: UnsealBy,
     pub(crate) clock: KeepClock,
+    /// D-Bus address of the system bus.
+    pub(crate) system_bus: String,
 }
 
 /// The accepted intent, or the one that is being applied.

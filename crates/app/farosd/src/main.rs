@@ -7,6 +7,7 @@ mod api;
 mod balancer;
 mod daemon;
 mod executor;
+mod firewalld;
 mod loaders;
 mod notify;
 mod pages;
@@ -56,6 +57,14 @@ struct Args {
     /// Who keeps the host's clock: `auto` is farosd, unless a time daemon runs on the host.
     #[arg(long, value_enum, default_value_t = time::KeepClock::Auto)]
     clock: time::KeepClock,
+    /// D-Bus address of the system bus, where firewalld is looked for.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        env = "DBUS_SYSTEM_BUS_ADDRESS",
+        default_value = "unix:path=/run/dbus/system_bus_socket"
+    )]
+    system_bus: String,
     /// How log lines look on standard error. The variable `FAROS_LOG` sets what is logged, such as `debug`.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -134,6 +143,7 @@ fn run(args: &Args) -> anyhow::Result<()> {
             credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
         },
         clock: args.clock,
+        system_bus: args.system_bus.clone(),
     };
     runtime.block_on(async {
         let stop = CancellationToken::new();

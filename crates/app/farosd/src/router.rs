@@ -26,6 +26,7 @@ use serde_json::json;
 
 use crate::{
     daemon::{Intent, Shared, lock, set_state},
+    firewalld::Beside,
     notify,
 };
 
@@ -45,7 +46,7 @@ const LOOK_BLIND: Duration = Duration::from_secs(1);
 const TOLD: usize = 8;
 
 /// How the router is.
-type State = (ServiceState, String);
+pub(crate) type State = (ServiceState, String);
 
 /// What was last put into the kernel, and how it looked there.
 struct Held {
@@ -116,7 +117,7 @@ impl Watched {
 
 /// Keeps the kernel in line with the site until the daemon stops. What was set stays then.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut router = Router::default();
+    let (mut router, mut firewalld) = (Router::default(), Beside::default());
     // From before the first look on, so that no change falls in between.
     let mut kernel = match Changes::of_links_and(TABLE) {
         Ok(changes) => Some(changes),
@@ -138,6 +139,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
             state => state,
         };
+        let (state, why) = firewalld.settle(&shared, intent.as_deref(), (state, why)).await;
         if served.has_changed().unwrap_or(false) {
             // It is ready for what is wanted now, and not for what was.
             continue;
@@ -161,6 +163,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             _ = served.changed() => (),
             _ = lan.changed() => (),
             () = router.trouble(kernel.as_mut()) => (),
+            () = firewalld.changed() => (),
             () = again => (),
         }
     }
@@ -433,7 +436,7 @@ async fn ensure_own(site: &Site, uplink: &str) -> Result<(), router::Route> {
 }
 
 /// The uplink's interface: the command line's, else the site file's.
-fn uplink_interface(shared: &Shared, site: &Site) -> Option<String> {
+pub(crate) fn uplink_interface(shared: &Shared, site: &Site) -> Option<String> {
     let own = match &site.uplink.interface {
         InterfaceRef::Name(name) => Some(name.clone()),
         InterfaceRef::Mac(mac) => router::name_of(*mac),
@@ -451,7 +454,7 @@ pub(crate) fn notes(shared: &Shared, site: &Site) -> Vec<String> {
     note.into_iter().collect()
 }
 
-fn repaired(shared: &Shared, what: &str, found: &[String]) {
+pub(crate) fn repaired(shared: &Shared, what: &str, found: &[String]) {
     tracing::warn!(
         what,
         found = found.join("; "),

@@ -11,6 +11,7 @@
 
 mod accepted;
 mod facts;
+mod firewalld;
 mod listing;
 mod policy;
 mod rules;
@@ -18,6 +19,7 @@ mod text;
 
 pub use accepted::against_matrix;
 pub use facts::facts;
+pub use firewalld::{Firewalld, PREFIX, Settings, Value};
 pub use listing::{Difference, Listing};
 pub use policy::{BadInterface, Interfaces, lan_services};
 pub use rules::{

@@ -30,7 +30,7 @@ use self::{
 };
 pub(crate) use self::{
     forward::leads_to,
-    groups::{groups, name},
+    groups::{groups, name, open_ports},
 };
 pub use self::{
     groups::lan_services,

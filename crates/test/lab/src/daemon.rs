@@ -56,6 +56,9 @@ pub fn start(lab: &str, folder: &Folder) -> anyhow::Result<u32> {
         .arg(folder.socket())
         .args(["--interface", &format!("lan={BASTION_LAN}")])
         .args(["--interface", &format!("uplink={BASTION_UPLINK}")])
+        // This machine's firewalld is not for a lab; one that is may have a bus there.
+        .arg("--system-bus")
+        .arg(format!("unix:path={}", folder.system_bus().display()))
         // The clock is this machine's, which no lab is to touch.
         .args(["--clock", "leave"])
         .stdin(Stdio::null())

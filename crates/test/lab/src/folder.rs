@@ -83,6 +83,11 @@ impl Folder {
         self.path.join("farosd.sock")
     }
 
+    /// Where the lab's `farosd` looks for a system bus; there is one if a test starts it.
+    pub fn system_bus(&self) -> PathBuf {
+        self.path.join("system-bus")
+    }
+
     /// The log of the lab's `farosd`.
     pub fn log(&self) -> PathBuf {
         self.path.join("farosd.log")

@@ -55,7 +55,7 @@ const fn runs(site: &Site, service: LanService) -> bool {
 }
 
 /// The ports of a service of the bastion, as the matrix of ports has them.
-pub(super) fn ports_of(service: LanService) -> Vec<(Transport, u16)> {
+fn ports_of(service: LanService) -> Vec<(Transport, u16)> {
     match service {
         // It is not the bastion that answers.
         LanService::Ingress => vec![],
@@ -66,6 +66,17 @@ pub(super) fn ports_of(service: LanService) -> Vec<(Transport, u16)> {
                 .collect()
         }
     }
+}
+
+/// The ports of the bastion itself that are open to who may use these services. DHCP's are open to everyone, as who
+/// asks for an address may have none; the API's are the balancer's, where there is one.
+pub(crate) fn open_ports(site: &Site, services: &[LanService]) -> Vec<(Transport, u16)> {
+    let is_balanced = site.runs(Service::Balancer);
+    let own = services
+        .iter()
+        .filter(|service| **service != LanService::Dhcp)
+        .filter(|service| **service != LanService::Api || !is_balanced);
+    own.flat_map(|service| ports_of(*service)).collect()
 }
 
 /// The groups of the LAN's machines.

@@ -11,7 +11,7 @@ use faros_model::{
 
 use super::{
     balanced::{not_led, to_virtual_addresses, uplink_doors},
-    groups::{Groups, lan_services, name, ports_of},
+    groups::{Groups, lan_services, name, open_ports},
     ports,
 };
 use crate::rules::{Addresses, Match, Rule, Side, Verdict};
@@ -42,12 +42,8 @@ pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
             continue;
         };
         for transport in [Udp, Tcp] {
-            let open = services
-                .iter()
-                .filter(|service| **service != LanService::Dhcp)
-                .filter(|service| **service != LanService::Api || !is_balanced)
-                .flat_map(|service| ports_of(*service));
-            let mut open: Vec<u16> = open
+            let mut open: Vec<u16> = open_ports(site, services)
+                .into_iter()
                 .filter(|(own, _)| *own == transport)
                 .map(|(_, port)| port)
                 .collect();

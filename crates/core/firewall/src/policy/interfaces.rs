@@ -4,8 +4,8 @@
 /// one interface each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Interfaces {
-    pub(super) lan: String,
-    pub(super) uplink: String,
+    pub(crate) lan: String,
+    pub(crate) uplink: String,
 }
 
 /// A name that cannot stand in a rule.

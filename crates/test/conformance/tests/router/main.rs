@@ -1,5 +1,6 @@
 //! `curl`, `ping` and `nft` around a real farosd: what passes the bastion, what does not, and what lasts.
 
+mod firewalld;
 mod trial;
 mod trouble;
 mod world;
