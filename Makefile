@@ -27,6 +27,7 @@ test:           ## everything that CI runs
 trouble:        ## emulated machines install themselves through power cuts, a bastion that dies, bonds, data disks and a TPM; long
 	@scripts/setup test
 	cargo test -p faros-conformance --test install --test hardware -- --ignored --nocapture
+	cargo test -p faros-kernel --lib clock -- --ignored
 
 bench:          ## figures against the promises
 	@scripts/setup bench

@@ -36,7 +36,7 @@ use crate::{
     loaders, notify, recorder,
     router::{self, BRIDGE},
     services::Services,
-    time::KeepClock,
+    time::{self, KeepClock},
     unlock::{Unlock, UnsealBy},
 };
 
@@ -221,10 +221,15 @@ impl Shared {
             ..apply
         });
         let statuses = Service::ALL.iter().filter_map(|service| {
-            Some(ServiceStatus {
+            let mut status = ServiceStatus {
                 counters: self.counted.get(service)?.status().counters,
                 ..self.health.get(service)?.status()
-            })
+            };
+            // It answers, and what it answers may be that it does not know.
+            if *service == Service::Ntp && status.state == ServiceState::Ready {
+                status.reason = time::doubts(self.time.borrow().as_ref());
+            }
+            Some(status)
         });
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -8,6 +8,7 @@ use std::{
 
 use clap::ValueEnum;
 use faros_kernel::clock;
+use faros_model::api::{TimeState, TimeStatus};
 use faros_net::ntp::HostClock;
 use faros_ntp::{Correction, Keeper, KernelClock};
 use jiff::Timestamp;
@@ -22,6 +23,25 @@ pub(crate) enum KeepClock {
     Auto,
     /// Not farosd: the clock is measured and told of, and not touched.
     Leave,
+}
+
+/// What clients are told of the time that is to be known by who looks at the services; empty if the time is known.
+pub(crate) fn doubts(status: Option<&TimeStatus>) -> String {
+    let why = |status: &TimeStatus| {
+        if status.why.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", status.why)
+        }
+    };
+    match status {
+        None => "NOT SYNCHRONIZED: it has just begun".to_owned(),
+        Some(status) => match status.state {
+            TimeState::Synchronized => String::new(),
+            TimeState::Orphan => format!("ORPHAN{}", why(status)),
+            TimeState::Unsynchronized => format!("NOT SYNCHRONIZED{}", why(status)),
+        },
+    }
 }
 
 /// This host's clock.

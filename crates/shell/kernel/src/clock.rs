@@ -155,4 +155,53 @@ mod tests {
         assert_eq!((order.maxerror, order.esterror), (20_000, 3_000));
         assert_eq!(order.status, STA_PLL | STA_INS);
     }
+
+    /// How far the clock is from one that nobody sets, as well as it can be told between two looks at that.
+    fn beside_monotonic(since: std::time::Instant) -> SignedDuration {
+        let looks = (0..1000).map(|_| {
+            let before = since.elapsed();
+            let shown = jiff::Timestamp::now().duration_since(jiff::Timestamp::UNIX_EPOCH);
+            let took = since.elapsed().saturating_sub(before);
+            (took, shown - SignedDuration::try_from(before).unwrap_or_default())
+        });
+        looks
+            .min_by_key(|(took, _)| *took)
+            .map(|(_, beside)| beside)
+            .unwrap_or_default()
+    }
+
+    #[test]
+    #[ignore = "sets this machine's clock by a millisecond, and back at once"]
+    fn the_kernel_sets_and_steers_its_clock_as_it_is_told() -> io::Result<()> {
+        assert!(
+            time_daemon().is_none(),
+            "a time daemon keeps this machine's clock"
+        );
+        let since = std::time::Instant::now();
+        let step = SignedDuration::from_millis(1);
+        let before = beside_monotonic(since);
+        correct(Correction::Step(step))?;
+        let ahead = beside_monotonic(since);
+        let unknown = read()?;
+        correct(Correction::Step(-step))?;
+        let after = beside_monotonic(since);
+        correct(Correction::Slew {
+            offset: SignedDuration::from_micros(1),
+            time_constant: 4,
+            max_error: SignedDuration::from_millis(20),
+            leap: Leap::None,
+        })?;
+        let known = read()?;
+        // It is nobody's again.
+        correct(Correction::Step(SignedDuration::ZERO))?;
+        let near = |by: SignedDuration| by.abs() < SignedDuration::from_micros(200);
+        assert!(near(ahead - before - step), "{before:?} {ahead:?}");
+        assert!(near(after - before), "{before:?} {after:?}");
+        assert!(!unknown.synchronized, "set, and not measured since");
+        assert!(known.synchronized, "{known:?}");
+        assert!(known.max_error >= SignedDuration::from_millis(20), "{known:?}");
+        assert!(known.max_error < SignedDuration::from_secs(1), "{known:?}");
+        assert!(!read()?.synchronized);
+        Ok(())
+    }
 }

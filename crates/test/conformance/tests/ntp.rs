@@ -147,6 +147,12 @@ fn without_a_source_the_bastion_says_that_it_is_an_orphan_and_its_nodes_agree() 
     drop(upstream);
     // A daemon that remembers no answer gives its source four questions.
     site.kill_and_start()?;
+    let (screen, _) = site.farosctl(&["status"])?;
+    let row = screen.lines().find(|line| line.trim_start().starts_with("ntp"));
+    ensure!(
+        row.is_some_and(|row| row.contains("NOT SYNCHRONIZED")),
+        "ready to answer is not sure of the time: {screen}"
+    );
     let early = time(&site)?;
     assert_eq!(
         early.state,
