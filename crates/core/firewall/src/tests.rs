@@ -248,7 +248,7 @@ fn a_virtual_ip_that_is_the_bastions_own_is_led_to_and_not_held() {
     let text = compile(&site).text("", &Live::default());
     for rule in [
         "iifname \"lan0\" ip daddr 192.168.8.1 goto led",
-        "tcp dport 6443 ip saddr { 192.168.8.3, 192.168.8.11-192.168.8.13 } ip daddr 192.168.8.1 tcp flags syn dnat ip to",
+        "tcp dport 6443 ip saddr 192.168.8.11-192.168.8.13 ip daddr 192.168.8.1 tcp flags syn dnat ip to",
         "iifname \"uplink0\" udp dport 53 fib daddr type local ip saddr 198.51.100.0/24 dnat ip to numgen random mod 128 map @to_names",
         "udp dport 53 fib daddr type local ip saddr 198.51.100.0/24 counter reject comment",
     ] {
