@@ -110,11 +110,11 @@ pub fn services(site: &Site) -> Vec<Service> {
     };
     let control_plane = |port: u16| {
         let mut backends = of_role(Role::ControlPlane, port);
-        backends.push(Backend {
+        backends.extend(site.bootstrap().map(|address| Backend {
             name: "bootstrap".to_owned(),
-            address: SocketAddrV4::new(own.bootstrap, port),
+            address: SocketAddrV4::new(address, port),
             is_bootstrap: true,
-        });
+        }));
         backends
     };
     let ingress = |port: u16| {

@@ -60,7 +60,6 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
         3. start balancer
            + authority of the API    none: any certificate will do
            + holds                   192.168.8.2
-           + server bootstrap        192.168.8.3 for api, machine-config
            + server node-1           192.168.8.11 for api, machine-config, ingress-http, ingress-https
            + service api             6443/tcp on 192.168.8.2; https /readyz
            + service ingress-http    80/tcp on 192.168.8.2; tcp connect

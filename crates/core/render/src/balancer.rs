@@ -58,7 +58,7 @@ defaults
         if own == "machine-config" {
             let nodes = site.nodes.values().map(|node| node.address);
             let nodes: BTreeSet<String> = nodes
-                .chain([site.lan.addresses.bootstrap])
+                .chain(site.bootstrap())
                 .map(|address| address.to_string())
                 .collect();
             let nodes: Vec<String> = nodes.into_iter().collect();
