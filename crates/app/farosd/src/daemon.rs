@@ -94,6 +94,8 @@ pub(crate) struct Shared {
     pub(crate) pending: Mutex<Option<Pending>>,
     /// The site of which the kernel may hold something, though it was taken back.
     pub(crate) leftover: Mutex<Option<Site>>,
+    /// That farosd is to stop: no apply begins, and none waits for a confirmation.
+    pub(crate) closing: CancellationToken,
     pub(crate) stop: CancellationToken,
 }
 
@@ -163,6 +165,19 @@ impl Shared {
         let served = self.served.borrow();
         let newest = served.values().max_by_key(|intent| intent.generation);
         newest.cloned().or_else(|| self.intent())
+    }
+
+    /// Why nothing is given out that cannot be taken back, while a service serves what is not accepted.
+    pub(crate) fn unsettled(&self) -> Option<String> {
+        let accepted = self.intent().map(|intent| intent.generation);
+        let served = self.served.borrow();
+        let coming = served
+            .values()
+            .find(|intent| Some(intent.generation) != accepted)?;
+        let generation = coming.generation;
+        Some(format!(
+            "a change is on trial; nodes are installed once generation {generation} is accepted or taken back"
+        ))
     }
 
     pub(crate) fn is_armed(&self, node: &HostName) -> bool {
@@ -284,6 +299,7 @@ impl Daemon {
             apply: Mutex::new(None),
             pending: Mutex::new(None),
             leftover: Mutex::new(None),
+            closing: CancellationToken::new(),
             stop: CancellationToken::new(),
             store,
         };

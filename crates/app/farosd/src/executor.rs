@@ -75,6 +75,10 @@ impl Apply {
         let only = Arc::clone(&shared.applying)
             .try_lock_owned()
             .map_err(|_| NotBegun::Failure(busy(&shared)))?;
+        if shared.closing.is_cancelled() {
+            let hint = "apply it when farosd is back";
+            return Err(NotBegun::Failure(failure("busy", "farosd stops", hint)));
+        }
         let planned = plan(&shared, &request.site_file, request.window);
         let (plan, loaded) = planned.map_err(NotBegun::Problems)?;
         if request.base != plan.base {

@@ -26,6 +26,9 @@ use crate::daemon::{Intent, Shared, lock};
 /// How often the deadline is looked at, should the machine sleep in between.
 const LOOK: Duration = Duration::from_secs(5);
 
+/// How long an apply that is under way holds farosd up when it is to stop: a step, and that it is taken back.
+const CLOSE: Duration = Duration::from_secs(25);
+
 /// An apply that waits for a confirmation.
 pub(crate) struct Pending {
     generation: Generation,
@@ -105,15 +108,12 @@ pub(crate) async fn decide(shared: &Shared, request: ConfirmRequest) -> Result<C
     })
 }
 
-/// Before farosd stops: what waits is taken back, since nobody would do it in the meantime.
+/// Before farosd stops: what waits is taken back, since nobody would do it in the meantime, and what is on its way to
+/// that is waited for. What takes too long is taken back, or gone on with, at the next start.
 pub(crate) async fn close(shared: &Shared) {
-    let request = ConfirmRequest {
-        by: "farosd, which stops".to_owned(),
-        keep: false,
-        generation: None,
-    };
-    if let Ok(Confirmed { generation, .. }) = decide(shared, request).await {
-        tracing::warn!(generation = generation.0, "it was not confirmed yet");
+    shared.closing.cancel();
+    if tokio::time::timeout(CLOSE, shared.applying.lock()).await.is_err() {
+        tracing::warn!("an apply is still under way");
     }
 }
 
@@ -137,8 +137,14 @@ impl Apply {
             if left.is_zero() {
                 break None;
             }
-            if let Ok(decision) = tokio::time::timeout(left.min(LOOK), decided.recv()).await {
-                break decision;
+            tokio::select! {
+                decision = decided.recv() => break decision,
+                () = shared.closing.cancelled() => {
+                    let (done, _) = oneshot::channel();
+                    let by = "farosd, which stops".to_owned();
+                    break Some(Decision { by, keep: false, done });
+                }
+                () = tokio::time::sleep(left.min(LOOK)) => (),
             }
         };
         *lock(&shared.pending) = None;

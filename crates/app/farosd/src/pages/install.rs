@@ -28,6 +28,10 @@ impl Bastion {
         from: Ipv4Addr,
     ) -> Result<String, String> {
         let shared = &self.0;
+        // Another machine may have the node's name in it, and it may be taken back.
+        if let Some(why) = shared.unsettled() {
+            return Err(why);
+        }
         if from != node.address {
             return Err(format!("this machine has not the address of {}", node.name));
         }
@@ -64,6 +68,10 @@ impl Bastion {
         let Some(intent) = self.0.serves(Service::Ignition) else {
             return Page::Status(503);
         };
+        // Ignition asks again.
+        if self.0.unsettled().is_some() {
+            return Page::Status(503);
+        }
         let node = intent.site.nodes.get(name);
         let given = match node {
             None => Err(Refused::NoPass(NoPass::UnknownNode)),

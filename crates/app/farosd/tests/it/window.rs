@@ -11,6 +11,7 @@ use faros_model::{
     plan::Service,
 };
 
+use crate::netboot::Machine;
 use crate::world::{Outcome, SITE, World, refusal, request, site_with_printer, state_of};
 
 /// The site with a bastion that has moved.
@@ -163,6 +164,49 @@ async fn what_is_on_trial_is_taken_back_however_farosd_ends() -> Outcome {
         let why = if kill { "restarted" } else { "refused" };
         assert_eq!(told.last().context("not told")?["why"], why);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_on_its_way_to_a_trial_is_taken_back_before_farosd_stops() -> Outcome {
+    let mut world = World::serving().await?;
+    let wanted = ApplyRequest {
+        window: Window::Planned,
+        ..request(&moved(), Some(Generation(1)))
+    };
+    let mut lines = world.client().apply(&wanted).await?;
+    ensure!(matches!(lines.next().await?, Some(ApplyProgress::Started { .. })));
+    world.stop().await?;
+    let has = addresses(&world)?;
+    ensure!(
+        has.contains("192.168.8.1/24") && !has.contains("192.168.8.9"),
+        "{has}"
+    );
+    world.start().await?;
+    world.all_are(ServiceState::Ready).await?;
+    assert_eq!(world.generation().await?, Some(Generation(1)));
+    Ok(())
+}
+
+#[tokio::test]
+async fn no_machine_is_installed_by_what_is_on_trial() -> Outcome {
+    let mut world = World::without_interface()?;
+    let machine = Machine::plug(&world, "52:54:00:08:00:99")?;
+    world.start().await?;
+    world.apply(SITE).await?;
+    world.all_are(ServiceState::Ready).await?;
+    world.add_image("debian-13").await?;
+    let address = world.client().nodes().await?[0].address;
+    machine.0.ip(&format!("address add {address}/24 dev eth0"))?;
+    let replaced = moved().replace("52:54:00:08:00:01", "52:54:00:08:00:99");
+    let mut lines = on_trial(&world, &replaced, Window::Planned).await?;
+    let boot = "http://192.168.8.9:8080/boot/52-54-00-08-00-99.ipxe";
+    let (_, text) = machine.http(boot)?;
+    ensure!(text.contains("a change is on trial"), "{text}");
+    world.client().confirm(&keep(true)).await?;
+    while lines.next().await?.is_some() {}
+    let (_, text) = machine.http(boot)?;
+    ensure!(text.contains("ignition.config.url"), "{text}");
     Ok(())
 }
 
