@@ -222,7 +222,9 @@ impl Router {
             Some(router::settings(&shared.lan_interface_of(site)?, &uplink))
         });
         let held = self.watched.as_ref().map(|watched| watched.settings.clone());
-        for setting in held.into_iter().chain(of_site).flatten() {
+        // Whoever never was a router has nothing to take back, and the host's own settings stay.
+        let had = held.is_some() || nft::list(FAMILY, TABLE).await?.is_some();
+        for setting in held.into_iter().chain(of_site).flatten().filter(|_| had) {
             setting.reset();
         }
         let mut live = shared.balancing.table.lock().await?;
@@ -309,6 +311,11 @@ impl Router {
                 (ServiceState::Waiting, why)
             }
         };
+        // An interface that is no longer the router's is as it was.
+        let left = self.watched.iter().flat_map(|before| &before.settings);
+        for setting in left.filter(|own| watched.settings.iter().all(|now| now.interface != own.interface)) {
+            setting.reset();
+        }
         self.watched = Some(watched);
         Ok(state)
     }

@@ -287,3 +287,27 @@ async fn a_second_interface_of_the_lan_that_was_on_trial_leaves_the_first_as_it_
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn settings_are_the_routers_on_its_interfaces_alone_and_the_hosts_where_it_is_off() -> Outcome {
+    let mut world = World::new()?;
+    world.make_interface("uplink1")?;
+    world.net.output("sysctl -q -w net.ipv4.conf.lan0.forwarding=1")?;
+    world.start().await?;
+    let off = format!("{SITE}  services: {{router: {{enabled: false}}}}\n");
+    world.apply(&off).await?;
+    let forwards = |interface: &str| {
+        let said = world
+            .net
+            .output(&format!("sysctl -n net.ipv4.conf.{interface}.forwarding"));
+        said.is_ok_and(|said| said.trim() == "1")
+    };
+    ensure!(forwards("lan0"), "what the host had is left alone");
+    world.apply(SITE).await?;
+    eventually("the uplink forwards", || forwards("uplink0")).await?;
+    world.apply(&SITE.replace("uplink0", "uplink1")).await?;
+    eventually("the other forwards in its place", || {
+        forwards("uplink1") && !forwards("uplink0")
+    })
+    .await
+}
