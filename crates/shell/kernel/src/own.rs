@@ -66,7 +66,11 @@ pub(crate) async fn give(handle: &Handle, owner: Owner, given: Given) -> Result<
     add.message_mut()
         .attributes
         .push(AddressAttribute::Protocol(protocol));
-    add.execute().await
+    match add.execute().await {
+        // Whoever looked, looked before it was given.
+        Err(error) if says(&error, &[Errno::EEXIST]) => Ok(()),
+        done => done,
+    }
 }
 
 /// Why what farosd gave could not be taken away.
@@ -165,6 +169,10 @@ async fn routes(handle: &Handle, wanted: Option<(u32, Ipv4Addr)>) -> Result<(), 
 
 /// Whether what was to be taken away is not there: it went with the first of its network, or with its interface.
 fn is_gone(error: &Error) -> bool {
-    let gone = [Errno::EADDRNOTAVAIL, Errno::ENODEV, Errno::ESRCH];
-    matches!(error, Error::NetlinkError(error) if gone.iter().any(|own| error.raw_code() == -(*own as i32)))
+    says(error, &[Errno::EADDRNOTAVAIL, Errno::ENODEV, Errno::ESRCH])
+}
+
+/// Whether the kernel said one of these.
+fn says(error: &Error, any: &[Errno]) -> bool {
+    matches!(error, Error::NetlinkError(error) if any.iter().any(|own| error.raw_code() == -(*own as i32)))
 }
