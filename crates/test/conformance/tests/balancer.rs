@@ -308,6 +308,14 @@ fn clients_of_a_machine_that_dies_are_told_even_those_that_only_listen() -> anyh
         lab.start(&node(n), ECHO, &[])?;
     }
     lab.wait_for("ingress-http", &["node-1", "node-2"])?;
+    // Who came in last has its full share only after a while.
+    eventually("both have their share", || {
+        let status = lab.status()?;
+        let backends = &status["services"][2]["backends"];
+        Ok([0, 1]
+            .iter()
+            .all(|idx| backends[*idx]["share"].as_u64() >= Some(40)))
+    })?;
     // Enough listeners that both have some.
     let logs: Vec<String> = (0..12).map(|n| format!("{}/listen-{n}", lab.folder())).collect();
     for log in &logs {
