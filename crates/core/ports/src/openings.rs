@@ -88,9 +88,14 @@ pub fn openings(site: &Site, facts: &Facts, machine: &Machine) -> Vec<Opening> {
             && row.peers != [Party::Itself]
             && row.holds(facts)
     };
+    // Once for all rows: a site may have a thousand nodes, each with a filter.
+    let parties: BTreeMap<Party, Addresses> = Party::ALL
+        .into_iter()
+        .map(|party| (party, addresses(site, party)))
+        .collect();
     rows()
         .filter(wanted)
-        .flat_map(|row| of_row(site, machine, row))
+        .flat_map(|row| of_row(site, machine, row, &parties))
         .collect()
 }
 
@@ -156,11 +161,16 @@ pub(crate) fn joined(mut ports: Vec<PortRange>) -> Vec<PortRange> {
     joined
 }
 
-fn of_row(site: &Site, machine: &Machine, row: &'static Row) -> Vec<Opening> {
+fn of_row(
+    site: &Site,
+    machine: &Machine,
+    row: &'static Row,
+    parties: &BTreeMap<Party, Addresses>,
+) -> Vec<Opening> {
     let one = |ports: Option<PortRange>, outside: Addresses| {
         let from = row.peers.iter().map(|party| match party {
             Party::Outside => (*party, outside.clone()),
-            _ => (*party, addresses(site, *party)),
+            _ => (*party, parties.get(party).cloned().unwrap_or_default()),
         });
         Opening {
             row,

@@ -438,7 +438,7 @@ fn a_filter_that_was_changed_by_hand_is_told() {
         ---
         node-1 wider any 0.0.0.0-192.168.8.10, 192.168.8.12-255.255.255.255: accept
         ---
-        node-1 missing tcp/10250 192.168.8.3, 192.168.8.12/31: kubelet API (kubelet)
+        node-1 missing tcp/10250 192.168.8.12/31: kubelet API (kubelet)
         ---
         node-1 missing udp/68 192.168.8.1-192.168.8.2: answers of DHCP (dhcp-client)"#]]
     .assert_eq(

@@ -6,9 +6,7 @@ openstack security group show harbour-7-worker >/dev/null 2>&1 || openstack secu
 openstack security group show harbour-7-meta-worker >/dev/null 2>&1 || openstack security group create --description 'Faros: nodes that run management workloads: storage, monitoring' harbour-7-meta-worker
 openstack security group show harbour-7-frontend >/dev/null 2>&1 || openstack security group create --description 'Faros: nodes that are the way in' harbour-7-frontend
 openstack security group show harbour-7-arbiter >/dev/null 2>&1 || openstack security group create --description 'Faros: nodes that are a member of etcd and nothing else' harbour-7-arbiter
-openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.0/30 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-control-plane
-openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.5/32 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-control-plane
-openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.6/31 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-control-plane
+openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.0/29 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.8/31 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.10/32 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.13/32 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-control-plane
@@ -66,9 +64,7 @@ openstack security group rule create --ingress --ethertype IPv4 --remote-group h
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-worker --protocol tcp --dst-port 9962:9964 --description 'cilium-metrics' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-meta-worker --protocol tcp --dst-port 9962:9964 --description 'cilium-metrics' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-frontend --protocol tcp --dst-port 9962:9964 --description 'cilium-metrics' harbour-7-control-plane
-openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.0/30 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-worker
-openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.5/32 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-worker
-openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.6/31 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-worker
+openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.0/29 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-worker
 openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.8/31 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-worker
 openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.10/32 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-worker
 openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.13/32 --protocol tcp --dst-port 22:22 --description 'ssh' harbour-7-worker
