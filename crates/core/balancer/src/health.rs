@@ -19,12 +19,6 @@ pub(crate) const SOON: Duration = Duration::from_millis(400);
 /// How often a backend is asked that is out.
 pub(crate) const SELDOM: Duration = Duration::from_secs(2);
 
-/// After how many bad answers a backend that is out is asked less often, and so on.
-pub(crate) const PATIENCE: u32 = 15;
-
-/// How many times less often at the most.
-pub(crate) const SELDOMEST: u32 = 5;
-
 /// How long a backend's machine has to take a connection: on a LAN, ages.
 pub(crate) const TO_CONNECT: Duration = Duration::from_millis(800);
 
@@ -298,8 +292,7 @@ impl Health {
                     }
                     State::New | State::Out => {
                         self.why = fault.to_string();
-                        // The longer it is away, the less often: most of those that are long away are not there yet.
-                        SELDOM * (1 + self.bads / PATIENCE).min(SELDOMEST)
+                        SELDOM
                     }
                     State::Retired => SELDOM,
                 };

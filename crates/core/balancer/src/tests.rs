@@ -306,8 +306,8 @@ fn the_bootstrap_machine_goes_when_most_of_the_control_plane_has_been_there_for_
         22 s: node-1 in: answers
         80 s: node-2 in: answers
         110 s: bootstrap gone: more than half of the control plane is there
-        140 s: node-2 out, 1 left: refuses connections
-        142 s: node-1 out, 0 left: refuses connections
+        141 s: node-1 out, 1 left: refuses connections
+        142 s: node-2 out, 0 left: refuses connections
     "]]
     .assert_eq(&world.told);
 }
