@@ -235,8 +235,8 @@ impl FromStr for SessionId {
 
 /// A name in the content store, such as `debian-13` or `loader/uefi-x86_64`.
 ///
-/// Invariant: 1 to 128 characters; segments of `a-z`, `0-9`, `.`, `_`, `-` joined by `/`; no segment starts
-/// with `.`, so that no name can leave a folder.
+/// Invariant: 1 to 384 characters, which the parts of container images need; segments of `a-z`, `0-9`, `.`, `_`,
+/// `-` joined by `/`; no segment starts with `.`, so that no name can leave a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ContentName(Box<str>);
 
@@ -244,6 +244,12 @@ impl ContentName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A name whose parts were checked by whoever made it.
+    pub(crate) fn of_checked(text: String) -> Self {
+        debug_assert!(text.parse::<Self>().is_ok(), "`{text}` is no content name");
+        Self(text.into())
     }
 }
 
@@ -253,8 +259,8 @@ impl FromStr for ContentName {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let of_the_alphabet =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'_' | b'-');
-        if text.is_empty() || text.len() > 128 {
-            return Err("has no or more than 128 characters");
+        if text.is_empty() || text.len() > 384 {
+            return Err("has no or more than 384 characters");
         }
         for segment in text.split('/') {
             if segment.is_empty() || segment.starts_with('.') || !segment.bytes().all(of_the_alphabet) {

@@ -8,6 +8,8 @@ pub mod api;
 pub mod content;
 pub mod event;
 pub mod ids;
+pub mod image_name;
+pub mod kubernetes;
 pub mod lease;
 pub mod net;
 pub mod plan;
