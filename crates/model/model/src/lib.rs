@@ -12,6 +12,7 @@ pub mod image_name;
 pub mod kubernetes;
 pub mod lease;
 pub mod net;
+pub mod oci;
 pub mod plan;
 pub mod ports;
 pub mod problem;

@@ -5,16 +5,19 @@
 //! before they are first served, because disks rot and people edit files.
 
 mod blobs;
+mod check;
 mod import;
 
-use std::{fs::File, io::Read};
+use std::{fmt, fs::File, io::Read};
 
 use faros_model::{
     api::ContentVerified,
     content::{ContentEntry, ImageManifest},
     ids::{ContentName, Digest},
+    kubernetes::{KubeVersion, Release},
 };
 use rusqlite::{OptionalExtension, Row, params};
+use serde::de::DeserializeOwned;
 
 pub(crate) use self::blobs::Blobs;
 pub use self::import::{AddContent, Import};
@@ -24,8 +27,29 @@ use crate::{
     sql::{At, Bytes, Num, Text},
 };
 
-/// An image manifest may have so many bytes.
+/// A manifest may have so many bytes.
 const MAX_MANIFEST: u64 = 1024 * 1024;
+
+/// What kind of manifest an entry is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// `NAME/image.json`: the operating system of a node.
+    NodeImage,
+    /// `kubernetes/VERSION/release.json`.
+    Release,
+    /// `registry/…/tags/TAG` and `registry/…/manifests/HEX`: a manifest or an index of OCI.
+    ContainerImage,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NodeImage => "an image manifest",
+            Self::Release => "a release manifest of Kubernetes",
+            Self::ContainerImage => "the manifest of a container image",
+        })
+    }
+}
 
 /// A blob, checked and ready to be sent.
 #[derive(Debug)]
@@ -63,11 +87,13 @@ pub enum OpenContent {
         /// What failed.
         source: std::io::Error,
     },
-    /// It is no image manifest.
-    #[error("{name} is not an image manifest")]
+    /// It is no manifest of its kind.
+    #[error("{name} is not {kind}")]
     Manifest {
         /// Which entry.
         name: ContentName,
+        /// What it should be.
+        kind: Kind,
         /// What is wrong with it.
         source: serde_json::Error,
     },
@@ -121,13 +147,26 @@ impl Store {
 
     /// The image called `name`: the manifest that was added as `NAME/image.json`.
     pub async fn image(&self, name: &ContentName) -> Result<Option<ImageManifest>, OpenContent> {
-        let Ok(manifest) = format!("{name}/image.json").parse::<ContentName>() else {
-            return Ok(None);
-        };
-        if self.content(&manifest)?.is_none() {
+        match format!("{name}/image.json").parse() {
+            Ok(manifest) => self.manifest(manifest, Kind::NodeImage).await,
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The release of Kubernetes of this version.
+    pub async fn release(&self, version: KubeVersion) -> Result<Option<Release>, OpenContent> {
+        self.manifest(version.release_entry(), Kind::Release).await
+    }
+
+    async fn manifest<T: DeserializeOwned>(
+        &self,
+        name: ContentName,
+        kind: Kind,
+    ) -> Result<Option<T>, OpenContent> {
+        if self.content(&name)?.is_none() {
             return Ok(None);
         }
-        let opened = self.open_content(&manifest).await?;
+        let opened = self.open_content(&name).await?;
         let mut bytes = vec![];
         opened
             .file
@@ -139,10 +178,7 @@ impl Store {
             })?;
         serde_json::from_slice(&bytes)
             .map(Some)
-            .map_err(|source| OpenContent::Manifest {
-                name: manifest,
-                source,
-            })
+            .map_err(|source| OpenContent::Manifest { name, kind, source })
     }
 
     /// Reads every byte of all named content, and says of each entry what was found, as it is found.

@@ -33,7 +33,7 @@ use self::{
     writer::{Admission, Writer},
 };
 pub use self::{
-    content::{AddContent, Import, OpenContent, Opened},
+    content::{AddContent, Import, Kind, OpenContent, Opened},
     error::{OpenStore, StoreError},
     events::EventQuery,
     generations::{Journal, JournalEntry},

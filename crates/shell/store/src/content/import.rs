@@ -9,13 +9,13 @@ use std::{
 
 use faros_model::{
     api::ContentAdded,
-    content::{ContentEntry, ImageManifest},
+    content::ContentEntry,
     ids::{ContentName, Digest},
 };
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
-use super::{MAX_MANIFEST, blobs};
+use super::{Kind, blobs, check};
 use crate::{Store, error::StoreError};
 
 /// Why content was not added. Nothing of it is left on the disk.
@@ -37,25 +37,40 @@ pub enum AddContent {
         /// What failed.
         source: io::Error,
     },
-    /// It is called `…/image.json` and is no image manifest.
-    #[error("{name} is not an image manifest")]
+    /// Its name is that of a manifest, and it is none.
+    #[error("{name} is not {kind}")]
     Manifest {
         /// Which content.
         name: ContentName,
+        /// What it should be.
+        kind: Kind,
         /// What is wrong with it.
         source: serde_json::Error,
     },
-    /// The manifest has the name of another image.
-    #[error("{name} is the manifest of an image called {found}")]
-    OtherImage {
+    /// The manifest has the name of another image or release.
+    #[error("{name} is the manifest of {found}")]
+    OtherName {
         /// Which content.
         name: ContentName,
-        /// The name in the manifest.
-        found: ContentName,
+        /// Whose manifest it is.
+        found: String,
     },
     /// The manifest has more bytes than a manifest has.
-    #[error("{0} is too large for an image manifest")]
-    TooLarge(ContentName),
+    #[error("{name} is too large for {kind}")]
+    TooLarge {
+        /// Which content.
+        name: ContentName,
+        /// What it should be.
+        kind: Kind,
+    },
+    /// The name has a digest, and the bytes have another.
+    #[error("{name} has digest {found}, not the one in its name")]
+    OtherDigest {
+        /// Which content.
+        name: ContentName,
+        /// The digest of the bytes.
+        found: Digest,
+    },
     /// The manifest names a blob that is not here.
     #[error("{name} names {file}, and there is no content of {size} bytes with digest {digest}")]
     NoBlob {
@@ -67,6 +82,16 @@ pub enum AddContent {
         digest: Digest,
         /// The blob's size.
         size: u64,
+    },
+    /// The release names a container image that is not here.
+    #[error("{name} names the container image {image}, and there is none with digest {digest}")]
+    NoImage {
+        /// Which content.
+        name: ContentName,
+        /// The image.
+        image: String,
+        /// The digest of its manifest.
+        digest: Digest,
     },
     /// The name cannot be written to the index.
     #[error("cannot enter content {name} into the index")]
@@ -94,8 +119,11 @@ impl AddContent {
             _ if self.is_disk_full() => {
                 Some("the disk of the state folder is full; make room and add it again")
             }
-            Self::NoBlob { .. } => Some("add the image's files first, then its manifest"),
-            Self::OtherImage { .. } => Some("add it as `NAME/image.json` with the name that is in it"),
+            Self::NoBlob { .. } | Self::NoImage { .. } => {
+                Some("add what a manifest names first, then the manifest")
+            }
+            Self::OtherName { .. } => Some("add it under the name that is in it"),
+            Self::OtherDigest { .. } => Some("add it again; bytes were lost or changed on the way"),
             _ => None,
         }
     }
@@ -205,9 +233,7 @@ impl Import {
             size,
         } = self;
         let digest = Digest(hash.finalize().into());
-        if let Some(image) = name.as_str().strip_suffix("/image.json") {
-            check_manifest(&store, &name, image, &tmp.0, size)?;
-        }
+        check::check(&store, &name, &tmp.0, size, digest)?;
         let place = || {
             file.sync_all()?;
             store.0.blobs.place(&tmp.0, digest)
@@ -227,42 +253,4 @@ impl Import {
             Err(source) => Err(AddContent::Index { name, source }),
         }
     }
-}
-
-/// A manifest is taken only when all that it names is here, so that no node is told to boot half an image.
-fn check_manifest(
-    store: &Store,
-    name: &ContentName,
-    image: &str,
-    path: &Path,
-    size: u64,
-) -> Result<(), AddContent> {
-    if size > MAX_MANIFEST {
-        return Err(AddContent::TooLarge(name.clone()));
-    }
-    let bytes = fs::read(path).map_err(|source| AddContent::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let manifest: ImageManifest = serde_json::from_slice(&bytes).map_err(|source| AddContent::Manifest {
-        name: name.clone(),
-        source,
-    })?;
-    if manifest.name.as_str() != image {
-        return Err(AddContent::OtherImage {
-            name: name.clone(),
-            found: manifest.name,
-        });
-    }
-    for blob in manifest.blobs().cloned() {
-        if store.0.blobs.size(blob.digest) != Some(blob.size) {
-            return Err(AddContent::NoBlob {
-                name: name.clone(),
-                file: blob.file,
-                digest: blob.digest,
-                size: blob.size,
-            });
-        }
-    }
-    Ok(())
 }

@@ -185,6 +185,83 @@ async fn an_image_is_taken_only_when_all_that_it_names_is_here() -> Outcome {
     Ok(())
 }
 
+const HEX: &str = "486ea46224d1bb4fb680f34f7c9ad96a8f24ec88be73ea8e5a6c65260e9cb8a7";
+
+#[tokio::test]
+async fn a_container_image_is_taken_only_when_its_layers_are_here() -> Outcome {
+    let (_dir, store) = store()?;
+    let manifest = |size: usize| {
+        format!(
+            r#"{{"schemaVersion": 2, "config": {{"mediaType": "config", "digest": "sha256:{HELLO}", "size": 5}},
+                "layers": [{{"mediaType": "layer", "digest": "sha256:{HEX}", "size": {size}}}]}}"#
+        )
+    };
+    let refused = |to: &str, bytes: &str| match add(&store, to, bytes.as_bytes()) {
+        Ok(_) => "taken".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    let tag = "registry/docker.io/library/nginx/tags/1.27";
+    let blob = |hex: &str| format!("registry/docker.io/library/nginx/blobs/{hex}");
+    assert!(refused(tag, "{}").contains("is not the manifest of a container image"));
+    assert!(refused(tag, &manifest(5)).contains("names config, and there is no content of 5 bytes"));
+    assert!(refused(&blob(HELLO), "hellO").contains("not the one in its name"));
+    assert_eq!(refused(&blob(HELLO), "hello"), "taken");
+    assert!(refused(tag, &manifest(5)).contains("names layer"));
+    assert_eq!(refused(&blob(HEX), "world"), "taken");
+    assert!(refused(tag, &manifest(6)).contains("names layer"));
+    assert!(
+        refused(
+            &tag.replace("tags/1.27", &format!("manifests/{HEX}")),
+            &manifest(5)
+        )
+        .contains("digest")
+    );
+    assert_eq!(refused(tag, &manifest(5)), "taken");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_release_is_taken_only_when_its_images_are_here() -> Outcome {
+    let (_dir, store) = store()?;
+    let release = |digest: Digest| {
+        format!(
+            r#"{{"version": "v1.36.3", "architecture": "x86_64", "components": [],
+                "images": [{{"name": "faros.dev/kubernetes/pause:3", "digest": "{digest}"}}],
+                "extension": {{"file": "x.raw", "digest": "{HELLO}", "size": 5}},
+                "sbom": {{"file": "sbom.json", "digest": "{HEX}", "size": 5}}}}"#
+        )
+    };
+    let refused = |version: &str, digest: Digest| {
+        let to = format!("kubernetes/{version}/release.json");
+        match add(&store, &to, release(digest).as_bytes()) {
+            Ok(_) => "taken".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    };
+    assert!(refused("v1.36.3", Digest([0; 32])).contains("names x.raw"));
+    add(&store, "kubernetes/v1.36.3/x.raw", b"hello")?;
+    assert!(refused("v1.36.3", Digest([0; 32])).contains("names sbom.json"));
+    add(&store, "kubernetes/v1.36.3/sbom.json", b"world")?;
+    assert!(refused("v1.36.3", Digest([0; 32])).contains("the container image faros.dev/kubernetes/pause:3"));
+    let index = br#"{"schemaVersion": 2, "manifests": []}"#;
+    let pause = add(&store, "registry/faros.dev/kubernetes/pause/tags/3", index)?
+        .entry
+        .digest;
+    assert!(refused("v1.36.3", Digest([0; 32])).contains("there is none with digest 0000"));
+    assert_eq!(
+        refused("v1.36.4", pause),
+        "kubernetes/v1.36.4/release.json is the manifest of Kubernetes v1.36.3"
+    );
+    assert_eq!(store.release("v1.36.3".parse()?).await?, None);
+    assert_eq!(refused("v1.36.3", pause), "taken");
+    let release = store
+        .release("v1.36.3".parse()?)
+        .await?
+        .ok_or("the release is not there")?;
+    assert_eq!(release.image("pause").map(|image| image.digest), Some(pause));
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_file_is_taken_unless_it_is_here_undamaged() -> Outcome {
     let (dir, store) = store()?;
