@@ -1,5 +1,5 @@
 //! What is made from types and tables and checked in under `docs/`: the site file's JSON Schema and reference
-//! page, the events, the causes of a stall, and the ports.
+//! page, the events, the causes of a stall, the hardening of clusters, and the ports.
 
 use std::{fs, path::Path};
 
@@ -14,6 +14,7 @@ pub(crate) fn run(check: bool) -> anyhow::Result<()> {
         ("site-file.md", faros_site::reference_page()),
         ("events.md", faros_why::pages::events()),
         ("why.md", faros_why::pages::causes()),
+        ("hardening.md", faros_cluster::hardening::page()),
         ("ports.md", faros_ports::page::page()),
     ] {
         let path = docs.join(name);

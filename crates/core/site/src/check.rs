@@ -256,6 +256,7 @@ impl Check<'_> {
             uplink.as_ref(),
             cluster.as_ref(),
         );
+        self.pod_blocks(lan.as_ref().and_then(|lan| lan.subnet), cluster.as_ref());
         let nodes = self.nodes(&spec);
         let names = self.names(lan.as_ref(), &nodes, spec.machines.as_deref());
         self.macs(lan.as_ref(), &nodes, uplink.as_ref());

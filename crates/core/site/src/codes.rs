@@ -67,6 +67,7 @@ codes! {
     InvalidPort = "invalid-port", "A port is malformed.";
     InvalidUrl = "invalid-url", "A URL is malformed, or of a scheme that cannot stand here.";
     InvalidVersion = "invalid-version", "A version is malformed.";
+    VersionNotSupported = "version-not-supported", "This version of Faros does not install that version of Kubernetes.";
     InvalidPciAddress = "invalid-pci-address", "A PCI address is malformed.";
     InvalidCertificate = "invalid-certificate", "A text is no certificate in PEM.";
     InvalidKernelArgument = "invalid-kernel-argument", "A kernel argument is not one word.";
@@ -80,6 +81,7 @@ codes! {
     AddressReserved = "address-reserved", "An address is the network's or the broadcast address.";
     AddressInDynamicRange = "address-in-dynamic-range", "A fixed address could be leased to someone else.";
     NetworksOverlap = "networks-overlap", "Two networks of the site share addresses.";
+    PodNetworkTooSmall = "pod-network-too-small", "The pods have no block of addresses for each address of the LAN.";
     SubnetTooSmall = "subnet-too-small", "The LAN has no address left for some hosts.";
     IgnoredMacInUse = "ignored-mac-in-use", "A MAC is to be ignored, and is a machine's of the site.";
     BondTooSmall = "bond-too-small", "A bond has fewer than two members.";

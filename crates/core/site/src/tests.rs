@@ -160,13 +160,13 @@ fn a_scalar_is_what_the_key_wants() {
         .replace("name: node-1", "name: 0644");
     let text = text.replace("interfaces: [enp2s0]", "interfaces: [1e3]").replace(
         "  nodes:",
-        "  cluster: {version: 1.30}\n  dns: {records: [{name: when, txt: 2026-11-21}, {name: say, txt: true}]}\n  nodes:",
+        "  cluster: {version: 1.36}\n  dns: {records: [{name: when, txt: 2026-11-21}, {name: say, txt: true}]}\n  nodes:",
     );
     let site = load(&text).unwrap().site;
     assert_eq!(site.name.as_str(), "no");
     assert_eq!(site.nodes.keys().next().unwrap().as_str(), "0644");
     assert_eq!(site.lan.interfaces, ["1e3"]);
-    assert_eq!(site.cluster.version.as_deref(), Some("1.30"));
+    assert_eq!(site.cluster.version.as_deref(), Some("1.36"));
     assert_eq!(
         format!("{:?}", site.dns.records.last().unwrap().data),
         "Txt(\"true\")"

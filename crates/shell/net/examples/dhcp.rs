@@ -31,6 +31,7 @@ spec:
     mtu: 1400
     dynamicRange: 10.77.128.0-10.77.255.250
     ignoredMacs: ['02:00:00:00:00:ee']
+  cluster: {distribution: none}
   nodes:
     - {name: node-1, bootMac: '02:00:00:00:00:01', installDisk: /dev/disk/by-id/x}
 ";

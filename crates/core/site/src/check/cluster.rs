@@ -1,5 +1,6 @@
 //! The cluster, and that no two networks of the site share an address.
 
+use faros_cluster::{PodBlocks, version};
 use faros_model::{net::Subnet, site, wire::v1alpha1 as wire};
 
 use super::{Check, lan::is_for_hosts};
@@ -20,19 +21,7 @@ impl Check<'_> {
             Some(wire::Distribution::Kubeadm) | None => site::Distribution::Kubeadm,
         };
         if let Some(version) = &cluster.version {
-            let number = version.strip_prefix('v').unwrap_or(version);
-            let parts: Vec<_> = number.split('.').collect();
-            let is_number =
-                |part: &&str| !part.is_empty() && part.len() <= 5 && part.bytes().all(|b| b.is_ascii_digit());
-            if !(2..=3).contains(&parts.len()) || !parts.iter().all(is_number) {
-                let what = format!("{} is no version", show(version));
-                self.error(
-                    Code::InvalidVersion,
-                    "spec.cluster.version",
-                    what,
-                    "such as v1.34.2",
-                );
-            }
+            self.version(distribution, version);
         }
         self.secret_ref("spec.cluster.pullSecretRef", cluster.pull_secret_ref.as_ref());
         let network_plugin = match cluster.network_plugin {
@@ -48,6 +37,54 @@ impl Check<'_> {
             service_network: service_network?,
             network_plugin: network_plugin.to_owned(),
         })
+    }
+
+    /// A version that this one installs; of another distribution, anything that looks like one.
+    fn version(&mut self, distribution: site::Distribution, text: &str) {
+        const PATH: &str = "spec.cluster.version";
+        let number = text.strip_prefix('v').unwrap_or(text);
+        let parts: Vec<_> = number.split('.').collect();
+        let is_number =
+            |part: &&str| !part.is_empty() && part.len() <= 5 && part.bytes().all(|b| b.is_ascii_digit());
+        if !(2..=3).contains(&parts.len()) || !parts.iter().all(is_number) {
+            let what = format!("{} is no version", show(text));
+            self.error(Code::InvalidVersion, PATH, what, "such as v1.36.3");
+            return;
+        }
+        if distribution != site::Distribution::Kubeadm {
+            return;
+        }
+        if let Err(why) = version::wanted(Some(text)) {
+            let code = match why {
+                version::Unwanted::Malformed => Code::InvalidVersion,
+                version::Unwanted::TooOld | version::Unwanted::TooNew => Code::VersionNotSupported,
+            };
+            let (oldest, newest) = (version::SUPPORTED.start(), version::SUPPORTED.end());
+            let hint = format!("v1.{oldest} to v1.{newest} are installed, such as v1.{newest}");
+            self.error(code, PATH, format!("{} {why}", show(text)), hint);
+        }
+    }
+
+    /// Each address that a node may have on the LAN needs a block of pod addresses.
+    pub(super) fn pod_blocks(&mut self, lan: Option<Subnet>, cluster: Option<&site::Cluster>) {
+        let (Some(lan), Some(cluster)) = (lan, cluster) else {
+            return;
+        };
+        if cluster.distribution != site::Distribution::Kubeadm {
+            return;
+        }
+        if let Err(why) = PodBlocks::of(cluster.pod_network, lan) {
+            let at = if self.places.has(PODS) {
+                PODS
+            } else {
+                "spec.lan.subnet"
+            };
+            let hint = format!(
+                "take a pod network of /{} or larger, or a smaller LAN",
+                why.prefix
+            );
+            self.error(Code::PodNetworkTooSmall, at, why.to_string(), hint);
+        }
     }
 
     fn cluster_network(&mut self, path: &str, text: Option<&str>, usual: &str) -> Option<Subnet> {

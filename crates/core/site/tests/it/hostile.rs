@@ -89,7 +89,7 @@ fn a_line_of_a_mebibyte_is_told_in_an_excerpt() {
 fn nodes(n: usize, extra: &str) -> String {
     let mut text = include_str!("../../../../../examples/smallest.yaml").replace(
         "interfaces: [enp2s0]",
-        "interfaces: [enp2s0]\n    subnet: 10.0.0.0/16",
+        "interfaces: [enp2s0]\n    subnet: 10.0.0.0/16\n  cluster: {podNetwork: 10.128.0.0/11}",
     );
     for n in 2..=n {
         let mac = format!("02:00:00:00:{:02x}:{:02x}", n / 256, n % 256);
