@@ -20,7 +20,10 @@ use std::{
 use faros_balancer::{Balancer, Effect, Evidence, Now, Probe, slots};
 use faros_kernel::lan;
 use faros_model::{api::ServiceState, event::EventKind, ids::Generation, plan::Service, site::Site};
-use faros_net::{prober::Prober, vip};
+use faros_net::{
+    prober::{self, Prober},
+    vip,
+};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::{Notify, mpsc};
@@ -77,7 +80,7 @@ impl Balancing {
 
 /// What comes back to the loop.
 enum Heard {
-    Answer(Probe, Evidence),
+    Server(prober::Heard),
     Arp(Arp),
 }
 
@@ -85,6 +88,8 @@ enum Heard {
 struct Followed {
     generation: Generation,
     prober: Result<Prober, String>,
+    /// The tasks that ask servers, by service and address.
+    askers: BTreeMap<(String, SocketAddrV4), mpsc::Sender<Probe>>,
 }
 
 /// Serves the virtual IPs until the daemon stops. What was set stays then.
@@ -95,7 +100,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         tell,
         followed: None,
         is_ended: false,
-        dice: Dice::new(),
         put: None,
         held: (ServiceState::Waiting, String::new()),
         look_at: Instant::now(),
@@ -148,7 +152,6 @@ struct Loop {
     followed: Option<Followed>,
     /// That there is nothing to give back.
     is_ended: bool,
-    dice: Dice,
     /// The shares by which the kernel leads.
     put: Option<AllShares>,
     /// How the virtual IPs were when they were last looked at.
@@ -181,19 +184,22 @@ impl Loop {
         let shared = Arc::clone(&self.shared);
         for answer in answers.drain(..) {
             match answer {
-                Heard::Answer(probe, evidence) => self.hear(&probe, &evidence),
+                Heard::Server(prober::Heard::Answer(probe, evidence, is_held)) => {
+                    self.hear(&probe, &evidence, is_held);
+                }
+                Heard::Server(prober::Heard::Lost(probe, lost)) => {
+                    let now = shared.balancing.now();
+                    lock(&shared.balancing.core).lost(now, &probe, lost);
+                }
                 Heard::Arp(arp) => {
                     lock(&shared.balancing.vips).heard(&shared, arp);
                     self.look_at = Instant::now();
                 }
             }
         }
-        let prober = match self.followed.as_ref().map(|own| own.prober.clone()) {
-            Some(Ok(prober)) => prober,
-            Some(Err(why)) => return (ServiceState::Failed, why, None),
-            None => return (ServiceState::Failed, String::new(), Some(AGAIN)),
-        };
-        self.ask(&prober);
+        if let Err(why) = self.ask() {
+            return (ServiceState::Failed, why, None);
+        }
         if let Err(error) = self.put().await {
             let error = anyhow::Error::new(error);
             return (ServiceState::Failed, format!("{error:#}"), Some(AGAIN));
@@ -217,12 +223,13 @@ impl Loop {
         let balancing = &self.shared.balancing;
         let held = balancing.table.lock().await?.slots().clone();
         let services = faros_balancer::services(site);
-        lock(&balancing.core).follow(balancing.now(), services, &held, &mut || self.dice.roll());
+        lock(&balancing.core).follow(balancing.now(), services, &held);
         let name = format!("api.{}", site.zone());
         let prober = Prober::new(&name, site.balancer.api_ca.as_deref());
         self.followed = Some(Followed {
             generation: intent.generation,
             prober: prober.map_err(|error| error.to_string()),
+            askers: BTreeMap::new(),
         });
         (self.put, self.look_at, self.is_ended) = (None, Instant::now(), false);
         Ok(())
@@ -236,7 +243,7 @@ impl Loop {
         let balancing = &self.shared.balancing;
         faros_kernel::vips::release().await?;
         lock(&balancing.vips).clear();
-        lock(&balancing.core).follow(balancing.now(), vec![], &table::AllSlots::new(), &mut || 0.0);
+        lock(&balancing.core).follow(balancing.now(), vec![], &table::AllSlots::new());
         if self.followed.is_some() {
             let mut table = balancing.table.lock().await?;
             table.put(table::AllSlots::new()).await?;
@@ -245,11 +252,11 @@ impl Loop {
         Ok(())
     }
 
-    fn hear(&mut self, probe: &Probe, evidence: &Evidence) {
+    fn hear(&mut self, probe: &Probe, evidence: &Evidence, is_held: bool) {
         let shared = Arc::clone(&self.shared);
         let now = shared.balancing.now();
         let mut core = lock(&shared.balancing.core);
-        let mut effects = core.hear(now, probe, evidence, &mut || self.dice.roll());
+        let mut effects = core.hear(now, probe, evidence, is_held);
         effects.extend(core.settle(now));
         drop(core);
         if let (Some(counted), Evidence::Bad(fault)) = (shared.counted.get(&Service::Balancer), evidence) {
@@ -299,17 +306,30 @@ impl Loop {
     }
 
     /// Asks whoever is to be asked now.
-    fn ask(&self, prober: &Prober) {
+    fn ask(&mut self) -> Result<(), String> {
+        let Some(followed) = &mut self.followed else {
+            return Ok(());
+        };
+        let prober = followed.prober.clone()?;
         let balancing = &self.shared.balancing;
-        let due = lock(&balancing.core).due(balancing.now());
-        for probe in due {
-            let (prober, tell) = (prober.clone(), self.tell.clone());
-            tokio::spawn(async move {
-                let evidence = prober.ask(&probe).await;
-                // The loop may have ended.
-                let _ = tell.send(Heard::Answer(probe, evidence));
+        for probe in lock(&balancing.core).due(balancing.now()) {
+            let key = (probe.service.clone(), probe.address);
+            let asker = followed.askers.entry(key).or_insert_with(|| {
+                // A server is asked again only when it has answered: there is never more than one.
+                let (asker, questions) = mpsc::channel(1);
+                let (prober, tell) = (prober.clone(), self.tell.clone());
+                tokio::spawn(async move {
+                    // The loop may have ended.
+                    let tell = |heard| drop(tell.send(Heard::Server(heard)));
+                    prober.keep_asking(questions, tell).await;
+                });
+                asker
             });
+            if let Err(error) = asker.try_send(probe) {
+                tracing::error!(%error, "a server is not asked");
+            }
         }
+        Ok(())
     }
 
     /// Has the kernel lead to who is in.
@@ -373,25 +393,5 @@ impl Loop {
             state => state,
         };
         (state, why, step.again)
-    }
-}
-
-/// Numbers between 0 and 1, so that probes do not come in step. Nothing secret depends on them.
-struct Dice(u64);
-
-impl Dice {
-    fn new() -> Self {
-        let mut seed = [0; 8];
-        // Without the kernel's own, each process has another one still.
-        let _ = getrandom::fill(&mut seed);
-        Self(u64::from_ne_bytes(seed) ^ u64::from(std::process::id()))
-    }
-
-    fn roll(&mut self) -> f64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        f64::from(u32::try_from(self.0 >> 32).unwrap_or(0)) / f64::from(u32::MAX)
     }
 }

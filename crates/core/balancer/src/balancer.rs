@@ -9,7 +9,10 @@ use std::{
 use faros_model::site::Transport;
 
 use crate::{
-    health::{Change, Evidence, FULL, Health, INTERVAL, Now, Peers, State, TO_ANSWER, TO_CONNECT, Turn},
+    health::{
+        Change, Evidence, FULL, HELD, HELD_TCP, Health, INTERVAL, Lost, Now, Peers, State, TO_ANSWER,
+        TO_CONNECT, Turn,
+    },
     services::{Check, Service},
     slots::{Slots, slots},
 };
@@ -126,27 +129,21 @@ pub struct Balancer {
 }
 
 impl Balancer {
-    /// Balances these from now on. What is known of a backend that stays is kept; one in `held` is one that the
-    /// kernel leads to already. `dice` gives numbers between 0 and 1.
-    pub fn follow(
-        &mut self,
-        now: Now,
-        services: Vec<Service>,
-        held: &BTreeMap<String, Slots>,
-        dice: &mut dyn FnMut() -> f64,
-    ) {
+    /// Balances these from now on. What is known of a backend that stays is kept, save connections that are open: it
+    /// is asked at once. One in `held` is one that the kernel leads to already.
+    pub fn follow(&mut self, now: Now, services: Vec<Service>, held: &BTreeMap<String, Slots>) {
         let mut before = std::mem::take(&mut self.health);
         for service in &services {
             let leads = held.get(&service.name);
             for backend in &service.backends {
                 let key = (service.name.clone(), backend.address);
-                let known = before.remove(&key);
+                let known = before.remove(&key).map(|own| own.followed(now));
                 let health = known.unwrap_or_else(|| {
                     if service.check == Check::None {
                         return Health::unasked(now);
                     }
                     let was_in = leads.is_some_and(|slots| slots.values().any(|own| *own == backend.address));
-                    let mut health = Health::new(now, (INTERVAL / 2).mul_f64(dice().clamp(0.0, 1.0)), was_in);
+                    let mut health = Health::new(now, was_in);
                     if backend.is_bootstrap && self.has_bootstrapped {
                         health.retire(now, "the control plane is there");
                     }
@@ -215,14 +212,9 @@ impl Balancer {
         probes
     }
 
-    /// Takes what came of a probe. `dice` gives numbers between 0 and 1.
-    pub fn hear(
-        &mut self,
-        now: Now,
-        probe: &Probe,
-        evidence: &Evidence,
-        dice: &mut dyn FnMut() -> f64,
-    ) -> Vec<Effect> {
+    /// Takes what came of a probe, and whether the connection is still open: its end is to be told then, by
+    /// [`Balancer::lost`].
+    pub fn hear(&mut self, now: Now, probe: &Probe, evidence: &Evidence, is_held: bool) -> Vec<Effect> {
         let Some(service) = self.services.iter().find(|own| own.name == probe.service) else {
             return vec![];
         };
@@ -244,7 +236,12 @@ impl Balancer {
         else {
             return vec![];
         };
-        let turns = health.hear(now, evidence, Peers { others }, dice().mul_add(2.0, -1.0));
+        let well = match (is_held, probe.check) {
+            (false, _) => INTERVAL,
+            (true, Check::Https(_)) => HELD,
+            (true, Check::Tcp | Check::None) => HELD_TCP,
+        };
+        let turns = health.hear(now, evidence, Peers { others }, well);
         let (name, backend, address) = (key.0, backend.name.clone(), key.1);
         let why = health.why.clone();
         let is_last = others == 0 && turns.contains(&Turn::WentOut);
@@ -291,6 +288,14 @@ impl Balancer {
             }
         }
         effects
+    }
+
+    /// Hears that the connection that a probe left open is not open any more: whom it was with is asked again.
+    pub fn lost(&mut self, now: Now, probe: &Probe, lost: Lost) {
+        let key = (probe.service.clone(), probe.address);
+        if let Some(health) = self.health.get_mut(&key) {
+            health.lost(now, lost);
+        }
     }
 
     /// Lets the bootstrap machine go, once more than half of the control plane has been in for a while.

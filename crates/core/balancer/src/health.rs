@@ -5,22 +5,33 @@
 //! nobody listens; with others to take over, one is enough. A server that comes back has to be good [`RISE`] times,
 //! and the longer the more often it went out of late, as long as others do the work. It then gets its share
 //! little by little.
+//!
+//! Asking often finds faults soon and costs wake-ups. So a connection stays open after a good answer, where the
+//! server allows it: the kernel tells at once when the server ends, and in two seconds when its machine is dead, and
+//! the server is asked then. All others have their turn at the same moments, so that one wake-up serves them all.
 
 use std::{collections::VecDeque, time::Duration};
 
 use jiff::Timestamp;
 
-/// How often a backend is asked that is in and well.
+/// How often a backend is asked that is in and well, while nothing else would tell of its end. The other intervals
+/// are multiples of it.
 pub(crate) const INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a backend is asked that can say more of itself than that it is there, while a connection is open.
+pub(crate) const HELD: Duration = Duration::from_secs(3);
+
+/// How often a backend is asked of which an open connection tells as much as an answer.
+pub(crate) const HELD_TCP: Duration = Duration::from_secs(12);
 
 /// How soon a backend is asked again that has just answered otherwise than before.
 pub(crate) const SOON: Duration = Duration::from_millis(400);
 
 /// How often a backend is asked that is out.
-pub(crate) const SELDOM: Duration = Duration::from_secs(2);
+pub(crate) const SELDOM: Duration = Duration::from_secs(3);
 
 /// How long a backend's machine has to take a connection: on a LAN, ages.
-pub(crate) const TO_CONNECT: Duration = Duration::from_millis(800);
+pub(crate) const TO_CONNECT: Duration = Duration::from_millis(500);
 
 /// How long a backend has to answer: its disk may be slow.
 pub(crate) const TO_ANSWER: Duration = Duration::from_secs(2);
@@ -62,6 +73,15 @@ pub enum Evidence {
     Good(String),
     /// It did not.
     Bad(Fault),
+}
+
+/// What became of a connection that was open since a good answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The server ended it.
+    Ended,
+    /// The machine does not answer for its end any more.
+    Silent,
 }
 
 /// What is wrong with a backend.
@@ -178,12 +198,14 @@ pub(crate) struct Health {
     pub(crate) next: Duration,
     /// When it was asked, if an answer is waited for.
     pub(crate) asked: Option<Duration>,
+    /// When it answered.
+    heard: Duration,
     pub(crate) history: VecDeque<Change>,
 }
 
 impl Health {
-    /// A backend that is asked first after `delay`. One that the kernel leads to already is believed to be well.
-    pub(crate) fn new(now: Now, delay: Duration, was_in: bool) -> Self {
+    /// A backend that is asked at once. One that the kernel leads to already is believed to be well.
+    pub(crate) fn new(now: Now, was_in: bool) -> Self {
         let (state, why) = if was_in {
             (State::In, "it was in before farosd started")
         } else {
@@ -200,8 +222,9 @@ impl Health {
             good_since: now.tick,
             given_up: false,
             outs: VecDeque::new(),
-            next: now.tick + delay,
+            next: now.tick,
             asked: None,
+            heard: now.tick,
             history: VecDeque::new(),
         }
     }
@@ -211,8 +234,17 @@ impl Health {
         Self {
             why: "not checked".to_owned(),
             next: Duration::MAX,
-            ..Self::new(now, Duration::ZERO, true)
+            ..Self::new(now, true)
         }
+    }
+
+    /// Itself, with nothing open any more that would tell of its end.
+    pub(crate) fn followed(self, now: Now) -> Self {
+        let next = match self.next {
+            Duration::MAX => Duration::MAX,
+            next => next.min(now.tick),
+        };
+        Self { next, ..self }
     }
 
     /// What share of new connections it gets, of [`FULL`].
@@ -238,9 +270,10 @@ impl Health {
         Some(self.since.tick + (RAMP * share).div_ceil_by(FULL - 1))
     }
 
-    /// Takes what a probe brought. `jitter` is between -1 and 1.
-    pub(crate) fn hear(&mut self, now: Now, evidence: &Evidence, peers: Peers, jitter: f64) -> Vec<Turn> {
+    /// Takes what a probe brought. `well` is how long it can be left alone while it is well.
+    pub(crate) fn hear(&mut self, now: Now, evidence: &Evidence, peers: Peers, well: Duration) -> Vec<Turn> {
         let asked = self.asked.take().unwrap_or(now.tick);
+        self.heard = now.tick;
         let mut turns = Vec::new();
         let pause = match evidence {
             Evidence::Good(note) => {
@@ -250,7 +283,7 @@ impl Health {
                 }
                 self.goods += 1;
                 match self.state {
-                    State::In | State::Retired => INTERVAL,
+                    State::In | State::Retired => well,
                     State::New | State::Out => {
                         let first = self.state == State::New || peers.others == 0;
                         let held = now.tick.saturating_sub(self.good_since) < self.hold(now.tick);
@@ -259,7 +292,7 @@ impl Health {
                             self.change(now, State::In, why.to_owned());
                             self.ramps = peers.others > 0;
                             turns.push(Turn::CameIn);
-                            INTERVAL
+                            well
                         } else if self.goods < RISE {
                             SOON
                         } else {
@@ -303,9 +336,27 @@ impl Health {
                 pause
             }
         };
-        let pause = pause.mul_f64(0.1f64.mul_add(jitter.clamp(-1.0, 1.0), 1.0));
-        self.next = (asked + pause).max(now.tick);
+        self.next = match pause {
+            SOON => (asked + SOON).max(now.tick),
+            pause => next_turn(now.tick, pause),
+        };
         turns
+    }
+
+    /// The connection that was open since its last good answer is not any more.
+    pub(crate) fn lost(&mut self, now: Now, lost: Lost) {
+        if self.state != State::In {
+            return;
+        }
+        if lost == Lost::Silent {
+            (self.goods, self.bads, self.silences) = (0, self.bads + 1, self.silences + 1);
+        }
+        if self.asked.is_some() {
+            return;
+        }
+        // One that ends every connection right away is asked as if there had been none.
+        let soonest = next_turn(self.heard, INTERVAL);
+        self.next = self.next.min(soonest.max(now.tick));
     }
 
     /// How long it has to be well before it is let in: nothing the first time, then twice as long each time.
@@ -347,6 +398,13 @@ impl Health {
             self.history.pop_front();
         }
     }
+}
+
+/// The first moment after `now` at which it is the turn of those that are asked this often.
+fn next_turn(now: Duration, often: Duration) -> Duration {
+    let often = u64::try_from(often.as_millis()).unwrap_or(u64::MAX);
+    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+    Duration::from_millis((now / often + 1).saturating_mul(often))
 }
 
 trait DivCeil {

@@ -14,7 +14,7 @@ mod services;
 mod slots;
 
 pub use balancer::{BackendView, Balancer, Effect, Probe, ServiceView};
-pub use health::{Change, Evidence, Fault, Now, State};
+pub use health::{Change, Evidence, Fault, Lost, Now, State};
 pub use services::{Affinity, Backend, Check, Service, facts, services, virtual_addresses};
 pub use slots::{SLOTS, Slots, slots};
 

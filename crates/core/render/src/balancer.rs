@@ -31,7 +31,7 @@ defaults
     timeout client 10m
     timeout server 10m
     timeout check 2s
-    default-server inter 1s fastinter 400ms downinter 2s rise 2 fall 3 slowstart 20s
+    default-server inter 1s fastinter 400ms downinter 3s rise 2 fall 3 slowstart 20s
 ",
         site.zone()
     );

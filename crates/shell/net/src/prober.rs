@@ -1,26 +1,39 @@
 //! Asks servers whether they are well, as a client would: over TCP, with TLS where they speak it.
 //!
-//! Of an answer over HTTP only its first line is read. A server that says that strangers may not know (401, 403)
+//! Of an answer over HTTP only the status counts. A server that says that strangers may not know (401, 403)
 //! is well as far as anyone can tell: a cluster may forbid what is not signed in to see `/readyz`.
+//!
+//! After a good answer the connection stays open, and its end is told. The next question goes over it where
+//! that says something; a question about TCP is always a new connection.
 
-use std::{fmt, io, sync::Arc};
+mod held;
 
-use faros_balancer::{Check, Evidence, Fault, Probe};
+use std::{error::Error, fmt, future::pending, io, pin::pin, sync::Arc, time::Duration};
+
+use faros_balancer::{Check, Evidence, Fault, Lost, Probe};
+use hyper::StatusCode;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 use tokio_rustls::TlsConnector;
 
-/// The longest first line of an answer that is read.
-const LINE: usize = 256;
+use self::held::{Held, Http};
+
+/// How soon after a question over an open connection it is looked whether the machine is there at all.
+const DOUBT: Duration = Duration::from_millis(500);
+
+/// What comes of asking a server.
+#[derive(Debug)]
+pub enum Heard {
+    /// What came of a probe, and whether the connection is still open.
+    Answer(Probe, Evidence, bool),
+    /// The connection that this probe left open is not open any more.
+    Lost(Probe, Lost),
+}
 
 /// Certificates that cannot be used to judge others.
 #[derive(Debug, thiserror::Error)]
@@ -85,73 +98,128 @@ impl Prober {
         })
     }
 
-    /// Asks a server, and says what came of it, in the time that it has.
-    pub async fn ask(&self, probe: &Probe) -> Evidence {
-        let connected = timeout(probe.to_connect, TcpStream::connect(probe.address)).await;
-        let stream = match connected {
-            Err(_) => return Evidence::Bad(Fault::Silent),
-            Ok(Err(error)) => return Evidence::Bad(fault(&error)),
-            Ok(Ok(stream)) => stream,
-        };
-        match probe.check {
-            // It ends here as a client's does that has changed its mind.
-            Check::Tcp | Check::None => Evidence::Good("takes connections".to_owned()),
-            Check::Https(path) => match timeout(probe.to_answer, self.readyz(stream, probe, path)).await {
-                Err(_) => Evidence::Bad(Fault::Slow),
-                Ok(evidence) => evidence,
-            },
+    /// Asks one server whenever it gets a probe of it, until there can be none any more. What comes of it goes to
+    /// `tell`.
+    pub async fn keep_asking(&self, mut probes: mpsc::Receiver<Probe>, tell: impl Fn(Heard)) {
+        let mut open: Option<(Probe, Held)> = None;
+        loop {
+            let ended = async {
+                match &mut open {
+                    Some((_, held)) => held.ended().await,
+                    None => pending().await,
+                }
+            };
+            tokio::select! {
+                probe = probes.recv() => {
+                    let Some(probe) = probe else { return };
+                    let (evidence, held) = self.ask(&probe, open.take().map(|(_, held)| held)).await;
+                    tell(Heard::Answer(probe.clone(), evidence, held.is_some()));
+                    open = held.map(|held| (probe, held));
+                }
+                how = ended => {
+                    if let Some((probe, _)) = open.take() {
+                        tell(Heard::Lost(probe, how));
+                    }
+                }
+            }
         }
     }
 
-    async fn readyz(&self, stream: TcpStream, probe: &Probe, path: &str) -> Evidence {
+    /// Asks a server, and says what came of it, in the time that it has. The connection is handed back if it was
+    /// good and is open.
+    async fn ask(&self, probe: &Probe, held: Option<Held>) -> (Evidence, Option<Held>) {
+        let answer = match (probe.check, held) {
+            (Check::Tcp | Check::None, _) => connect(probe).await.map(|stream| {
+                let evidence = Evidence::Good("takes connections".to_owned());
+                (evidence, Held::tcp(stream))
+            }),
+            (Check::Https(path), None) => self.ask_anew(probe, path).await,
+            (Check::Https(path), Some(held)) => match self.ask_again(probe, path, held).await {
+                Some(answer) => answer,
+                None => self.ask_anew(probe, path).await,
+            },
+        };
+        answer.unwrap_or_else(|fault| (Evidence::Bad(fault), None))
+    }
+
+    /// Asks over a connection that is open; `None` if it turns out not to be.
+    async fn ask_again(&self, probe: &Probe, path: &str, held: Held) -> Option<Answer> {
+        let mut http = held.http()?;
+        let answer = {
+            let mut answer = pin!(http.get(&self.host, path));
+            match timeout(DOUBT, &mut answer).await {
+                Ok(answer) => Ok(answer),
+                Err(_) => {
+                    // The server takes its time, or its machine is dead: that shows sooner on a new connection.
+                    if let Err(fault) = connect(probe).await {
+                        return Some(Err(fault));
+                    }
+                    timeout(probe.to_answer, answer).await
+                }
+            }
+        };
+        match answer {
+            Err(_) => Some(Err(Fault::Slow)),
+            Ok(Err(_)) => None,
+            Ok(Ok(status)) => Some(Ok((judge(status, path), http.hold()))),
+        }
+    }
+
+    async fn ask_anew(&self, probe: &Probe, path: &str) -> Answer {
+        let stream = connect(probe).await?;
         let connector = if probe.service == "api" {
             &self.api
         } else {
             &self.any
         };
-        let mut tls = match connector.connect(self.name.clone(), stream).await {
-            Ok(tls) => tls,
-            Err(error) => return Evidence::Bad(fault(&error)),
+        let asked = async {
+            let tls = connector.connect(self.name.clone(), stream).await;
+            let mut http = Http::new(tls.map_err(|error| fault(&error))?)
+                .await
+                .map_err(|error| fault_of(&error))?;
+            let status = http
+                .get(&self.host, path)
+                .await
+                .map_err(|error| fault_of(&error))?;
+            Ok((judge(status, path), http.hold()))
         };
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: farosd\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-            self.host
-        );
-        if let Err(error) = tls.write_all(request.as_bytes()).await {
-            return Evidence::Bad(fault(&error));
-        }
-        match first_line(&mut tls).await {
-            Err(error) => Evidence::Bad(fault(&error)),
-            Ok(line) => judge(&line, path),
-        }
+        timeout(probe.to_answer, asked).await.unwrap_or(Err(Fault::Slow))
     }
 }
 
-/// Reads up to the end of the first line.
-async fn first_line(from: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
-    let mut line = Vec::new();
-    let mut buffer = [0; LINE];
-    while line.len() < LINE && !line.contains(&b'\n') {
-        let length = from.read(&mut buffer).await?;
-        if length == 0 {
-            break;
-        }
-        line.extend(buffer.get(..length).unwrap_or_default());
+/// What came of a question, and the connection if it is open.
+type Answer = Result<(Evidence, Option<Held>), Fault>;
+
+async fn connect(probe: &Probe) -> Result<TcpStream, Fault> {
+    match timeout(probe.to_connect, TcpStream::connect(probe.address)).await {
+        Err(_) => Err(Fault::Silent),
+        Ok(Err(error)) => Err(fault(&error)),
+        Ok(Ok(stream)) => Ok(stream),
     }
-    let line = line.split(|byte| *byte == b'\r' || *byte == b'\n').next();
-    Ok(String::from_utf8_lossy(line.unwrap_or_default()).into_owned())
 }
 
-/// What the first line of an answer says (RFC 9112 section 4).
-fn judge(line: &str, path: &str) -> Evidence {
-    let mut words = line.split(' ');
-    let version = words.next().filter(|version| version.starts_with("HTTP/1."));
-    let status = words.next().and_then(|status| status.parse::<u16>().ok());
-    match version.and(status) {
-        Some(200) => Evidence::Good(format!("{path} answers 200")),
-        Some(status @ (401 | 403)) => Evidence::Good(format!("{path} answers {status}: not for strangers")),
-        Some(status) => Evidence::Bad(Fault::Status(status)),
-        None => Evidence::Bad(Fault::Wrong("does not answer as an HTTP server".to_owned())),
+/// What the status of an answer says.
+fn judge(status: StatusCode, path: &str) -> Evidence {
+    match status.as_u16() {
+        200 => Evidence::Good(format!("{path} answers 200")),
+        status @ (401 | 403) => Evidence::Good(format!("{path} answers {status}: not for strangers")),
+        status => Evidence::Bad(Fault::Status(status)),
+    }
+}
+
+/// What an error of HTTP says of a server.
+fn fault_of(error: &hyper::Error) -> Fault {
+    let mut cause: Option<&(dyn Error + 'static)> = error.source();
+    while let Some(own) = cause {
+        if let Some(error) = own.downcast_ref::<io::Error>() {
+            return fault(error);
+        }
+        cause = own.source();
+    }
+    if error.is_parse() {
+        Fault::Wrong("does not answer as an HTTP server".to_owned())
+    } else {
+        Fault::Wrong("ends the connection without an answer".to_owned())
     }
 }
 

@@ -373,7 +373,7 @@ fn clients_of_a_machine_that_dies_are_told_even_those_that_only_listen() -> anyh
 
 #[test]
 fn thousands_of_connections_outlive_farosd_and_the_rules() -> anyhow::Result<()> {
-    const COUNT: usize = 4000;
+    const COUNT: usize = 10_000;
     let mut lab = Balancer::up("t-many")?;
     for n in [1, 2, 3] {
         lab.start(&node(n), ECHO, &[])?;

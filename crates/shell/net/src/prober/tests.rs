@@ -1,6 +1,7 @@
 use std::{net::SocketAddrV4, time::Duration};
 
-use tokio::net::TcpListener;
+use anyhow::Context as _;
+use tokio::{io::AsyncWriteExt as _, net::TcpListener};
 
 use super::*;
 
@@ -24,48 +25,102 @@ async fn listener() -> io::Result<(TcpListener, SocketAddrV4)> {
     }
 }
 
+/// Asks as the balancer does; `ask` gives a probe, and what is heard comes from `heard`.
+struct Asking {
+    ask: mpsc::Sender<Probe>,
+    heard: mpsc::UnboundedReceiver<Heard>,
+}
+
+impl Asking {
+    fn new() -> anyhow::Result<Self> {
+        let prober = Prober::new(NAME, None)?;
+        let (ask, questions) = mpsc::channel(1);
+        let (tell, heard) = mpsc::unbounded_channel();
+        tokio::spawn(async move { prober.keep_asking(questions, |own| drop(tell.send(own))).await });
+        Ok(Self { ask, heard })
+    }
+
+    async fn ask(&mut self, probe: &Probe) -> anyhow::Result<Heard> {
+        self.ask.send(probe.clone()).await?;
+        self.hear().await
+    }
+
+    async fn hear(&mut self) -> anyhow::Result<Heard> {
+        self.heard.recv().await.context("nobody asks any more")
+    }
+}
+
 #[tokio::test]
-async fn nobody_and_somebody_are_told_apart() -> anyhow::Result<()> {
-    let prober = Prober::new(NAME, None)?;
+async fn the_end_of_a_server_is_told_when_it_ends_and_not_when_it_is_asked() -> anyhow::Result<()> {
     let (listener, address) = listener().await?;
-    let good = prober.ask(&probe(address, Check::Tcp)).await;
-    assert!(matches!(good, Evidence::Good(_)), "{good:?}");
-    drop(listener);
-    let bad = prober.ask(&probe(address, Check::Tcp)).await;
-    assert_eq!(bad, Evidence::Bad(Fault::Refused));
+    let (mut asking, tcp) = (Asking::new()?, probe(address, Check::Tcp));
+    let good = asking.ask(&tcp).await?;
+    assert!(
+        matches!(good, Heard::Answer(_, Evidence::Good(_), true)),
+        "{good:?}"
+    );
+    let (mut first, _) = listener.accept().await?;
+    // It may say what it wants.
+    first.write_all(b"220 harbour-7\r\n").await?;
+    let good = asking.ask(&tcp).await?;
+    assert!(
+        matches!(good, Heard::Answer(_, Evidence::Good(_), true)),
+        "{good:?}"
+    );
+    // The connection before is let go, and is not told of.
+    let (second, _) = listener.accept().await?;
+    drop((first, listener, second));
+    let lost = asking.hear().await?;
+    assert!(
+        matches!(&lost, Heard::Lost(own, Lost::Ended) if *own == tcp),
+        "{lost:?}"
+    );
+    let bad = asking.ask(&tcp).await?;
+    assert!(
+        matches!(&bad, Heard::Answer(_, Evidence::Bad(Fault::Refused), false)),
+        "{bad:?}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_floods_whoever_only_looks_is_let_go() -> anyhow::Result<()> {
+    let (listener, address) = listener().await?;
+    let mut asking = Asking::new()?;
+    asking.ask(&probe(address, Check::Tcp)).await?;
+    let (mut peer, _) = listener.accept().await?;
+    tokio::spawn(async move { while peer.write_all(&[b'x'; 4096]).await.is_ok() {} });
+    let lost = asking.hear().await?;
+    assert!(matches!(&lost, Heard::Lost(_, Lost::Ended)), "{lost:?}");
     Ok(())
 }
 
 #[tokio::test]
 async fn who_does_not_speak_tls_is_told_so() -> anyhow::Result<()> {
-    let prober = Prober::new(NAME, None)?;
     let (listener, address) = listener().await?;
     let serve = tokio::spawn(async move {
         let (mut peer, _) = listener.accept().await?;
         peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await
     });
-    let bad = prober.ask(&probe(address, Check::Https("/readyz"))).await;
-    assert!(matches!(&bad, Evidence::Bad(Fault::Wrong(_))), "{bad:?}");
+    let bad = Asking::new()?
+        .ask(&probe(address, Check::Https("/readyz")))
+        .await?;
+    assert!(
+        matches!(&bad, Heard::Answer(_, Evidence::Bad(Fault::Wrong(_)), false)),
+        "{bad:?}"
+    );
     serve.await??;
     Ok(())
 }
 
 #[test]
-fn first_lines_are_judged() {
-    for (line, good) in [
-        ("HTTP/1.1 200 OK", true),
-        ("HTTP/1.0 200", true),
-        ("HTTP/1.1 403 Forbidden", true),
-        ("HTTP/1.1 500 Internal Server Error", false),
-        ("HTTP/2 200", false),
-        ("SSH-2.0-OpenSSH", false),
-        ("", false),
-    ] {
-        let evidence = judge(line, "/readyz");
+fn statuses_are_judged() {
+    for (status, good) in [(200, true), (403, true), (401, true), (500, false), (302, false)] {
+        let evidence = StatusCode::from_u16(status).map(|status| judge(status, "/readyz"));
         assert_eq!(
-            matches!(evidence, Evidence::Good(_)),
+            matches!(evidence, Ok(Evidence::Good(_))),
             good,
-            "{line}: {evidence:?}"
+            "{status}: {evidence:?}"
         );
     }
 }
