@@ -8,9 +8,12 @@
 mod cni;
 mod containerd;
 mod control_plane;
+pub mod csr;
 mod file;
 pub mod hardening;
 mod host;
+pub mod install;
+pub mod join;
 mod kubeadm;
 mod names;
 mod pods;

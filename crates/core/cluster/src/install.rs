@@ -1,0 +1,403 @@
+//! Who may do what now: one node begins the control plane, the others join it one after another, then the workers
+//! join, all at once.
+//!
+//! A pure function of what is observed, asked anew at each question of a node, so that a crash of node or bastion
+//! needs no undoing: whoever asks again is told again. A node that was handed something and died is handed it once
+//! more, on a disk that its script has cleaned. Only what the bastion has taken note of is final: a node starts its
+//! kubelet when it is told that it is a member, so a first control plane that was given up can never come back as a
+//! second cluster.
+
+use std::{collections::BTreeMap, fmt};
+
+use faros_model::{
+    ids::{HostName, SessionId},
+    site::{Node, Role, Site},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// So long a node may take for what it was handed: images are fetched in it, on a slow disk.
+pub const LIMIT: SignedDuration = SignedDuration::from_mins(20);
+
+/// So often a node may fail in one boot before somebody has to look.
+const TRIES: u8 = 3;
+
+/// How long a node waits after it has failed, times the number of its failures.
+const PAUSE: SignedDuration = SignedDuration::from_secs(30);
+
+/// What a node can be handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Work {
+    /// Begin the control plane.
+    Init,
+    /// Join it, with an API server and a member of etcd of its own.
+    JoinControlPlane,
+    /// Join without.
+    JoinWorker,
+}
+
+impl Work {
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::JoinControlPlane => "join-control-plane",
+            Self::JoinWorker => "join-worker",
+        }
+    }
+}
+
+/// What a node was handed, and what became of it. That of an installation ends with the next one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attempt {
+    /// What it was handed.
+    pub work: Work,
+    /// In which of its boots.
+    pub session: SessionId,
+    /// When it came to be as it is.
+    pub at: Timestamp,
+    /// How far it is.
+    pub progress: Progress,
+    /// How often it has failed in this boot.
+    pub failures: u8,
+}
+
+/// How far an attempt is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Progress {
+    /// The node was given it.
+    Handed,
+    /// The node said that it has begun.
+    Joining,
+    /// The node said that it is done, and that was taken note of.
+    Joined,
+    /// The node said that it failed.
+    Failed {
+        /// At what.
+        phase: String,
+        /// What it said.
+        said: String,
+    },
+}
+
+impl Attempt {
+    /// What a node is being handed, after what it was handed before in this installation.
+    pub fn handed(work: Work, session: SessionId, now: Timestamp, before: Option<&Self>) -> Self {
+        let failures = before.filter(|before| before.session == session);
+        Self {
+            work,
+            session,
+            at: now,
+            progress: Progress::Handed,
+            failures: failures.map_or(0, |before| before.failures),
+        }
+    }
+
+    /// The same, after the node has said how it is. Joined is for good.
+    #[must_use]
+    pub fn said(mut self, progress: Progress, now: Timestamp) -> Self {
+        if self.progress == Progress::Joined {
+            return self;
+        }
+        if matches!(progress, Progress::Failed { .. }) {
+            self.failures = self.failures.saturating_add(1);
+        }
+        self.progress = progress;
+        self.at = now;
+        self
+    }
+
+    fn is_under_way(&self, now: Timestamp) -> bool {
+        let is_open = matches!(self.progress, Progress::Handed | Progress::Joining);
+        is_open && now.duration_since(self.at) <= LIMIT
+    }
+
+    fn has_given_up(&self, live: Option<SessionId>) -> bool {
+        self.failures >= TRIES && live == Some(self.session)
+    }
+}
+
+/// Whether the API answers, behind the balancer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Api {
+    /// It is ready.
+    Ready,
+    /// It is not, and what it says.
+    NotReady(String),
+}
+
+/// What Kubernetes says of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// Whether it is ready.
+    pub is_ready: bool,
+    /// Since when there is this node, by the API's clock.
+    pub created: Timestamp,
+}
+
+/// What is known of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its boot session, if one is live.
+    pub live: Option<SessionId>,
+    /// Whether it asks what to do, by the last minute or two.
+    pub is_asking: bool,
+    /// What it was handed last, since it was installed.
+    pub attempt: Option<Attempt>,
+    /// What Kubernetes says of it; `None` if it does not know it, or does not answer.
+    pub member: Option<Member>,
+    /// Whether its member of etcd is well; `None` if there is none, or nobody says.
+    pub etcd: Option<bool>,
+}
+
+/// All that is observed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// When.
+    pub now: Timestamp,
+    /// Whether a node has ever begun the control plane, and the bastion has taken note of it.
+    pub is_established: bool,
+    /// The API.
+    pub api: Api,
+    /// The nodes.
+    pub nodes: BTreeMap<HostName, Seen>,
+}
+
+/// What a node may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may do this.
+    Do(Work),
+    /// Nothing yet.
+    Wait(Wait),
+    /// It is a member: it starts its kubelet.
+    Done,
+    /// Nothing, before somebody has looked at it.
+    Failed(String),
+}
+
+/// Why a node has to wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Wait {
+    /// It is in no live boot session.
+    NotBooted,
+    /// It has not asked.
+    NotAsking,
+    /// It is at work on what it was handed.
+    AtWork(Work),
+    /// It has failed, and tries again in so many seconds.
+    Pause(i64),
+    /// Another node begins the control plane.
+    First(HostName),
+    /// Nobody begins the control plane.
+    NoControlPlane,
+    /// The API is not ready.
+    Api(String),
+    /// Another node joins the control plane just now, or is to do so first.
+    Turn(HostName),
+    /// A member of etcd is not well: one more would put the majority at risk.
+    Etcd(HostName),
+    /// Kubernetes takes the node for one that runs, from its life before.
+    StillReady,
+    /// Its member of etcd from its life before has to be removed.
+    OldMember,
+}
+
+impl Wait {
+    /// The stable word.
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::NotBooted => "not-booted",
+            Self::NotAsking => "not-asking",
+            Self::AtWork(_) => "at-work",
+            Self::Pause(_) => "pause",
+            Self::First(_) => "first",
+            Self::NoControlPlane => "no-control-plane",
+            Self::Api(_) => "api",
+            Self::Turn(_) => "turn",
+            Self::Etcd(_) => "etcd",
+            Self::StillReady => "still-ready",
+            Self::OldMember => "old-member",
+        }
+    }
+}
+
+impl fmt::Display for Wait {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotBooted => f.write_str("the node is in no live boot session"),
+            Self::NotAsking => f.write_str("the node runs, and has not asked to join"),
+            Self::AtWork(work) => write!(f, "the node is at work: {}", work.as_str()),
+            Self::Pause(seconds) => write!(f, "the node has failed, and tries again in {seconds} s"),
+            Self::First(node) => write!(f, "{node} begins the control plane"),
+            Self::NoControlPlane => f.write_str("no control-plane node has begun the cluster"),
+            Self::Api(said) => write!(f, "the Kubernetes API is not ready: {said}"),
+            Self::Turn(node) => write!(f, "{node} joins the control plane first"),
+            Self::Etcd(node) => write!(f, "the member of etcd on {node} is not well"),
+            Self::StillReady => f.write_str(
+                "Kubernetes takes the node for one that runs, from its life before; that ends within a minute",
+            ),
+            Self::OldMember => f.write_str(
+                "etcd has a member of this name from the node's life before, which has to be removed first",
+            ),
+        }
+    }
+}
+
+/// What each node of the site may do now.
+pub fn verdicts(site: &Site, observed: &Observed) -> BTreeMap<HostName, Verdict> {
+    let view = View { site, observed };
+    site.nodes
+        .values()
+        .map(|node| (node.name.clone(), view.verdict(node)))
+        .collect()
+}
+
+struct View<'a> {
+    site: &'a Site,
+    observed: &'a Observed,
+}
+
+impl<'a> View<'a> {
+    fn seen(&self, node: &Node) -> Seen {
+        self.observed.nodes.get(&node.name).cloned().unwrap_or_default()
+    }
+
+    fn control_plane(&self) -> impl Iterator<Item = (&'a Node, Seen)> {
+        let all = self.site.nodes.values();
+        all.filter(|node| node.roles.contains(&Role::ControlPlane))
+            .map(|node| (node, self.seen(node)))
+    }
+
+    fn verdict(&self, node: &Node) -> Verdict {
+        let now = self.observed.now;
+        let seen = self.seen(node);
+        let attempt = seen.attempt.as_ref();
+        if attempt.is_some_and(|attempt| attempt.progress == Progress::Joined) {
+            return Verdict::Done;
+        }
+        if node.roles.contains(&Role::Arbiter) {
+            return Verdict::Failed(
+                "no node of this version is a member of etcd alone; make the control plane of 1, 3 or 5 nodes"
+                    .to_owned(),
+            );
+        }
+        if seen.live.is_none() {
+            return Verdict::Wait(Wait::NotBooted);
+        }
+        if let Some(attempt) = attempt.filter(|attempt| attempt.has_given_up(seen.live))
+            && let Progress::Failed { phase, said } = &attempt.progress
+        {
+            return Verdict::Failed(format!("failed {TRIES} times, at last at {phase}: {said}"));
+        }
+        if !seen.is_asking {
+            let at_work = attempt.filter(|attempt| attempt.is_under_way(now));
+            return Verdict::Wait(at_work.map_or(Wait::NotAsking, |attempt| Wait::AtWork(attempt.work)));
+        }
+        if let Some(attempt) = attempt
+            && matches!(attempt.progress, Progress::Failed { .. })
+        {
+            let left = PAUSE * i32::from(attempt.failures) - now.duration_since(attempt.at);
+            if left.is_positive() {
+                return Verdict::Wait(Wait::Pause(left.as_secs() + 1));
+            }
+        }
+        let is_control_plane = node.roles.contains(&Role::ControlPlane);
+        match (self.observed.is_established, is_control_plane) {
+            (false, true) => match self.first() {
+                Some(first) if first == node.name => Verdict::Do(Work::Init),
+                Some(first) => Verdict::Wait(Wait::First(first)),
+                None => Verdict::Wait(Wait::NoControlPlane),
+            },
+            (false, false) => Verdict::Wait(self.first().map_or(Wait::NoControlPlane, Wait::First)),
+            (true, _) => self.join(node, &seen, is_control_plane),
+        }
+    }
+
+    /// Who begins the control plane: whoever was handed that and may still be at it, else the first who asks.
+    fn first(&self) -> Option<HostName> {
+        let now = self.observed.now;
+        let holder = self
+            .control_plane()
+            .filter_map(|(node, seen)| {
+                let attempt = seen.attempt?;
+                let holds = attempt.work == Work::Init
+                    && !attempt.has_given_up(seen.live)
+                    && now.duration_since(attempt.at) <= LIMIT;
+                holds.then_some((attempt.at, node))
+            })
+            .max_by_key(|(at, _)| *at);
+        let asks = || {
+            self.control_plane().find(|(_, seen)| {
+                let gave_up = |attempt: &Attempt| attempt.has_given_up(seen.live);
+                seen.is_asking && seen.live.is_some() && !seen.attempt.as_ref().is_some_and(gave_up)
+            })
+        };
+        holder
+            .map(|(_, node)| node)
+            .or_else(|| asks().map(|(node, _)| node))
+            .map(|node| node.name.clone())
+    }
+
+    fn join(&self, node: &Node, seen: &Seen, is_control_plane: bool) -> Verdict {
+        if let Api::NotReady(said) = &self.observed.api {
+            return Verdict::Wait(Wait::Api(said.clone()));
+        }
+        if let Some(member) = seen.member.as_ref().filter(|member| member.is_ready) {
+            // It joined, and was stopped before it could say so; else kubeadm would refuse the name.
+            let joined = |attempt: &Attempt| attempt.at <= member.created;
+            let is_done = seen.attempt.as_ref().is_some_and(joined);
+            return if is_done {
+                Verdict::Done
+            } else {
+                Verdict::Wait(Wait::StillReady)
+            };
+        }
+        if let Some(turn) = self.before(node, is_control_plane) {
+            return Verdict::Wait(Wait::Turn(turn));
+        }
+        if !is_control_plane {
+            return Verdict::Do(Work::JoinWorker);
+        }
+        if seen.etcd.is_some() && seen.attempt.is_none() {
+            return Verdict::Wait(Wait::OldMember);
+        }
+        let ill = |(other, seen): &(&Node, Seen)| other.name != node.name && seen.etcd == Some(false);
+        match self.control_plane().find(ill) {
+            Some((ill, _)) => Verdict::Wait(Wait::Etcd(ill.name.clone())),
+            None => Verdict::Do(Work::JoinControlPlane),
+        }
+    }
+
+    /// The control-plane node whose turn is before this one's: who is at it, else the first who asks.
+    fn before(&self, node: &Node, is_control_plane: bool) -> Option<HostName> {
+        let now = self.observed.now;
+        let waits = |seen: &Seen| {
+            let is_out = |attempt: &Attempt| {
+                attempt.progress == Progress::Joined
+                    || attempt.has_given_up(seen.live)
+                    || matches!(attempt.progress, Progress::Failed { .. })
+            };
+            let is_old = seen.etcd.is_some() && seen.attempt.is_none();
+            seen.is_asking && seen.live.is_some() && !is_old && !seen.attempt.as_ref().is_some_and(is_out)
+        };
+        let is_at_it = |seen: &Seen| {
+            let under_way = |attempt: &Attempt| attempt.is_under_way(now);
+            seen.attempt.as_ref().is_some_and(under_way)
+        };
+        let mut others = self.control_plane().filter(|(other, _)| other.name != node.name);
+        let at_it = others.find(|(_, seen)| is_at_it(seen));
+        let first = || {
+            let mut all = self.control_plane();
+            let comes_first = |other: &Node| !is_control_plane || other.name < node.name;
+            all.find(|(other, seen)| comes_first(other) && waits(seen))
+        };
+        at_it.or_else(first).map(|(node, _)| node.name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests;
