@@ -8,7 +8,7 @@ use faros_model::{
     site::{GatewayMode, InterfaceRef, PublishedTarget, Site, UplinkAddressing},
 };
 
-use crate::policy::{groups, lan_services, leads_to, name};
+use crate::policy::{group_name, groups, lan_services, leads_to};
 
 /// What the bastion lets pass, in words.
 pub fn facts(site: &Site) -> BTreeMap<String, String> {
@@ -108,7 +108,7 @@ pub fn facts(site: &Site) -> BTreeMap<String, String> {
     );
     for (source, addresses) in groups(site) {
         if !addresses.is_empty() {
-            tell(&format!("{} are", name(source)), addresses.to_string());
+            tell(&format!("{} are", group_name(source)), addresses.to_string());
         }
     }
     for (source, services) in lan_services(site) {
@@ -118,7 +118,7 @@ pub fn facts(site: &Site) -> BTreeMap<String, String> {
         } else {
             words.join(", ")
         };
-        tell(&format!("{} may use", name(source)), words);
+        tell(&format!("{} may use", group_name(source)), words);
     }
     facts
 }

@@ -16,7 +16,7 @@ use faros_model::{
     site::{GatewayMode, LanService, LanSource, PublishedTarget, Site, Transport},
 };
 
-use crate::policy::{Interfaces, groups, lan_services, name, open_ports};
+use crate::policy::{Interfaces, group_name, groups, lan_services, open_ports};
 
 /// How the names of our zones and policies begin.
 pub const PREFIX: &str = "faros-";
@@ -146,7 +146,7 @@ fn lan_zones(site: &Site, interfaces: &Interfaces) -> BTreeMap<String, Settings>
             .chain(dhcp.iter().copied())
             .chain(machine_config);
         let open = open.map(|(transport, port)| format!("{port}/{}", transport.as_str()));
-        let what = format!("The {} of the LAN.", name(source));
+        let what = format!("The {} of the LAN.", group_name(source));
         let mut zone = zone(&what, open.collect(), networks.clone());
         zone.0.insert("interfaces".to_owned(), Value::set([]));
         zone.0.insert("sources".to_owned(), Value::set([]));

@@ -21,7 +21,7 @@ pub use accepted::against_matrix;
 pub use facts::facts;
 pub use firewalld::{Firewalld, PREFIX, Settings, Value};
 pub use listing::{Difference, Listing};
-pub use policy::{BadInterface, Interfaces, lan_services};
+pub use policy::{BadInterface, Interfaces, group_name, inside, lan_services};
 pub use rules::{
     Addresses, Balanced, Chain, Direction, Hook, Match, PortRange, Rule, Ruleset, Side, Verdict,
 };

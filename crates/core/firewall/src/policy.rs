@@ -18,6 +18,11 @@ use faros_model::{
     site::{Site, Transport},
 };
 
+pub use self::{
+    arriving::inside,
+    groups::{group_name, lan_services},
+    interfaces::{BadInterface, Interfaces},
+};
 use self::{
     arriving::{arriving_lan, arriving_uplink},
     balanced::{
@@ -30,11 +35,7 @@ use self::{
 };
 pub(crate) use self::{
     forward::leads_to,
-    groups::{groups, name, open_ports},
-};
-pub use self::{
-    groups::lan_services,
-    interfaces::{BadInterface, Interfaces},
+    groups::{groups, open_ports},
 };
 use crate::rules::{Addresses, Chain, Hook, Match, PortRange, Rule, Ruleset, Side, Verdict};
 

@@ -9,7 +9,7 @@ use std::{
     net::Ipv4Addr,
 };
 
-use faros_firewall::lan_services;
+use faros_firewall::{group_name, inside, lan_services};
 use faros_model::{
     net::Subnet,
     plan::{Change, ChangeKind, Impact, Service},
@@ -134,7 +134,8 @@ impl Cuts {
             let to = now.get(&subject).map_or(&[][..], Vec::as_slice);
             self.narrower(&subject, &from, to, why);
         }
-        let (from, to) = (inside(before), inside(wanted));
+        let networks = |site| inside(site).map(|(network, _)| network);
+        let (from, to) = (networks(before), networks(wanted));
         if !covers(&from, &to) {
             let why = "from the uplink, senders with such an address are taken for forged";
             self.add("inside are", list(&from), list(&to), why);
@@ -152,7 +153,7 @@ impl Cuts {
             let lost = from
                 .keys()
                 .filter(|source| has(&from, source) && !has(&to, source));
-            let groups = lost.map(|source| name(*source));
+            let groups = lost.map(|source| group_name(*source));
             // A machine may be in another group than it was, though the groups may do what they did.
             let known: BTreeSet<Ipv4Addr> =
                 machines(before).into_iter().map(|(address, _)| address).collect();
@@ -231,12 +232,6 @@ fn published(site: &Site, what: &PublishedTarget) -> Vec<Subnet> {
     own.flat_map(|one| one.from.iter().copied()).collect()
 }
 
-/// Networks whose addresses do not come from outside.
-fn inside(site: &Site) -> Vec<Subnet> {
-    let Site { lan, cluster, .. } = site;
-    vec![lan.subnet, cluster.pod_network, cluster.service_network]
-}
-
 fn addressing(site: &Site) -> String {
     match &site.uplink.addressing {
         UplinkAddressing::Dhcp => "an address by DHCP".to_owned(),
@@ -263,16 +258,6 @@ fn list(networks: &[Subnet]) -> String {
         .map(ToString::to_string)
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-fn name(source: LanSource) -> String {
-    match source {
-        LanSource::Nodes => "nodes".to_owned(),
-        LanSource::Bmcs => "BMCs".to_owned(),
-        LanSource::Hosts => "hosts".to_owned(),
-        LanSource::Unknown => "unknown machines".to_owned(),
-        LanSource::Network(subnet) => subnet.to_string(),
-    }
 }
 
 #[cfg(test)]

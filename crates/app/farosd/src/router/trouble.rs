@@ -33,11 +33,7 @@ pub(super) fn troubles(site: &Site, uplink: Option<&Interface>, droppers: &[Stri
     if let Some(uplink) = uplink {
         let own = uplink.addresses.iter().zip(&uplink.networks);
         for (address, network) in own {
-            for (inside, name) in [
-                (site.lan.subnet, "the LAN"),
-                (site.cluster.pod_network, "pods"),
-                (site.cluster.service_network, "services"),
-            ] {
+            for (inside, name) in faros_firewall::inside(site) {
                 if network.overlaps(inside) {
                     found.push(overlap(&uplink.name, *address, *network, inside, name));
                 }

@@ -65,16 +65,21 @@ pub(super) fn arriving_lan(site: &Site) -> Vec<Rule> {
     ]
 }
 
+/// Networks whose addresses do not come from outside, and whose they are.
+pub fn inside(site: &Site) -> [(Subnet, &'static str); 3] {
+    [
+        (site.lan.subnet, "the LAN"),
+        (site.cluster.pod_network, "pods"),
+        (site.cluster.service_network, "services"),
+    ]
+}
+
 pub(super) fn arriving_uplink(site: &Site) -> Vec<Rule> {
     let nowhere = [
         Subnet::of(Ipv4Addr::LOCALHOST, 8),
         Subnet::of(Ipv4Addr::new(224, 0, 0, 0), 4),
     ];
-    let inside = [
-        site.lan.subnet,
-        site.cluster.pod_network,
-        site.cluster.service_network,
-    ];
+    let inside = inside(site).map(|(network, _)| network);
     let (outside_in, nowhere) = (Addresses::of(inside), Addresses::of(nowhere));
     vec![
         Rule::new(

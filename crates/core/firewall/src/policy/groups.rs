@@ -127,7 +127,7 @@ pub(crate) fn groups(site: &Site) -> [(LanSource, Addresses); 3] {
 }
 
 /// The group's name, for people.
-pub(crate) fn name(source: LanSource) -> String {
+pub fn group_name(source: LanSource) -> String {
     match source {
         LanSource::Nodes => "nodes".to_owned(),
         LanSource::Bmcs => "BMCs".to_owned(),

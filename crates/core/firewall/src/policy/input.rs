@@ -11,7 +11,7 @@ use faros_model::{
 
 use super::{
     balanced::{not_led, to_virtual_addresses, uplink_doors},
-    groups::{Groups, lan_services, name, open_ports},
+    groups::{Groups, group_name, lan_services, open_ports},
     ports,
 };
 use crate::rules::{Addresses, Match, Rule, Side, Verdict};
@@ -50,7 +50,7 @@ pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
             open.sort_unstable();
             open.dedup();
             if !open.is_empty() {
-                let why = name(*source);
+                let why = group_name(*source);
                 rules.push(Rule::new(
                     vec![from.clone(), ports(transport, &open)],
                     Verdict::Accept,
