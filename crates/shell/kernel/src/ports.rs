@@ -1,10 +1,9 @@
 //! Who holds a port, for the message that says that it cannot be had; and all who listen, as `ss -tuln` has them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    path::Path,
 };
 
 use faros_model::site::Transport;
@@ -22,20 +21,19 @@ pub struct Holder {
 /// cannot be found out: the holder may be in another namespace of processes.
 pub fn holder(protocol: &str, address: Ipv4Addr, port: u16) -> Option<Holder> {
     let table = fs::read_to_string(format!("/proc/self/net/{protocol}")).ok()?;
-    let inode = inode(&table, address, port)?;
-    let wanted = format!("socket:[{inode}]");
-    fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
-        let pid = process.file_name().to_str()?.parse().ok()?;
-        let holds = fs::read_dir(process.path().join("fd"))
-            .ok()?
-            .flatten()
-            .any(|fd| fs::read_link(fd.path()).is_ok_and(|link| link == Path::new(&wanted)));
-        let command = || fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-        holds.then(|| Holder {
+    let wanted = inode(&table, address, port)?;
+    let (_, pid) = sockets().find(|(inode, _)| *inode == wanted)?;
+    Some(Holder::of(pid))
+}
+
+impl Holder {
+    fn of(pid: u32) -> Self {
+        let command = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        Self {
             pid,
-            command: command().trim().to_owned(),
-        })
-    })
+            command: command.trim().to_owned(),
+        }
+    }
 }
 
 /// A socket that takes what anyone sends it.
@@ -73,7 +71,11 @@ pub fn listening(pid: u32) -> io::Result<Vec<Listening>> {
             Err(error) => return Err(error),
         }
     }
-    let holders = holders();
+    let wanted: HashSet<u64> = found.iter().map(|(.., inode)| *inode).collect();
+    let mut holders: HashMap<u64, Holder> = HashMap::new();
+    for (inode, pid) in sockets().filter(|(inode, _)| wanted.contains(inode)) {
+        holders.entry(inode).or_insert_with(|| Holder::of(pid));
+    }
     let mut listening: Vec<Listening> = found
         .into_iter()
         .map(|(transport, address, port, inode)| Listening {
@@ -131,33 +133,19 @@ fn listener(transport: Transport, line: &str) -> Option<(IpAddr, u16, u64)> {
     ))
 }
 
-/// Every process that holds a socket, by the socket's number, as far as they can be looked into.
-fn holders() -> HashMap<u64, Holder> {
-    let mut holders = HashMap::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        for fd in fs::read_dir(process.path().join("fd"))
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let inode = fs::read_link(fd.path()).ok().and_then(|link| {
-                let number = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
-                number.parse::<u64>().ok()
-            });
-            let Some(inode) = inode else { continue };
-            holders.entry(inode).or_insert_with(|| {
-                let command = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-                Holder {
-                    pid,
-                    command: command.trim().to_owned(),
-                }
-            });
-        }
-    }
-    holders
+/// Every socket that a process holds: its number, and the process', as far as they can be looked into.
+fn sockets() -> impl Iterator<Item = (u64, u32)> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes.flat_map(|process| {
+        let pid = process.file_name().to_str().and_then(|name| name.parse().ok());
+        let fds = pid.and_then(|_: u32| fs::read_dir(process.path().join("fd")).ok());
+        let own = fds.into_iter().flatten().flatten();
+        own.filter_map(move |fd| {
+            let link = fs::read_link(fd.path()).ok()?;
+            let number = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some((number.parse().ok()?, pid?))
+        })
+    })
 }
 
 /// The socket in a table of `/proc/net/udp` or `tcp` that takes the port on the address.
