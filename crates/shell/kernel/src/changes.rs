@@ -198,12 +198,48 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn what_nobody_changes_is_not_told() -> io::Result<()> {
-        let mut changes = Changes::of_links()?;
-        let none = tokio::time::timeout(Duration::from_millis(50), changes.next()).await;
-        // Somebody may change this machine's links while this runs; then there is something to be told.
-        assert!(none.is_err() || none.is_ok_and(|changed| changed.links));
+    /// What is told after each command in a network of its own; `None` if nothing is.
+    async fn told_of(commands: &[&str]) -> io::Result<Vec<Option<Changed>>> {
+        let mut changes = Changes::of_links_and("faros")?;
+        let mut told = Vec::new();
+        for command in commands {
+            let mut words = command.split_whitespace();
+            let program = words.next().unwrap_or("true");
+            let done = std::process::Command::new(program).args(words).status()?;
+            assert!(done.success(), "{command}");
+            // The kernel tells before a command ends.
+            told.push(tokio::time::timeout(REST * 3, changes.next()).await.ok());
+        }
+        Ok(told)
+    }
+
+    #[test]
+    fn what_is_changed_is_told_and_what_nobody_changes_is_not() -> io::Result<()> {
+        // A network belongs to the thread that asks for it, and goes with it.
+        let told = std::thread::spawn(|| {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?;
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(told_of(&[
+                "true",
+                "ip link set lo up",
+                "true",
+                "nft add table inet docker",
+                "nft add table inet faros",
+                "ip address add 192.0.2.1/32 dev lo",
+            ]))
+        });
+        let told = told.join().map_err(|_| io::Error::other("the thread died"))??;
+        let links = Some(Changed {
+            links: true,
+            table: false,
+        });
+        let table = Some(Changed {
+            links: false,
+            table: true,
+        });
+        assert_eq!(told, [None, links, None, None, table, links]);
         Ok(())
     }
 }
