@@ -21,7 +21,7 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::{
-    args::How,
+    args::{How, SOCKET},
     outcome::{Done, Error, print, say},
     site::{answer, counted, name_of, note, read, warn, who, with_report},
 };
@@ -46,11 +46,16 @@ pub(crate) async fn rollback(
 }
 
 /// `confirm`.
-pub(crate) async fn confirm(client: &Client, keep: bool, as_json: bool) -> Result<Done, Error> {
+pub(crate) async fn confirm(
+    client: &Client,
+    generation: Option<Generation>,
+    keep: bool,
+    as_json: bool,
+) -> Result<Done, Error> {
     let request = ConfirmRequest {
         by: who(),
         keep,
-        generation: None,
+        generation,
     };
     let confirmed = client.confirm(&request).await?;
     if as_json {
@@ -200,16 +205,21 @@ impl Progress<'_> {
             }
             ApplyProgress::Provisional { generation, seconds } if self.attended => {
                 say(&format!(
-                    "Generation {generation} runs on trial. If this session is cut off, or without an answer within \
-                     {seconds} s,\nit is taken back. Does all still work: keep it? [yes/no]"
+                    "Generation {generation} runs on trial: it is taken back if this session is cut off, and without an \
+                     answer in {seconds} s.\n\
+                     This session may live on where nobody new gets in. So open a second one by the way that you need, \
+                     and test there;\nthere `{}` keeps it, as yes does here: keep it? [yes/no]",
+                    confirmation(self.client, generation)
                 ));
                 self.asked = Some((generation, listen()));
             }
             ApplyProgress::Provisional { generation, seconds } => {
                 if !self.as_json {
                     say(&format!(
-                        "Generation {generation} runs on trial: it is taken back in {seconds} s, unless `farosctl \
-                         confirm` keeps it."
+                        "Generation {generation} runs on trial: it is taken back in {seconds} s, unless it is kept.\n\
+                         This session may live on where nobody new gets in. So open a second one by the way that you \
+                         need, test there, and keep it:\n  {}",
+                        confirmation(self.client, generation)
                     ));
                 }
                 return Ok(Some(Done::Ok));
@@ -238,6 +248,15 @@ impl Progress<'_> {
             say(&format!("It was too late: {error}"));
         }
     }
+}
+
+/// The command that keeps a generation, from any session on this machine.
+fn confirmation(client: &Client, generation: Generation) -> String {
+    let socket = client.socket();
+    if socket == Path::new(SOCKET) {
+        return format!("farosctl confirm {generation}");
+    }
+    format!("farosctl --socket {} confirm {generation}", socket.display())
 }
 
 /// Reads the operator's answer, beside what else happens. The thread ends with the program.

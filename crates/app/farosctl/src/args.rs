@@ -33,7 +33,7 @@ pub(crate) struct Args {
         global = true,
         env = "FAROS_SOCKET",
         value_name = "PATH",
-        default_value = "/run/faros/farosd.sock"
+        default_value = SOCKET
     )]
     pub(crate) socket: PathBuf,
     /// How results are printed.
@@ -42,6 +42,9 @@ pub(crate) struct Args {
     #[command(subcommand)]
     pub(crate) command: Command,
 }
+
+/// Where farosd answers, unless it was told otherwise.
+pub(crate) const SOCKET: &str = "/run/faros/farosd.sock";
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -102,13 +105,14 @@ pub(crate) enum Command {
     #[command(after_help = "Examples:
   farosctl apply site.yaml
   farosctl apply site.yaml --yes            without asking first
-  farosctl apply site.yaml --yes --confirm-within 2m && farosctl confirm
+  farosctl apply site.yaml --yes --confirm-within 2m
   farosctl apply site.yaml --yes --no-revert
 
 A change that could cut you off (the uplink, who may come in, the LAN's address) runs on trial: unless it is confirmed
 within 60 s, what ran before runs again. On a terminal this command asks for the confirmation; elsewhere it ends at
-once, and `farosctl confirm`, by the way that must still work, keeps the change. The first apply of a bastion is on
-trial only if it is made on a terminal.")]
+once, and `farosctl confirm GENERATION` keeps the change. Confirm from a second session, by the way that must still
+work: the first may live on where nobody new gets in. The first apply of a bastion is on trial only if it is made on a
+terminal.")]
     Apply {
         /// The site file, or `-` for standard input.
         file: PathBuf,
@@ -118,8 +122,15 @@ trial only if it is made on a terminal.")]
     /// Keep an apply that waits for a confirmation.
     #[command(after_help = "Examples:
   farosctl confirm
-  farosctl confirm --revert                 what ran before runs again at once")]
+  farosctl confirm 3                        only if it is generation 3 that waits
+  farosctl confirm --revert                 what ran before runs again at once
+
+Say it in a session that was opened after the change, by the way that must still work: sessions that were there before
+may live on where nobody new gets in.")]
     Confirm {
+        /// The generation that is meant; refused if another waits.
+        #[arg(value_parser = generation)]
+        generation: Option<Generation>,
         /// Take it back instead.
         #[arg(long)]
         revert: bool,

@@ -58,7 +58,7 @@ async fn run(args: Args) -> Result<Done, Error> {
         Command::Check { file } => site::check(&file, json),
         Command::Plan { file, exit_code } => site::plan(&client, &file, exit_code, json).await,
         Command::Apply { file, how } => apply::apply(&client, &file, how, json).await,
-        Command::Confirm { revert } => apply::confirm(&client, !revert, json).await,
+        Command::Confirm { generation, revert } => apply::confirm(&client, generation, !revert, json).await,
         Command::History => site::history(&client, json).await,
         Command::Show { generation, file } => site::show(&client, generation, file, json).await,
         Command::Rollback { generation, how } => apply::rollback(&client, generation, how, json).await,

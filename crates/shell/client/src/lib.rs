@@ -88,6 +88,11 @@ impl Client {
         }
     }
 
+    /// Where it asks.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// How the bastion is.
     pub async fn status(&self) -> Result<Status, ClientError> {
         self.get("/v1/status").await

@@ -62,10 +62,14 @@ fn a_session_that_loses_its_way_gets_it_back_and_so_does_whoever_comes_new() -> 
     goes_on("the session is there")?;
 
     let moved = lab.write(&uplink_at("203.0.113.4"))?;
-    for is_killed in [false, true] {
+    for (is_killed, times) in [(false, 1), (true, 2)] {
         let words = ["apply", "--yes", "--confirm-within", "5s", &moved];
         let (said, code) = lab.site.farosctl(&words)?;
         ensure!(code == 0 && said.contains("runs on trial"), "{code}: {said}");
+        ensure!(
+            said.contains("open a second one") && said.contains("confirm 3"),
+            "{said}"
+        );
         if is_killed {
             faros_lab::daemon::stop(lab.site.lab.folder(), true)?;
             ensure!(
@@ -80,7 +84,11 @@ fn a_session_that_loses_its_way_gets_it_back_and_so_does_whoever_comes_new() -> 
         goes_on("the session goes on")?;
         eventually("it is told", || {
             let status = lab.site.farosctl(&["status", "--output", "json"])?.0;
-            Ok(status.contains("\"apply\":null") && lab.site.saw("apply-reverted")?)
+            let events = lab.site.events()?;
+            let told = events
+                .iter()
+                .filter(|event| event.kind.as_str() == "apply-reverted");
+            Ok(status.contains("\"apply\":null") && told.count() == times)
         })?;
     }
     let all = numbers();
@@ -103,7 +111,12 @@ fn a_session_that_loses_its_way_gets_it_back_and_so_does_whoever_comes_new() -> 
         code == 1 && said.contains("waits for a confirmation"),
         "{code}: {said}"
     );
-    let (said, code) = lab.site.farosctl(&["confirm"])?;
+    let (said, code) = lab.site.farosctl(&["confirm", "2"])?;
+    ensure!(
+        code == 1 && said.contains("another generation waits for a confirmation: 3"),
+        "{code}: {said}"
+    );
+    let (said, code) = lab.site.farosctl(&["confirm", "3"])?;
     ensure!(code == 0 && said.contains("Generation 3 is accepted"), "{said}");
     let (said, code) = lab.site.farosctl(&["confirm"])?;
     ensure!(code == 1 && said.contains("no apply waits"), "{code}: {said}");
@@ -172,6 +185,8 @@ fn on_a_terminal_it_is_asked_and_a_terminal_that_dies_is_no_answer() -> anyhow::
         ("perhaps\nyes", "Generation 2 is accepted", 0),
     ] {
         let mut terminal = Terminal::open(&lab.site, &["apply", "--yes", &moved])?;
+        terminal.says("open a second one")?;
+        terminal.says("confirm 2` keeps it")?;
         terminal.says("keep it? [yes/no]")?;
         terminal.answer(answer)?;
         terminal.says(last)?;
