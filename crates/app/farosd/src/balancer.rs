@@ -31,6 +31,7 @@ use tokio::sync::{Notify, mpsc};
 pub(crate) use self::{
     drain::{NotDrained, drain},
     status::status,
+    table::Locked,
 };
 use self::{
     table::Table,

@@ -4,13 +4,19 @@
 //! and is set again, unchanged for all that flows, when it starts. Only a site file that switches the router
 //! off takes the rules away.
 
+mod rules;
 mod trouble;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use faros_firewall::{FAMILY, Interfaces, Listing, Live, Ruleset, TABLE};
+use faros_firewall::{FAMILY, Interfaces, Ruleset, TABLE};
 use faros_kernel::{
-    changes::Changes,
+    changes::{Author, Changes},
+    fights::{Fights, Told},
     host, lan, nft,
     own::{self, Given, Owner},
     router,
@@ -24,6 +30,7 @@ use faros_model::{
 };
 use serde_json::json;
 
+use self::rules::Held;
 use crate::{
     daemon::{Intent, Shared, lock, set_state},
     firewalld::Beside,
@@ -47,14 +54,6 @@ const TOLD: usize = 8;
 
 /// How the router is.
 pub(crate) type State = (ServiceState, String);
-
-/// What was last put into the kernel, and how it looked there.
-struct Held {
-    text: String,
-    listing: Listing,
-    /// The kernel's number of the transaction after which it was looked at.
-    seen: u32,
-}
 
 /// What is looked at whenever the kernel tells of a change.
 struct Watched {
@@ -179,29 +178,38 @@ struct Router {
     /// What is wrong and not ours to change, and the chains of others among it.
     troubles: Vec<String>,
     droppers: Vec<String>,
+    /// What is changed again as soon as it is right.
+    fights: Fights,
+    /// Who changed the table since it was right.
+    authors: Vec<Author>,
+    /// The names of those who fight over it.
+    fighters: BTreeSet<String>,
 }
 
 impl Router {
     /// Puts into the kernel what `served` wants and the kernel does not hold.
     async fn settle(&mut self, shared: &Shared, served: Option<&Intent>) -> State {
         // What was taken back while farosd did not run, or before anything was accepted, leaves nothing behind.
-        let leftover = lock(&shared.leftover).take();
+        let leftover = lock(&shared.leftover).clone();
         let result = match served {
             Some(intent) if intent.site.runs(Service::Router) => {
                 self.is_removed = false;
+                reset_leftover(shared, leftover.as_ref(), &intent.site);
                 self.route(shared, &intent.site).await
             }
-            Some(intent) => self.remove(shared, Some(&intent.site)).await,
+            Some(intent) => {
+                let sites: Vec<&Site> = leftover.iter().chain([&intent.site]).collect();
+                self.remove(shared, &sites).await
+            }
             None if leftover.is_some() || self.watched.is_some() => {
-                let removed = self.remove_all(shared, leftover.as_ref()).await;
-                if removed.is_err() {
-                    // It is tried again.
-                    *lock(&shared.leftover) = leftover;
-                }
-                removed
+                self.remove_all(shared, leftover.as_ref()).await
             }
             None => Ok((ServiceState::Off, String::new())),
         };
+        if result.is_ok() {
+            // Else it is tried again.
+            *lock(&shared.leftover) = None;
+        }
         result.unwrap_or_else(|error| (ServiceState::Failed, format!("{error:#}")))
     }
 
@@ -209,28 +217,26 @@ impl Router {
     async fn remove_all(&mut self, shared: &Shared, site: Option<&Site>) -> anyhow::Result<State> {
         own::take_addresses(Owner::Lan, None).await?;
         router::remove_bridge(BRIDGE).await?;
-        self.remove(shared, site).await
+        let sites: Vec<&Site> = site.into_iter().collect();
+        self.remove(shared, &sites).await
     }
 
-    async fn remove(&mut self, shared: &Shared, site: Option<&Site>) -> anyhow::Result<State> {
+    async fn remove(&mut self, shared: &Shared, sites: &[&Site]) -> anyhow::Result<State> {
         if self.is_removed {
             return Ok((ServiceState::Off, String::new()));
         }
         // Forwarding ends before the rules: nothing passes that they have not seen.
-        let of_site = site.and_then(|site| {
-            let uplink = uplink_interface(shared, site)?;
-            Some(router::settings(&shared.lan_interface_of(site)?, &uplink))
-        });
+        let of_sites = sites.iter().flat_map(|site| settings_of(shared, site));
         let held = self.watched.as_ref().map(|watched| watched.settings.clone());
         // Whoever never was a router has nothing to take back, and the host's own settings stay.
         let had = held.is_some() || nft::list(FAMILY, TABLE).await?.is_some();
-        for setting in held.into_iter().chain(of_site).flatten().filter(|_| had) {
+        for setting in held.into_iter().flatten().chain(of_sites).filter(|_| had) {
             setting.reset();
         }
         let mut live = shared.balancing.table.lock().await?;
         live.is_gone();
         if nft::list(FAMILY, TABLE).await?.is_some() {
-            nft::apply(&faros_firewall::delete()).await?;
+            live.applied(nft::apply(&faros_firewall::delete()).await?);
             tracing::info!("the firewall's rules are taken away");
         }
         drop(live);
@@ -261,6 +267,7 @@ impl Router {
         }
         // Rules before forwarding: nothing passes that they have not seen.
         let rules = Ruleset::compile(site, &Interfaces::new(&lan, &watched.uplink)?);
+        self.fights.look();
         self.hold(shared, &rules).await?;
         let was_set = |setting: &router::Setting| {
             let before = self.watched.as_ref();
@@ -270,25 +277,31 @@ impl Router {
         };
         let mut found = Vec::new();
         for setting in &watched.settings {
-            if setting.set()? && was_set(setting) {
-                let router::Setting {
-                    interface,
-                    name,
-                    value,
-                } = setting;
-                found.push(format!("{name} of {interface} was not {value}"));
+            let router::Setting {
+                interface,
+                name,
+                value,
+            } = setting;
+            let what = format!("{name} of {interface}");
+            let now = Instant::now();
+            if !setting.is_set() && self.fights.may(&what, now) && setting.set()? && was_set(setting) {
+                match self.fights.repaired(&what, now) {
+                    Told::Repair => found.push(format!("{what} was not {value}")),
+                    Told::Fight => (),
+                }
             }
         }
         if !found.is_empty() {
             repaired(shared, "setting", &found);
         }
-        ensure_own(site, &watched.uplink).await?;
+        self.ensure_own(shared, site, &watched).await?;
         // The new address is there before the old one goes, and whatever the old one took with it comes back.
         self.take_old(site, &watched.uplink).await?;
-        ensure_own(site, &watched.uplink).await?;
+        self.ensure_own(shared, site, &watched).await?;
         watched.sight = watched.look();
         self.droppers = trouble::droppers().await;
-        let troubles = trouble::troubles(site, lan::look(&watched.uplink).as_ref(), &self.droppers);
+        let mut troubles = trouble::troubles(site, lan::look(&watched.uplink).as_ref(), &self.droppers);
+        troubles.extend(self.fought());
         if troubles != self.troubles {
             for found in &troubles {
                 tracing::warn!(found, "the router is in trouble");
@@ -304,6 +317,10 @@ impl Router {
                 );
                 (ServiceState::Waiting, why)
             }
+            // It may be right for moments, and nobody can rely on it.
+            Some(_) if self.fights.over(Instant::now()).contains(&rules::WHAT) => {
+                (ServiceState::Waiting, self.troubles.join("; "))
+            }
             // It does what it can, and somebody has to know.
             Some(_) => (ServiceState::Ready, self.troubles.join("; ")),
             None => {
@@ -318,6 +335,58 @@ impl Router {
         }
         self.watched = Some(watched);
         Ok(state)
+    }
+
+    /// Gives the uplink what the site file says that it has.
+    async fn ensure_own(
+        &mut self,
+        shared: &Shared,
+        site: &Site,
+        watched: &Watched,
+    ) -> Result<(), router::Route> {
+        let UplinkAddressing::Static {
+            address,
+            subnet,
+            gateway,
+        } = &site.uplink.addressing
+        else {
+            return Ok(());
+        };
+        let sight = watched.look();
+        let is_lost = sight.uplink.as_ref().is_some_and(|own| own.is_up && !own.has_own);
+        let had = |before: &Watched| {
+            let own = before.sight.uplink.as_ref();
+            before.uplink == watched.uplink
+                && before.addressing == watched.addressing
+                && own.is_some_and(|own| own.is_up && own.has_own)
+        };
+        let what = format!("the address and the way out of {}", watched.uplink);
+        let now = Instant::now();
+        if is_lost && !self.fights.may(&what, now) {
+            return Ok(());
+        }
+        if let Some(found) = lan::look(&watched.uplink) {
+            router::ensure_uplink(&found, *address, *subnet, *gateway).await?;
+        }
+        if is_lost
+            && self.watched.as_ref().is_some_and(had)
+            && self.fights.repaired(&what, now) == Told::Repair
+        {
+            repaired(shared, "uplink", &[format!("{what} were gone")]);
+        }
+        Ok(())
+    }
+
+    /// What is fought over, in words.
+    fn fought(&mut self) -> Vec<String> {
+        let over = self.fights.over(Instant::now());
+        if !over.contains(&rules::WHAT) {
+            self.fighters.clear();
+        }
+        let who: Vec<&str> = self.fighters.iter().map(String::as_str).collect();
+        over.into_iter()
+            .map(|what| trouble::fight(what, if what == rules::WHAT { &who } else { &[] }))
+            .collect()
     }
 
     /// Takes away what an earlier site gave an uplink, once for each site.
@@ -353,63 +422,30 @@ impl Router {
         Ok(())
     }
 
-    /// Has the kernel hold these rules.
-    async fn hold(&mut self, shared: &Shared, rules: &Ruleset) -> anyhow::Result<()> {
-        // What the balancer has in the table goes over to the next one, and nothing of it changes meanwhile.
-        let mut live = shared.balancing.table.lock().await?;
-        let mark = rules.mark();
-        let text = rules.text(&mark, &Live::default());
-        let seen = nft::generation()?;
-        if let Some(held) = &self.held
-            && held.text == text
-            && held.seen == seen
-        {
-            return Ok(());
-        }
-        let found = listing().await?;
-        let mut told = Vec::new();
-        match &mut self.held {
-            Some(held) if held.text == text => {
-                told = held.listing.differences(&found, live.slots());
-                if told.is_empty() {
-                    // Someone changed another table, which is theirs.
-                    held.seen = seen;
-                    return Ok(());
-                }
-            }
-            _ => (),
-        }
-        nft::apply(&rules.text(&mark, &live.with(found.counted()))).await?;
-        live.is_loaded(rules);
-        let seen = nft::generation()?;
-        let listing = listing().await?;
-        if self.held.is_none() && found.mark() == Some(mark.as_str()) {
-            // The same rules, from before farosd started: what is not as it was, was changed since.
-            told = listing.differences(&found, live.slots());
-        }
-        if told.is_empty() {
-            tracing::info!(mark, "the kernel has the firewall's rules");
-        } else {
-            let told: Vec<String> = told.iter().map(ToString::to_string).collect();
-            repaired(shared, "rules", &told);
-        }
-        self.held = Some(Held { text, listing, seen });
-        Ok(())
-    }
-
     /// Ends when the kernel may not hold what it did, or an interface came or went.
-    async fn trouble(&self, mut changes: Option<&mut Changes>) {
+    async fn trouble(&mut self, mut changes: Option<&mut Changes>) {
         let (Some(held), Some(watched)) = (&self.held, &self.watched) else {
             return std::future::pending().await;
         };
+        let due = self.fights.next();
         loop {
+            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+            let look = if changes.is_some() { LOOK } else { LOOK_BLIND };
+            let look = left.map_or(look, |left| left.min(look));
             let told = match &mut changes {
-                Some(changes) => tokio::time::timeout(LOOK, changes.next()).await.ok(),
+                Some(changes) => {
+                    let told = tokio::time::timeout(look, changes.next()).await.ok();
+                    self.authors.extend(changes.authors());
+                    told
+                }
                 None => {
-                    tokio::time::sleep(LOOK_BLIND).await;
+                    tokio::time::sleep(look).await;
                     None
                 }
             };
+            if due.is_some_and(|due| due <= Instant::now()) {
+                return;
+            }
             // Our own transactions are told, too; after them it is the number that was seen.
             let may_differ = told.is_none_or(|told| told.table);
             let is_same = !may_differ || nft::generation().is_ok_and(|now| now == held.seen);
@@ -423,23 +459,27 @@ impl Router {
     }
 }
 
-async fn listing() -> Result<Listing, nft::Nft> {
-    let text = nft::list(FAMILY, TABLE).await?;
-    Ok(text.as_deref().map(Listing::parse).unwrap_or_default())
+/// The settings of the router of a site on this machine's interfaces.
+fn settings_of(shared: &Shared, site: &Site) -> Vec<router::Setting> {
+    let own = || {
+        let uplink = uplink_interface(shared, site)?;
+        Some(router::settings(&shared.lan_interface_of(site)?, &uplink))
+    };
+    own().unwrap_or_default()
 }
 
-/// Gives the uplink what the site file says that it has.
-async fn ensure_own(site: &Site, uplink: &str) -> Result<(), router::Route> {
-    if let UplinkAddressing::Static {
-        address,
-        subnet,
-        gateway,
-    } = &site.uplink.addressing
-        && let Some(found) = lan::look(uplink)
-    {
-        router::ensure_uplink(&found, *address, *subnet, *gateway).await?;
+/// Takes back what a site that was on trial set on interfaces that are none of the router's.
+fn reset_leftover(shared: &Shared, leftover: Option<&Site>, site: &Site) {
+    let Some(leftover) = leftover.filter(|leftover| leftover.runs(Service::Router)) else {
+        return;
+    };
+    let own = settings_of(shared, site);
+    let is_own = |setting: &router::Setting| own.iter().any(|own| own.interface == setting.interface);
+    for setting in settings_of(shared, leftover) {
+        if !is_own(&setting) {
+            setting.reset();
+        }
     }
-    Ok(())
 }
 
 /// The uplink's interface: the command line's, else the site file's.

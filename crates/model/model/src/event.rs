@@ -135,7 +135,7 @@ event_kinds! {
     /// A network interface came back. Detail: `interface`.
     InterfaceBack => "interface-back",
     /// Someone else changed what the router has in the kernel, and it was put right. Detail: `what` (`rules`,
-    /// `setting`, `firewalld`), `found` (what was not as it should be), `more` (how many are not told).
+    /// `setting`, `uplink`, `firewalld`), `found` (what was not as it should be), `more` (how many are not told).
     RouterRepaired => "router-repaired",
     /// A server behind a virtual IP came in: new connections are led to it. Detail: `service`, `backend`, `address`,
     /// `reason`.

@@ -21,6 +21,9 @@ const LINKS: u32 = 1 << 0 | 1 << 4 | 1 << 6 | 1 << 23;
 /// The group of `NETLINK_NETFILTER` for tables (`NFNLGRP_NFTABLES`, 7), as a bit.
 const TABLES: u32 = 1 << 6;
 
+/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN`.
+pub(crate) const NEW_GENERATION: u16 = (10 << 8) | 15;
+
 /// `NFPROTO_INET`.
 const INET: u8 = 1;
 
@@ -33,16 +36,60 @@ pub struct Changed {
     pub table: bool,
 }
 
+/// Who changed the watched table, as the kernel names a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Its number.
+    pub pid: u32,
+    /// Its name, cut off after 15 bytes.
+    pub name: String,
+}
+
+/// The most authors that are remembered.
+const AUTHORS: usize = 64;
+
+/// A table, and what the kernel tells of it.
+struct Watched {
+    socket: TokioSocket,
+    table: &'static str,
+    /// Whether the transaction that is being told has touched it.
+    is_touched: bool,
+    authors: Vec<Author>,
+}
+
+impl Watched {
+    /// Ends when a transaction was told as a whole that touched the table: who made it is said last.
+    async fn hear(&mut self) {
+        let mut buffer = Vec::with_capacity(16 << 10);
+        loop {
+            buffer.clear();
+            // The one error is `ENOBUFS`: there was more than fits.
+            if self.socket.recv(&mut buffer).await.is_err() {
+                return;
+            }
+            self.is_touched |= is_about(&buffer, self.table);
+            if let Some(author) = messages(&buffer).find_map(author)
+                && std::mem::take(&mut self.is_touched)
+            {
+                if self.authors.len() < AUTHORS && !self.authors.contains(&author) {
+                    self.authors.push(author);
+                }
+                return;
+            }
+        }
+    }
+}
+
 /// Waits for changes. What happens while nobody waits is told to whoever waits next.
 pub struct Changes {
     links: TokioSocket,
-    tables: Option<(TokioSocket, &'static str)>,
+    tables: Option<Watched>,
     told_at: Option<Instant>,
 }
 
 impl fmt::Debug for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let table = self.tables.as_ref().map(|(_, table)| table);
+        let table = self.tables.as_ref().map(|own| own.table);
         f.debug_struct("Changes")
             .field("table", &table)
             .finish_non_exhaustive()
@@ -68,9 +115,21 @@ impl Changes {
     /// As [`Self::of_links`].
     pub fn of_links_and(table: &'static str) -> io::Result<Self> {
         Ok(Self {
-            tables: Some((listen(NETLINK_NETFILTER, TABLES)?, table)),
+            tables: Some(Watched {
+                socket: listen(NETLINK_NETFILTER, TABLES)?,
+                table,
+                is_touched: false,
+                authors: vec![],
+            }),
             ..Self::of_links()?
         })
+    }
+
+    /// Who changed the table since this was asked last, in so far as it was told. What we do ourselves is among it.
+    pub fn authors(&mut self) -> Vec<Author> {
+        let own = self.tables.as_mut();
+        own.map(|own| std::mem::take(&mut own.authors))
+            .unwrap_or_default()
     }
 
     /// Ends when something changed.
@@ -95,15 +154,16 @@ impl Changes {
     }
 
     /// What the kernel tells next that counts.
-    async fn take(&self) -> Changed {
+    async fn take(&mut self) -> Changed {
+        let Self { links, tables, .. } = self;
         let table = async {
-            match &self.tables {
-                Some((socket, table)) => hear(socket, |told| is_about(told, table)).await,
+            match tables {
+                Some(tables) => tables.hear().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
-            () = hear(&self.links, |_| true) => Changed { links: true, table: false },
+            () = hear(links) => Changed { links: true, table: false },
             () = table => Changed { links: false, table: true },
         }
     }
@@ -115,44 +175,63 @@ fn listen(protocol: isize, groups: u32) -> io::Result<TokioSocket> {
     Ok(socket)
 }
 
-/// Ends with a message that `counts`. What was lost counts.
-async fn hear(socket: &TokioSocket, counts: impl Fn(&[u8]) -> bool) {
-    let mut buffer = Vec::with_capacity(16 << 10);
-    loop {
-        buffer.clear();
-        // The one error is `ENOBUFS`: there was more than fits.
-        if socket.recv(&mut buffer).await.is_err() || counts(&buffer) {
-            return;
-        }
-    }
+/// Ends with a message. That some were lost counts as one.
+async fn hear(socket: &TokioSocket) {
+    // The one error is `ENOBUFS`: there was more than fits.
+    let _ = socket.recv(&mut Vec::with_capacity(16 << 10)).await;
 }
 
 /// Whether any message of a datagram is about this table of the family `inet`.
 ///
 /// A message is `nlmsghdr` (16 bytes, the first four its length), `nfgenmsg` (4, the first its family), and
 /// attributes; of all messages of nftables but the one of the new generation's number, attribute 1 is the table.
-fn is_about(mut told: &[u8], table: &str) -> bool {
-    while let Some(length) = told.first_chunk().map(|length| u32::from_ne_bytes(*length)) {
-        let length = usize::try_from(length).unwrap_or(usize::MAX).max(16);
-        let Some(message) = told.get(..length) else {
-            // It was cut off, so it was large.
-            return true;
-        };
-        if message.get(16) == Some(&INET) && table_of(message) == Some(table.as_bytes()) {
-            return true;
-        }
-        told = told.get(length.next_multiple_of(4)..).unwrap_or_default();
-    }
-    false
+fn is_about(told: &[u8], table: &str) -> bool {
+    // One that was cut off was large.
+    messages(told).any(|message| match message {
+        Ok(message) => message.get(16) == Some(&INET) && string_of(message, 1) == Some(table.as_bytes()),
+        Err(CutOff) => true,
+    })
 }
 
-fn table_of(message: &[u8]) -> Option<&[u8]> {
+/// What there was no room for.
+struct CutOff;
+
+fn messages(told: &[u8]) -> impl Iterator<Item = Result<&[u8], CutOff>> {
+    let mut rest = told;
+    std::iter::from_fn(move || {
+        let length = u32::from_ne_bytes(*rest.first_chunk()?);
+        let length = usize::try_from(length).unwrap_or(usize::MAX).max(16);
+        let message = rest.get(..length).ok_or(CutOff);
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(message)
+    })
+}
+
+/// Who made a transaction: `NFTA_GEN_PROC_PID` (2) and `NFTA_GEN_PROC_NAME` (3) of `NFT_MSG_NEWGEN`, its last message.
+fn author(message: Result<&[u8], CutOff>) -> Option<Author> {
+    let message = message.ok()?;
+    if u16::from_ne_bytes(message.get(4..6)?.try_into().ok()?) != NEW_GENERATION {
+        return None;
+    }
+    let pid = attribute(message, 2).and_then(|pid| pid.try_into().ok());
+    let name = string_of(message, 3).unwrap_or_default();
+    Some(Author {
+        pid: pid.map(u32::from_be_bytes).unwrap_or_default(),
+        name: String::from_utf8_lossy(name).into_owned(),
+    })
+}
+
+fn string_of(message: &[u8], wanted: u16) -> Option<&[u8]> {
+    attribute(message, wanted)?.strip_suffix(&[0])
+}
+
+pub(crate) fn attribute(message: &[u8], wanted: u16) -> Option<&[u8]> {
     let mut rest = message.get(20..)?;
     loop {
         let length = usize::from(u16::from_ne_bytes(*rest.first_chunk()?));
         let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
-        if kind == 1 {
-            return rest.get(4..length)?.strip_suffix(&[0]);
+        if kind == wanted {
+            return rest.get(4..length);
         }
         rest = rest.get(length.max(4).next_multiple_of(4)..)?;
     }
@@ -199,7 +278,7 @@ mod tests {
     }
 
     /// What is told after each command in a network of its own; `None` if nothing is.
-    async fn told_of(commands: &[&str]) -> io::Result<Vec<Option<Changed>>> {
+    async fn told_of(commands: &[&str]) -> io::Result<(Vec<Option<Changed>>, Vec<Author>)> {
         let mut changes = Changes::of_links_and("faros")?;
         let mut told = Vec::new();
         for command in commands {
@@ -210,7 +289,7 @@ mod tests {
             // The kernel tells before a command ends.
             told.push(tokio::time::timeout(REST * 3, changes.next()).await.ok());
         }
-        Ok(told)
+        Ok((told, changes.authors()))
     }
 
     #[test]
@@ -230,7 +309,7 @@ mod tests {
                 "ip address add 192.0.2.1/32 dev lo",
             ]))
         });
-        let told = told.join().map_err(|_| io::Error::other("the thread died"))??;
+        let (told, authors) = told.join().map_err(|_| io::Error::other("the thread died"))??;
         let links = Some(Changed {
             links: true,
             table: false,
@@ -240,6 +319,8 @@ mod tests {
             table: true,
         });
         assert_eq!(told, [None, links, None, None, table, links]);
+        let names: Vec<&str> = authors.iter().map(|author| author.name.as_str()).collect();
+        assert_eq!(names, ["nft"], "who changed the one table");
         Ok(())
     }
 }

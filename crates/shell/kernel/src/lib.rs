@@ -3,6 +3,7 @@
 pub mod changes;
 pub mod clock;
 pub mod conntrack;
+pub mod fights;
 pub mod host;
 pub mod lan;
 pub mod neighbors;

@@ -19,6 +19,8 @@ use nix::sys::{
 };
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
+use crate::changes;
+
 /// Why the packet filter could not be set or read.
 #[derive(Debug, thiserror::Error)]
 pub enum Nft {
@@ -35,14 +37,15 @@ pub enum Nft {
     },
 }
 
-/// Hands a text to the kernel as one transaction: all of it, or nothing.
+/// Hands a text to the kernel as one transaction: all of it, or nothing. The number of the process that did it, by which
+/// the kernel tells of it ([`changes::Author`]).
 ///
 /// # Errors
 /// What nft or the kernel refused, with the line.
-pub async fn apply(text: &str) -> Result<(), Nft> {
-    let output = run(&["-f", "-"], text).await?;
+pub async fn apply(text: &str) -> Result<u32, Nft> {
+    let (output, pid) = run(&["-f", "-"], text).await?;
     if output.status.success() {
-        return Ok(());
+        return Ok(pid);
     }
     Err(refused(&String::from_utf8_lossy(&output.stderr), text))
 }
@@ -52,7 +55,7 @@ pub async fn apply(text: &str) -> Result<(), Nft> {
 /// # Errors
 /// If nft cannot be run or the table cannot be read.
 pub async fn list(family: &str, table: &str) -> Result<Option<String>, Nft> {
-    let output = run(&["list", "table", family, table], "").await?;
+    let (output, _) = run(&["list", "table", family, table], "").await?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() {
         Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()))
@@ -68,7 +71,7 @@ pub async fn list(family: &str, table: &str) -> Result<Option<String>, Nft> {
 /// # Errors
 /// If nft cannot be run.
 pub async fn chains() -> Result<String, Nft> {
-    let output = run(&["list", "chains"], "").await?;
+    let (output, _) = run(&["list", "chains"], "").await?;
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
@@ -76,7 +79,7 @@ pub async fn chains() -> Result<String, Nft> {
     }
 }
 
-async fn run(args: &[&str], input: &str) -> Result<Output, Nft> {
+async fn run(args: &[&str], input: &str) -> Result<(Output, u32), Nft> {
     let mut command = Command::new("nft");
     command.args(args).kill_on_drop(true);
     command
@@ -84,11 +87,13 @@ async fn run(args: &[&str], input: &str) -> Result<Output, Nft> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     let mut child = command.spawn().map_err(Nft::Run)?;
+    // Nobody has waited for it yet, so it has a number.
+    let pid = child.id().unwrap_or_default();
     if let Some(mut stdin) = child.stdin.take() {
         // If nft does not read to the end, it says why.
         let _ = stdin.write_all(input.as_bytes()).await;
     }
-    child.wait_with_output().await.map_err(Nft::Run)
+    Ok((child.wait_with_output().await.map_err(Nft::Run)?, pid))
 }
 
 /// nft says `/dev/stdin:12:3-9: Error: what is wrong`.
@@ -138,18 +143,11 @@ pub fn generation() -> io::Result<u32> {
 /// The attribute `NFTA_GEN_ID` of an `NFT_MSG_NEWGEN`.
 fn generation_in(answer: &[u8]) -> Option<u32> {
     let kind = u16::from_ne_bytes(answer.get(4..6)?.try_into().ok()?);
-    if kind != (10 << 8) | 15 {
+    if kind != changes::NEW_GENERATION {
         return None;
     }
-    let mut rest = answer.get(20..)?;
-    loop {
-        let length = usize::from(u16::from_ne_bytes(rest.get(..2)?.try_into().ok()?));
-        let kind = u16::from_ne_bytes(rest.get(2..4)?.try_into().ok()?);
-        if kind == 1 {
-            return Some(u32::from_be_bytes(rest.get(4..8)?.try_into().ok()?));
-        }
-        rest = rest.get(length.max(4).next_multiple_of(4)..)?;
-    }
+    let id = changes::attribute(answer, 1)?;
+    Some(u32::from_be_bytes(id.try_into().ok()?))
 }
 
 #[cfg(test)]

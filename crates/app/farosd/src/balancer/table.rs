@@ -4,7 +4,7 @@
 //! meanwhile, so a load takes over what the balancer wants, and a change of elements meets the table that it is
 //! meant for. What the kernel held before farosd started is where the balancer begins.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use faros_balancer::Slots;
 use faros_firewall::{FAMILY, Listing, Live, Ruleset, TABLE};
@@ -28,7 +28,12 @@ struct Kept {
     wanted: AllSlots,
     /// What they hold, as far as that is known.
     held: AllSlots,
+    /// The processes by which we changed the table, the newest last.
+    own: VecDeque<u32>,
 }
+
+/// So many of our own processes are remembered: the kernel tells of them within moments.
+const OWN: usize = 256;
 
 /// The table, with nobody else at it.
 pub(crate) struct Locked<'a> {
@@ -71,6 +76,20 @@ impl Locked<'_> {
         &self.kept.wanted
     }
 
+    /// Takes note that it was we who changed the table by this process.
+    pub(crate) fn applied(&mut self, pid: u32) {
+        let own = &mut self.kept.own;
+        own.push_back(pid);
+        if own.len() > OWN {
+            own.pop_front();
+        }
+    }
+
+    /// Whether it was we who changed the table by this process.
+    pub(crate) fn is_own(&self, pid: u32) -> bool {
+        self.kept.own.contains(&pid)
+    }
+
     /// What a load takes over, with these counters.
     pub(crate) fn with(&self, counted: &BTreeMap<String, (u64, u64)>) -> Live {
         Live {
@@ -110,7 +129,7 @@ impl Locked<'_> {
         if change.is_empty() {
             return Ok(());
         }
-        let done = nft::apply(&change).await;
+        let done = nft::apply(&change).await.map(|pid| self.applied(pid));
         if done.is_err() {
             // Somebody changed them. The next try begins with what there is.
             let text = nft::list(FAMILY, TABLE).await?;

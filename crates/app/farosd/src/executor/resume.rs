@@ -1,13 +1,13 @@
 //! An apply that a crash or a power cut interrupted: found before anyone may ask for another, and gone on with.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use faros_model::{api::ApplyStatus, event::EventKind, plan::Action};
 use faros_store::Journal;
 use serde_json::json;
-use tokio::sync::OwnedMutexGuard;
+use tokio::{sync::OwnedMutexGuard, time::Instant};
 
-use super::Apply;
+use super::{Apply, READY};
 use crate::daemon::{Intent, Shared, lock};
 
 /// An apply that was cut off, to be gone on with. Nothing else is applied as long as this exists.
@@ -56,6 +56,8 @@ impl CutOff {
                 generation = generation.0,
                 "it was not confirmed before farosd ended; taken back"
             );
+            // Until then a farosd that is killed once more has to know of it.
+            gone(&shared).await;
             super::strike_off(&shared, &entry.plan, done, "farosd ended before it was confirmed").await;
             let detail = json!({ "generation": generation, "why": "restarted", "by": "" });
             return shared.tell(EventKind::ApplyReverted, detail);
@@ -93,6 +95,14 @@ impl CutOff {
             _only: only,
         };
         apply.steps(from, done, &|_| ()).await;
+    }
+}
+
+/// Waits until the kernel holds nothing of what was taken back, but not for ever.
+async fn gone(shared: &Shared) {
+    let deadline = Instant::now() + READY;
+    while lock(&shared.leftover).is_some() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

@@ -55,6 +55,19 @@ pub(super) fn troubles(site: &Site, uplink: Option<&Interface>, droppers: &[Stri
     found
 }
 
+/// Something that others change again as soon as it is right, and who, where that is known.
+pub(super) fn fight(what: &str, who: &[&str]) -> String {
+    let by = if who.is_empty() {
+        "somebody".to_owned()
+    } else {
+        format!("the program {}", who.join(", "))
+    };
+    format!(
+        "{by} keeps changing {what} again as soon as it is right: it is put right ever more seldom, up to a minute apart; \
+         have it leave that alone"
+    )
+}
+
 fn overlap(name: &str, address: std::net::Ipv4Addr, network: Subnet, inside: Subnet, whose: &str) -> String {
     format!(
         "the uplink {name} has {address} in {network}, which overlaps {inside} of {whose}: hosts there cannot be told from \

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use faros_model::{
-    api::{ApplyProgress, ApplyRequest, ConfirmRequest, ServiceState, Window},
+    api::{ApplyProgress, ApplyRequest, ConfirmRequest, ServiceState, Status, Window},
+    event::EventKind,
     plan::Service,
 };
 
@@ -26,7 +27,7 @@ fn host(world: &World, interface: &str, address: &str, via: Option<&str>) -> any
 }
 
 async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) -> Outcome {
-    for _ in 0..600 {
+    for _ in 0..3000 {
         if is_so() {
             return Ok(());
         }
@@ -308,6 +309,153 @@ async fn settings_are_the_routers_on_its_interfaces_alone_and_the_hosts_where_it
     world.apply(&SITE.replace("uplink0", "uplink1")).await?;
     eventually("the other forwards in its place", || {
         forwards("uplink1") && !forwards("uplink0")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn settings_of_a_trial_that_farosd_was_killed_in_are_as_they_were_after_the_next_start() -> Outcome {
+    let mut world = World::new()?;
+    world.make_interface("uplink1")?;
+    world.start().await?;
+    let off = format!("{SITE}  services: {{router: {{enabled: false}}}}\n");
+    let value = |world: &World, interface: &str, name: &str| {
+        let said = world
+            .net
+            .output(&format!("sysctl -n net.ipv4.conf.{interface}.{name}"));
+        said.map(|said| said.trim().to_owned()).unwrap_or_default()
+    };
+    for (base, forwards) in [(SITE.to_owned(), "1"), (off, "0")] {
+        world.apply(&base).await?;
+        let is_settled = |status: &Status| {
+            status
+                .services
+                .iter()
+                .all(|own| matches!(own.state, ServiceState::Ready | ServiceState::Off))
+        };
+        world.until(is_settled).await?;
+        on_trial(&world, &SITE.replace("uplink0", "uplink1")).await?;
+        assert_eq!(value(&world, "uplink1", "forwarding"), "1");
+        world.kill().await?;
+        world.start().await?;
+        world.until(|status| status.apply.is_none()).await?;
+        for name in ["forwarding", "rp_filter", "arp_ignore", "promote_secondaries"] {
+            let fresh = value(&world, "default", name);
+            assert_eq!(value(&world, "uplink1", name), fresh, "{name} of a trial");
+        }
+        assert_eq!(value(&world, "uplink0", "forwarding"), forwards);
+        assert_eq!(value(&world, "lan0", "forwarding"), forwards);
+    }
+    Ok(())
+}
+
+/// How many events of a kind there are whose detail has these words.
+async fn told(world: &World, kind: EventKind, words: &str) -> anyhow::Result<usize> {
+    let mut lines = world.client().events(&faros_client::Events::default()).await?;
+    let mut n = 0;
+    while let Some(event) = lines.next().await? {
+        let is_it = event.kind == kind && serde_json::to_string(&event.detail)?.contains(words);
+        n += usize::from(is_it);
+    }
+    Ok(n)
+}
+
+/// Somebody who does this over and over, in the bastion's network.
+struct Stubborn(std::process::Child);
+
+impl Stubborn {
+    fn new(world: &World, script: &str) -> anyhow::Result<Self> {
+        let script = format!("while true; do {script}; sleep 0.1; done >/dev/null 2>&1");
+        Ok(Self(world.net.command("bash").args(["-c", &script]).spawn()?))
+    }
+}
+
+impl Drop for Stubborn {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+#[tokio::test]
+async fn who_keeps_changing_what_is_the_routers_is_told_of_once_and_answered_ever_more_seldom() -> Outcome {
+    let mut world = World::serving().await?;
+    let value = |world: &World| world.net.output("sysctl -n net.ipv4.conf.lan0.forwarding");
+    let rule = |world: &World| world.net.output("nft list table inet faros");
+    let stubborn = [
+        Stubborn::new(&world, "sysctl -q -w net.ipv4.conf.lan0.forwarding=0")?,
+        Stubborn::new(
+            &world,
+            "nft list table inet faros | grep -q 31337 || nft insert rule inet faros input_uplink tcp dport 31337 accept",
+        )?,
+    ];
+    for (what, fight) in [
+        (
+            "forwarding of lan0 was not 1",
+            "somebody keeps changing forwarding of lan0",
+        ),
+        ("31337", "the program nft keeps changing the table inet faros"),
+    ] {
+        for _ in 0..600 {
+            if told(&world, EventKind::RouterTrouble, fight).await? > 0 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let repairs = told(&world, EventKind::RouterRepaired, what).await?;
+        ensure!(
+            (1..=3).contains(&repairs),
+            "{what} was told {repairs} times\n{}",
+            world.log()
+        );
+    }
+    let status = world.status().await?;
+    let (state, why) = state_of(&status, Service::Router);
+    ensure!(
+        state == ServiceState::Waiting && why.contains("the table inet faros"),
+        "{state:?} {why}"
+    );
+    drop(stubborn);
+    // Whoever stops is forgotten: what was wrong by then is put right after its pause.
+    eventually("all is right again", || {
+        value(&world).is_ok_and(|value| value.trim() == "1")
+            && rule(&world).is_ok_and(|rules| !rules.contains("31337"))
+    })
+    .await?;
+    let fights = told(&world, EventKind::RouterTrouble, "the table inet faros").await?;
+    ensure!(fights <= 4, "told {fights} times\n{}", world.log());
+    // A change that is meant is never held up.
+    world
+        .apply(&SITE.replace("192.168.8.0/24\n", "192.168.8.0/24\n    mtu: 1400\n"))
+        .await?;
+    world.stop().await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_somebody_puts_into_the_table_while_it_is_loaded_is_not_taken_for_ours() -> Outcome {
+    let world = World::serving().await?;
+    let stubborn = Stubborn::new(
+        &world,
+        "for n in {1..20}; do nft insert rule inet faros input_uplink tcp dport 31337 accept; done",
+    )?;
+    for n in 0..3_u8 {
+        // Each is another table; that one is refused while others change it is as good.
+        let text = SITE.replace(
+            "    interface: uplink0\n",
+            &format!("    interface: uplink0\n    trustedNetworks: [203.0.{n}.0/24]\n"),
+        );
+        let wanted = ApplyRequest {
+            window: Window::None,
+            ..request(&text, world.generation().await?)
+        };
+        let mut lines = world.client().apply(&wanted).await?;
+        while lines.next().await?.is_some() {}
+    }
+    drop(stubborn);
+    eventually("the table is ours alone", || {
+        let rules = world.net.output("nft list table inet faros");
+        rules.is_ok_and(|rules| rules.contains("input_uplink") && !rules.contains("31337"))
     })
     .await
 }
