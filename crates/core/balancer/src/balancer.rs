@@ -133,11 +133,12 @@ impl Balancer {
     /// is asked at once. One in `held` is one that the kernel leads to already.
     pub fn follow(&mut self, now: Now, services: Vec<Service>, held: &BTreeMap<String, Slots>) {
         let mut before = std::mem::take(&mut self.health);
+        let mut n = 0;
         for service in &services {
             let leads = held.get(&service.name);
             for backend in &service.backends {
                 let key = (service.name.clone(), backend.address);
-                let known = before.remove(&key).map(|own| own.followed(now));
+                let known = before.remove(&key);
                 let health = known.unwrap_or_else(|| {
                     if service.check == Check::None {
                         return Health::unasked(now);
@@ -149,7 +150,8 @@ impl Balancer {
                     }
                     health
                 });
-                self.health.insert(key, health);
+                self.health.insert(key, health.followed(now, n));
+                n += 1;
             }
         }
         self.services = services;

@@ -27,6 +27,15 @@ pub(crate) const HELD_TCP: Duration = Duration::from_secs(12);
 /// How soon a backend is asked again that has just answered otherwise than before.
 pub(crate) const SOON: Duration = Duration::from_millis(400);
 
+/// How many backends are asked in one go.
+const AT_ONCE: usize = 64;
+
+/// How long after them the next ones are.
+const APART: Duration = Duration::from_millis(50);
+
+/// How many groups there are: they fill [`INTERVAL`].
+const GROUPS: u32 = 20;
+
 /// How often a backend is asked that is out.
 pub(crate) const SELDOM: Duration = Duration::from_secs(3);
 
@@ -200,6 +209,8 @@ pub(crate) struct Health {
     pub(crate) asked: Option<Duration>,
     /// When it answered.
     heard: Duration,
+    /// How long after the others' turn it has its own.
+    after: Duration,
     pub(crate) history: VecDeque<Change>,
 }
 
@@ -225,6 +236,7 @@ impl Health {
             next: now.tick,
             asked: None,
             heard: now.tick,
+            after: Duration::ZERO,
             history: VecDeque::new(),
         }
     }
@@ -238,13 +250,16 @@ impl Health {
         }
     }
 
-    /// Itself, with nothing open any more that would tell of its end.
-    pub(crate) fn followed(self, now: Now) -> Self {
+    /// Itself, with nothing open any more that would tell of its end, as the `n`th of all: not too many are asked in
+    /// one go.
+    pub(crate) fn followed(self, now: Now, n: usize) -> Self {
+        let groups = u32::try_from(n / AT_ONCE).unwrap_or(0) % GROUPS;
+        let after = APART * groups;
         let next = match self.next {
             Duration::MAX => Duration::MAX,
-            next => next.min(now.tick),
+            _ => now.tick + after,
         };
-        Self { next, ..self }
+        Self { next, after, ..self }
     }
 
     /// What share of new connections it gets, of [`FULL`].
@@ -338,7 +353,7 @@ impl Health {
         };
         self.next = match pause {
             SOON => (asked + SOON).max(now.tick),
-            pause => next_turn(now.tick, pause),
+            pause => self.turn(now.tick, pause),
         };
         turns
     }
@@ -355,8 +370,15 @@ impl Health {
             return;
         }
         // One that ends every connection right away is asked as if there had been none.
-        let soonest = next_turn(self.heard, INTERVAL);
+        let soonest = self.turn(self.heard, INTERVAL);
         self.next = self.next.min(soonest.max(now.tick));
+    }
+
+    /// Its first turn after `since`, if it is asked this often.
+    fn turn(&self, since: Duration, often: Duration) -> Duration {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let turns = millis(since.saturating_sub(self.after)) / millis(often);
+        self.after + Duration::from_millis((turns + 1).saturating_mul(millis(often)))
     }
 
     /// How long it has to be well before it is let in: nothing the first time, then twice as long each time.
@@ -398,13 +420,6 @@ impl Health {
             self.history.pop_front();
         }
     }
-}
-
-/// The first moment after `now` at which it is the turn of those that are asked this often.
-fn next_turn(now: Duration, often: Duration) -> Duration {
-    let often = u64::try_from(often.as_millis()).unwrap_or(u64::MAX);
-    let now = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
-    Duration::from_millis((now / often + 1).saturating_mul(often))
 }
 
 trait DivCeil {

@@ -410,6 +410,28 @@ fn those_who_are_well_cost_few_wake_ups() {
 }
 
 #[test]
+fn a_thousand_servers_are_not_asked_in_one_go() {
+    let mut world = World::new();
+    let mut many = services(&demo()).remove(0);
+    let backend = |n: u16| Backend {
+        name: format!("node-{n}"),
+        address: SocketAddrV4::new(Ipv4Addr::from_bits(0x0a00_0000 + u32::from(n)), 6443),
+        is_bootstrap: false,
+    };
+    many.backends = (1..=1000).map(backend).collect();
+    for own in &many.backends {
+        world.does.insert(own.address, Does::Well);
+    }
+    world.balancer.follow(world.now(), vec![many], &BTreeMap::new());
+    world.run(9.0);
+    assert!(world.probes.len() >= 3000, "{}", world.probes.len());
+    for at in &world.probes {
+        let together = world.probes.iter().filter(|own| *own == at).count();
+        assert!(together <= 64, "{together} at {at:?}");
+    }
+}
+
+#[test]
 fn the_services_of_the_examples_are_these() {
     let text = include_str!("../../../../examples/everything.yaml");
     let told = |site: &Site| {

@@ -287,10 +287,14 @@ fn unlock(site: &Site) -> Facts {
 
 fn ignition(site: &Site) -> Facts {
     let mut facts = Facts::new();
-    for node in site.nodes.values() {
-        let config = faros_render::intended_config(site, node);
-        let says = format!("{} bytes, {:08x}", config.len(), fingerprint(config.as_bytes()));
-        facts.insert(format!("config of {}", node.name), says);
+    for (filter, nodes) in faros_render::node_filters(site) {
+        let filter =
+            filter.map(|rules| format!("{} bytes, {:08x}", rules.len(), fingerprint(rules.as_bytes())));
+        for node in nodes {
+            let config = faros_render::intended_config(site, node, filter.as_deref());
+            let says = format!("{} bytes, {:08x}", config.len(), fingerprint(config.as_bytes()));
+            facts.insert(format!("config of {}", node.name), says);
+        }
     }
     facts
 }

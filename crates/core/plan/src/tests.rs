@@ -91,7 +91,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + listens on            192.168.8.1:8082
 
         7. start ignition
-           + config of node-1  9203 bytes, fc3660d4
+           + config of node-1  3635 bytes, db07fd24
 
         8. start netboot
            + answers            192.168.8.0/24
@@ -137,11 +137,11 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         4. reconfigure ignition
-           ~ config of node-1  9339 bytes, 942c1123 -> 9415 bytes, 3c8c3386
+           ~ config of node-1  3659 bytes, 6b4071ae -> 3659 bytes, 42cb6973
                                takes effect at the node's next install
-           ~ config of node-2  9445 bytes, fb2d3406 -> 9521 bytes, e80777e3
+           ~ config of node-2  3765 bytes, 6f09f573 -> 3765 bytes, dd7bacca
                                takes effect at the node's next install
-           ~ config of node-3  9339 bytes, b8a06eb7 -> 9415 bytes, 84b9e03e
+           ~ config of node-3  3659 bytes, 5defd306 -> 3659 bytes, 18fe7637
                                takes effect at the node's next install
 
         5. reconfigure dhcp

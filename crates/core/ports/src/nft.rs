@@ -8,9 +8,13 @@
 //! Peers stand in named sets, one for each party, so that a peer can be added to a node that runs:
 //! `nft add element inet faros_node worker { 192.168.8.14 }`.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, net::SocketAddrV4};
 
-use faros_model::{net::Addresses, ports::PortRange, site::Site};
+use faros_model::{
+    net::Addresses,
+    ports::PortRange,
+    site::{PublishedTarget, Site},
+};
 
 use crate::{
     Distribution, Facts, Machine, Opening, Party, Plugin, Protocol,
@@ -85,6 +89,23 @@ pub fn fragment(site: &Site, facts: &Facts, machine: &Machine) -> String {
     }
     out += "}\n";
     out
+}
+
+/// What a node's table depends on besides the site: its roles, and what is published on which of its ports. The
+/// tables of nodes that are alike in this are the same.
+pub fn kind(site: &Site, machine: &Machine) -> (Vec<Party>, Vec<(usize, Vec<u16>)>) {
+    let published = site.uplink.publish.iter().enumerate();
+    let here = published.filter_map(|(n, published)| {
+        let PublishedTarget::Port { to, .. } = &published.what else {
+            return None;
+        };
+        let own = to
+            .iter()
+            .filter(|to| machine.addresses.covers(&Addresses::each([*to.ip()])));
+        let ports: Vec<u16> = own.map(SocketAddrV4::port).collect();
+        (!ports.is_empty()).then_some((n, ports))
+    });
+    (machine.is.clone(), here.collect())
 }
 
 /// What tells a node's own pods, and those that come by the plug-in's tunnel, from somebody on the wire who says

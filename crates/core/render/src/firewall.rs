@@ -1,5 +1,7 @@
 //! A node's packet filter, and what loads it.
 
+use std::collections::BTreeMap;
+
 use faros_model::site::{Distribution, Node, Site};
 use faros_ports::{Facts, Machine, nft};
 
@@ -17,6 +19,22 @@ pub fn rules(site: &Site, node: &Node) -> Option<String> {
         Distribution::Openshift | Distribution::None => None,
         Distribution::Kubeadm => Some(nft::fragment(site, &Facts::of(site), &Machine::node(node))),
     }
+}
+
+/// The rules of all nodes, each text once, with the nodes that have it.
+pub fn all_rules(site: &Site) -> Vec<(Option<String>, Vec<&Node>)> {
+    let mut all: BTreeMap<_, Vec<&Node>> = BTreeMap::new();
+    for node in site.nodes.values() {
+        all.entry(nft::kind(site, &Machine::node(node)))
+            .or_default()
+            .push(node);
+    }
+    let mut texts = Vec::new();
+    for nodes in all.into_values() {
+        let text = nodes.first().and_then(|node| rules(site, node));
+        texts.push((text, nodes));
+    }
+    texts
 }
 
 /// Loads them before anything is said on the network, and leaves them when it is stopped: nobody else's rules are

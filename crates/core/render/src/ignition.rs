@@ -31,15 +31,15 @@ const RESOLVED: &str = "[Resolve]\nLLMNR=no\nMulticastDNS=no\n";
 /// node's own and hands it to their installer.
 pub fn ignition(site: &Site, node: &Node, install: &Install<'_>) -> String {
     match install.image.family {
-        Family::Faros => faros(site, node, install),
-        Family::Coreos | Family::Flatcar => live(site, node, install),
+        Family::Faros => node_config(site, node, install),
+        Family::Coreos | Family::Flatcar => live(site, node, install).to_string(),
     }
-    .to_string()
 }
 
 /// What the site file has to do with a node's config, before there is an image or a key: for comparing one site
-/// with another. No node gets it.
-pub fn intended_config(site: &Site, node: &Node) -> String {
+/// with another. No node gets it. `filter` stands for the node's packet filter, which nodes share, and which names
+/// all of them.
+pub fn intended_config(site: &Site, node: &Node, filter: Option<&str>) -> String {
     let nothing = Blob {
         file: String::new(),
         digest: Digest([0; 32]),
@@ -61,23 +61,25 @@ pub fn intended_config(site: &Site, node: &Node) -> String {
         image: &image,
         thumbprint: "",
     };
-    faros(site, node, &install).to_string()
+    faros(site, node, &install, filter).to_string()
 }
 
 /// The config of the installed system itself.
 ///
 /// For a Faros image that is the one that [`ignition`] gives; for the others the one that it carries.
 pub fn node_config(site: &Site, node: &Node, install: &Install<'_>) -> String {
+    let filter = firewall::rules(site, node);
+    let filter = filter.as_deref();
     match install.image.family {
-        Family::Faros => faros(site, node, install),
-        Family::Coreos => coreos(site, node, install),
-        Family::Flatcar => flatcar(site, node, install),
+        Family::Faros => faros(site, node, install, filter),
+        Family::Coreos => coreos(site, node, install, filter),
+        Family::Flatcar => flatcar(site, node, install, filter),
     }
     .to_string()
 }
 
-fn faros(site: &Site, node: &Node, install: &Install<'_>) -> Value {
-    let mut files = common_files(site, node);
+fn faros(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
+    let mut files = common_files(site, node, filter);
     files.extend(networkd_files(site, node));
     files.push(file(
         "/etc/systemd/timesyncd.conf.d/10-faros.conf",
@@ -103,7 +105,7 @@ fn faros(site: &Site, node: &Node, install: &Install<'_>) -> Value {
     }));
     let mut storage = install::storage(site, node, install);
     storage.insert("files".to_owned(), json!(files));
-    let mut units = common_units(site, node);
+    let mut units = common_units(filter);
     units.extend(["networkd", "resolved", "timesyncd"].map(|own| {
         let name = format!("systemd-{own}.service");
         json!({ "name": name, "enabled": true })
@@ -112,8 +114,8 @@ fn faros(site: &Site, node: &Node, install: &Install<'_>) -> Value {
 }
 
 /// Fedora CoreOS and RHEL CoreOS: the root is copied into a LUKS volume at the first start from the disk.
-fn coreos(site: &Site, node: &Node, install: &Install<'_>) -> Value {
-    let mut files = common_files(site, node);
+fn coreos(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
+    let mut files = common_files(site, node, filter);
     let connections = network::network_manager(site, node);
     files.extend(connections.iter().map(|(name, text)| {
         file(
@@ -127,12 +129,12 @@ fn coreos(site: &Site, node: &Node, install: &Install<'_>) -> Value {
     config(
         site,
         &storage,
-        &[common_units(site, node), vec![started_unit(site, node)]].concat(),
+        &[common_units(filter), vec![started_unit(site, node)]].concat(),
     )
 }
 
-fn flatcar(site: &Site, node: &Node, install: &Install<'_>) -> Value {
-    let mut files = common_files(site, node);
+fn flatcar(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
+    let mut files = common_files(site, node, filter);
     files.extend(networkd_files(site, node));
     files.push(file(
         "/etc/systemd/timesyncd.conf.d/10-faros.conf",
@@ -148,7 +150,7 @@ fn flatcar(site: &Site, node: &Node, install: &Install<'_>) -> Value {
     config(
         site,
         &storage,
-        &[common_units(site, node), vec![started_unit(site, node)]].concat(),
+        &[common_units(filter), vec![started_unit(site, node)]].concat(),
     )
 }
 
@@ -282,27 +284,27 @@ fn config(site: &Site, storage: &Map<String, Value>, units: &[Value]) -> Value {
     })
 }
 
-fn common_files(site: &Site, node: &Node) -> Vec<Value> {
+fn common_files(site: &Site, node: &Node, filter: Option<&str>) -> Vec<Value> {
     let mut files = vec![
         file("/etc/hostname", 0o644, &format!("{}\n", node.name)),
         file("/etc/hosts", 0o644, &hosts(site, node)),
         file("/etc/default/kubelet", 0o644, &kubelet(node)),
     ];
-    files.extend(firewall::rules(site, node).map(|rules| {
+    files.extend(filter.map(|rules| {
         json!({
             "path": firewall::PATH,
             "mode": 0o644,
             "overwrite": true,
-            "contents": { "source": data_url::compact(&rules) },
+            "contents": { "source": data_url::compact(rules) },
         })
     }));
     files
 }
 
 /// What every installed system starts, whichever it is.
-fn common_units(site: &Site, node: &Node) -> Vec<Value> {
+fn common_units(filter: Option<&str>) -> Vec<Value> {
     let loads = || json!({ "name": firewall::UNIT, "enabled": true, "contents": firewall::unit() });
-    firewall::rules(site, node).map(|_| loads()).into_iter().collect()
+    filter.map(|_| loads()).into_iter().collect()
 }
 
 fn networkd_files(site: &Site, node: &Node) -> impl Iterator<Item = Value> {

@@ -422,3 +422,20 @@ fn an_installed_node_loads_its_filter_before_it_has_a_network() {
         assert_eq!(parts(&of(&other, Family::Coreos)), (None, None));
     }
 }
+
+#[test]
+fn nodes_that_are_alike_have_the_filter_that_each_would_have_alone() {
+    for (name, text) in EXAMPLES {
+        let site = faros_site::load(text).unwrap().site;
+        let all = node_filters(&site);
+        assert_eq!(
+            all.iter().map(|(_, nodes)| nodes.len()).sum::<usize>(),
+            site.nodes.len()
+        );
+        for (filter, nodes) in all {
+            for node in nodes {
+                assert_eq!(node_filter(&site, node), filter, "{name}: {}", node.name);
+            }
+        }
+    }
+}
