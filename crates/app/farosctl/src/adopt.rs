@@ -147,7 +147,7 @@ mod tests {
             include_str!("../../../../examples/smallest.yaml"),
             include_str!("../../../../examples/branch-office.yaml"),
             include_str!("../../../../examples/everything.yaml"),
-            include_str!("../../../../examples/demo.yaml"),
+            include_str!("../../../../examples/three-nodes.yaml"),
         ];
         for text in examples {
             let name: HostName = "adopted".parse().unwrap();

@@ -16,7 +16,7 @@ use super::*;
 
 /// The demo's site, with a bootstrap machine.
 fn demo() -> Site {
-    let text = include_str!("../../../../examples/demo.yaml");
+    let text = include_str!("../../../../examples/three-nodes.yaml");
     let mut site = faros_site::load(text).unwrap().site;
     site.cluster.distribution = faros_model::site::Distribution::Openshift;
     site

@@ -4,7 +4,10 @@
 //! The kubelet's and kube-proxy's configuration stand with that of the first node; the others get them from the
 //! cluster.
 
-use faros_model::site::{Node, Role, Site, UplinkAddressing};
+use faros_model::{
+    kubernetes::{IMAGE_REPOSITORY, Release},
+    site::{Node, Role, Site, UplinkAddressing},
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -31,6 +34,28 @@ pub struct Images {
     /// The whole name of the pause image.
     pub pause: String,
 }
+
+impl Images {
+    /// Those of a release.
+    ///
+    /// # Errors
+    /// The image that it has not.
+    pub fn of(release: &Release) -> Result<Self, NoImage> {
+        let image = |component| release.image(component).ok_or(NoImage(component));
+        Ok(Self {
+            kubernetes: release.version.to_string(),
+            repository: IMAGE_REPOSITORY.to_owned(),
+            etcd: image("etcd")?.name.tag().to_owned(),
+            dns: image("coredns")?.name.tag().to_owned(),
+            pause: image("pause")?.name.to_string(),
+        })
+    }
+}
+
+/// A release lacks an image without which no cluster runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the release has no image of {0}")]
+pub struct NoImage(pub &'static str);
 
 /// What `kubeadm init` is told on the first control-plane node.
 ///

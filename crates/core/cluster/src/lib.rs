@@ -23,7 +23,7 @@ pub use self::{
     control_plane::{Authorities, EncryptionKey, Pair, control_plane_files},
     file::File,
     host::{Bond, JOIN_UNIT, NodeParts, Unit, node_parts},
-    kubeadm::{Images, init_config, join_config},
+    kubeadm::{Images, NoImage, init_config, join_config},
     names::{API_PORT, Names},
     pods::{PodBlocks, PodNetworkTooSmall},
 };

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn no_rule_of_the_bastion_is_wider_than_the_matrix_and_none_that_must_be_is_missing() {
-        let demo = include_str!("../../../../examples/demo.yaml");
+        let demo = include_str!("../../../../examples/three-nodes.yaml");
         let uplink = |more: &str| {
             demo.replacen(
                 "    interface: uplink0\n",

@@ -7,7 +7,7 @@ use super::*;
 
 /// A site file's text with this in the place of its uplink.
 fn site(uplink: &str) -> Site {
-    let text = include_str!("../../../../examples/demo.yaml");
+    let text = include_str!("../../../../examples/three-nodes.yaml");
     let text = text.replacen("    interface: uplink0\n", uplink, 1);
     faros_site::load(&text).unwrap().site
 }
@@ -236,7 +236,7 @@ fn only_slots_that_change_hands_are_touched() {
 
 #[test]
 fn a_virtual_ip_that_is_the_bastions_own_is_led_to_and_not_held() {
-    let text = include_str!("../../../../examples/demo.yaml");
+    let text = include_str!("../../../../examples/three-nodes.yaml");
     let subnet = "    subnet: 192.168.8.0/24\n";
     let own = format!("{subnet}    addresses: {{bastion: 192.168.8.1, api: 192.168.8.1}}\n");
     let publish = "    interface: uplink0\n    trustedNetworks: [198.51.100.0/24]\n    publish:\n      - {name: names, port: 53/udp, to: [\"node-1:5353\"]}\n";

@@ -3,7 +3,7 @@ use faros_model::{ids::Generation, site::Site};
 
 use super::*;
 
-const DEMO: &str = include_str!("../../../../examples/demo.yaml");
+const DEMO: &str = include_str!("../../../../examples/three-nodes.yaml");
 
 fn site(text: &str) -> Site {
     faros_site::load(text).unwrap().site
@@ -137,11 +137,11 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         4. reconfigure ignition
-           ~ config of node-1  3659 bytes, 6b4071ae -> 3659 bytes, 42cb6973
+           ~ config of node-1  3809 bytes, 015e5ee8 -> 3809 bytes, 172d2ae5
                                takes effect at the node's next install
-           ~ config of node-2  3765 bytes, 6f09f573 -> 3765 bytes, dd7bacca
+           ~ config of node-2  3915 bytes, e2787491 -> 3915 bytes, fc07fc98
                                takes effect at the node's next install
-           ~ config of node-3  3659 bytes, 5defd306 -> 3659 bytes, 18fe7637
+           ~ config of node-3  3809 bytes, a6f9cebc -> 3809 bytes, 2cce3185
                                takes effect at the node's next install
 
         5. reconfigure dhcp

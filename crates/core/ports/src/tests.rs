@@ -12,7 +12,7 @@ const EXAMPLES: &[(&str, &str)] = &[
         include_str!("../../../../examples/branch-office.yaml"),
     ),
     ("everything", include_str!("../../../../examples/everything.yaml")),
-    ("demo", include_str!("../../../../examples/demo.yaml")),
+    ("demo", include_str!("../../../../examples/three-nodes.yaml")),
 ];
 
 pub(crate) fn site(name: &str) -> Site {

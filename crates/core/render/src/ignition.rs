@@ -11,7 +11,7 @@ use faros_model::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    data_url, firewall,
+    cluster, data_url, firewall,
     install::{self, Install, base_url},
     kubelet::kubelet,
     network,
@@ -60,6 +60,7 @@ pub fn intended_config(site: &Site, node: &Node, filter: Option<&str>) -> String
     let install = Install {
         image: &image,
         thumbprint: "",
+        joining: None,
     };
     faros(site, node, &install, filter).to_string()
 }
@@ -79,7 +80,7 @@ pub fn node_config(site: &Site, node: &Node, install: &Install<'_>) -> String {
 }
 
 fn faros(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
-    let mut files = common_files(site, node, filter);
+    let mut files = common_files(site, node, install, filter);
     files.extend(networkd_files(site, node));
     files.push(file(
         "/etc/systemd/timesyncd.conf.d/10-faros.conf",
@@ -105,7 +106,7 @@ fn faros(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) 
     }));
     let mut storage = install::storage(site, node, install);
     storage.insert("files".to_owned(), json!(files));
-    let mut units = common_units(filter);
+    let mut units = common_units(site, node, install, filter);
     units.extend(["networkd", "resolved", "timesyncd"].map(|own| {
         let name = format!("systemd-{own}.service");
         json!({ "name": name, "enabled": true })
@@ -115,7 +116,7 @@ fn faros(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) 
 
 /// Fedora CoreOS and RHEL CoreOS: the root is copied into a LUKS volume at the first start from the disk.
 fn coreos(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
-    let mut files = common_files(site, node, filter);
+    let mut files = common_files(site, node, install, filter);
     let connections = network::network_manager(site, node);
     files.extend(connections.iter().map(|(name, text)| {
         file(
@@ -129,12 +130,16 @@ fn coreos(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>)
     config(
         site,
         &storage,
-        &[common_units(filter), vec![started_unit(site, node)]].concat(),
+        &[
+            common_units(site, node, install, filter),
+            vec![started_unit(site, node)],
+        ]
+        .concat(),
     )
 }
 
 fn flatcar(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
-    let mut files = common_files(site, node, filter);
+    let mut files = common_files(site, node, install, filter);
     files.extend(networkd_files(site, node));
     files.push(file(
         "/etc/systemd/timesyncd.conf.d/10-faros.conf",
@@ -150,7 +155,11 @@ fn flatcar(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>
     config(
         site,
         &storage,
-        &[common_units(filter), vec![started_unit(site, node)]].concat(),
+        &[
+            common_units(site, node, install, filter),
+            vec![started_unit(site, node)],
+        ]
+        .concat(),
     )
 }
 
@@ -284,7 +293,7 @@ fn config(site: &Site, storage: &Map<String, Value>, units: &[Value]) -> Value {
     })
 }
 
-fn common_files(site: &Site, node: &Node, filter: Option<&str>) -> Vec<Value> {
+fn common_files(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Vec<Value> {
     let mut files = vec![
         file("/etc/hostname", 0o644, &format!("{}\n", node.name)),
         file("/etc/hosts", 0o644, &hosts(site, node)),
@@ -298,13 +307,18 @@ fn common_files(site: &Site, node: &Node, filter: Option<&str>) -> Vec<Value> {
             "contents": { "source": data_url::compact(rules) },
         })
     }));
+    files.extend(cluster::files(site, node, install));
     files
 }
 
 /// What every installed system starts, whichever it is.
-fn common_units(filter: Option<&str>) -> Vec<Value> {
+fn common_units(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Vec<Value> {
     let loads = || json!({ "name": firewall::UNIT, "enabled": true, "contents": firewall::unit() });
-    filter.map(|_| loads()).into_iter().collect()
+    filter
+        .map(|_| loads())
+        .into_iter()
+        .chain(cluster::units(site, node, install))
+        .collect()
 }
 
 fn networkd_files(site: &Site, node: &Node) -> impl Iterator<Item = Value> {

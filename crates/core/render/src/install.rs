@@ -1,7 +1,9 @@
 //! What a node needs to know to install itself: which disks, what goes onto them, and how they are encrypted.
 
+use faros_cluster::Bond;
 use faros_model::{
     content::{Family, ImageManifest},
+    kubernetes::Release,
     plan::Service,
     ports::{NETBOOT_HTTP, UNLOCK},
     site::{DiskRef, DiskUsage, Encryption, Node, Site, UnlockBy},
@@ -19,6 +21,17 @@ pub struct Install<'a> {
     /// Thumbprint of the signing key of the bastion's Tang service, by which a node knows that it is the bastion
     /// that it binds its disks to.
     pub thumbprint: &'a str,
+    /// By what it becomes a node of a cluster; `None` for a site without one.
+    pub joining: Option<Joining<'a>>,
+}
+
+/// What a node needs before it can join a cluster.
+#[derive(Debug, Clone, Copy)]
+pub struct Joining<'a> {
+    /// The programs.
+    pub release: &'a Release,
+    /// By what node and bastion know each other.
+    pub bond: Bond<'a>,
 }
 
 /// Why a node cannot be installed as the site file says; `Ok` if it can.

@@ -1,8 +1,12 @@
 //! A node's network, in the words of each system that has to set it up.
 
+use std::net::Ipv4Addr;
+
+use faros_cluster::PodBlocks;
 use faros_model::{
     ids::MacAddr,
-    site::{Bond, Node, NodeAddressing, Site},
+    net::Subnet,
+    site::{Bond, Distribution, Node, NodeAddressing, Site},
 };
 
 /// Units of systemd-networkd, by file name.
@@ -12,12 +16,15 @@ pub(crate) fn networkd(site: &Site, node: &Node) -> Vec<(String, String)> {
     } else {
         format!("\n[Link]\nMTUBytes={}\n", site.lan.mtu)
     };
+    let routes =
+        pod_routes(site, node).map(|(to, by)| format!("\n[Route]\nDestination={to}\nGateway={by}\n"));
+    let routes = routes.collect::<Vec<_>>().concat();
     match &node.network.bond {
         None => {
             let match_mac = format!("[Match]\nMACAddress={}\nType=ether\n", node.boot_mac);
             vec![(
                 "10-lan.network".to_owned(),
-                format!("{match_mac}\n{}{mtu}", addressing(site, node)),
+                format!("{match_mac}\n{}{routes}{mtu}", addressing(site, node)),
             )]
         }
         Some(bond) => {
@@ -28,7 +35,7 @@ pub(crate) fn networkd(site: &Site, node: &Node) -> Vec<(String, String)> {
                 ("10-bond0.netdev".to_owned(), bond_device(node, bond)),
                 (
                     "20-bond0.network".to_owned(),
-                    format!("[Match]\nName=bond0\n\n{}{mtu}", addressing(site, node)),
+                    format!("[Match]\nName=bond0\n\n{}{routes}{mtu}", addressing(site, node)),
                 ),
             ];
             units.extend(
@@ -40,6 +47,14 @@ pub(crate) fn networkd(site: &Site, node: &Node) -> Vec<(String, String)> {
             units
         }
     }
+}
+
+/// The ways to the pods of the other nodes, where the cluster has no plug-in that knows them by itself.
+fn pod_routes<'a>(site: &'a Site, node: &'a Node) -> impl Iterator<Item = (Subnet, Ipv4Addr)> + 'a {
+    let cluster = &site.cluster;
+    let is_ours = cluster.distribution == Distribution::Kubeadm && cluster.network_plugin == "bridge";
+    let blocks = PodBlocks::of_site(site).ok().filter(|_| is_ours);
+    blocks.into_iter().flat_map(|blocks| blocks.routes(site, node))
 }
 
 /// The bond speaks with the MAC of the boot interface, so that DHCP knows it.
@@ -74,12 +89,15 @@ pub(crate) fn network_manager(site: &Site, node: &Node) -> Vec<(String, String)>
         mtu => format!("\n[ethernet]\nmtu={mtu}\n"),
     };
     let bastion = site.lan.addresses.bastion;
+    let routes = pod_routes(site, node).enumerate();
+    let routes = routes.map(|(idx, (to, by))| format!("route{}={to},{by}\n", idx + 1));
+    let routes = routes.collect::<Vec<_>>().concat();
     let ipv4 = match node.network.addressing {
         NodeAddressing::Dhcp => {
-            "[ipv4]\nmethod=auto\ndhcp-client-id=mac\n\n[ipv6]\nmethod=disabled\n".to_owned()
+            format!("[ipv4]\nmethod=auto\ndhcp-client-id=mac\n{routes}\n[ipv6]\nmethod=disabled\n")
         }
         NodeAddressing::Static => format!(
-            "[ipv4]\nmethod=manual\naddress1={}/{},{bastion}\ndns={bastion};\ndns-search={};\n\n[ipv6]\nmethod=disabled\n",
+            "[ipv4]\nmethod=manual\naddress1={}/{},{bastion}\ndns={bastion};\ndns-search={};\n{routes}\n[ipv6]\nmethod=disabled\n",
             node.address,
             site.lan.subnet.prefix(),
             site.zone()

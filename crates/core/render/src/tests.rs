@@ -7,9 +7,11 @@ use std::{
 };
 
 use expect_test::expect;
+use faros_cluster::Bond;
 use faros_model::{
     content::{Blob, Family, ImageManifest},
     ids::{Digest, Nonce},
+    kubernetes::{Image, Release},
     site::{Architecture, DiskHints, DiskRef, Distribution, Node, Site, UnlockBy},
 };
 
@@ -22,7 +24,10 @@ const EXAMPLES: &[(&str, &str)] = &[
         include_str!("../../../../examples/branch-office.yaml"),
     ),
     ("everything", include_str!("../../../../examples/everything.yaml")),
-    ("demo", include_str!("../../../../examples/demo.yaml")),
+    (
+        "three-nodes",
+        include_str!("../../../../examples/three-nodes.yaml"),
+    ),
 ];
 
 fn site(name: &str) -> Site {
@@ -35,6 +40,7 @@ fn config(site: &Site, node: &Node) -> String {
     let install = Install {
         image: &image,
         thumbprint: THUMBPRINT,
+        joining: None,
     };
     ignition(site, node, &install)
 }
@@ -64,7 +70,7 @@ fn image() -> ImageManifest {
 
 #[test]
 fn an_armed_node_is_told_to_install() {
-    let site = site("demo");
+    let site = site("three-nodes");
     let script = install_script(
         &site,
         site.nodes.values().next().unwrap(),
@@ -90,7 +96,7 @@ fn an_armed_node_is_told_to_install() {
 
 #[test]
 fn nothing_in_a_reason_runs_as_a_command() {
-    let site = site("demo");
+    let site = site("three-nodes");
     let script = local_disk_script(&site, None, "a && shell || ${mac}\nreboot");
     assert!(script.contains("(a __ shell __ __mac_ reboot)"), "{script}");
     assert_eq!(script.lines().count(), 10);
@@ -155,7 +161,7 @@ fn a_static_bond_has_a_device_its_members_and_an_address() {
 
 #[test]
 fn labels_and_taints_are_arguments_of_the_kubelet() {
-    let site = site("demo");
+    let site = site("three-nodes");
     let config: serde_json::Value =
         serde_json::from_str(&config(&site, site.nodes.values().nth(1).unwrap())).unwrap();
     let files = config["storage"]["files"].as_array().unwrap();
@@ -180,6 +186,7 @@ fn ignition_accepts_the_config_of_every_node_of_every_example_and_family() {
                 let install = Install {
                     image: &image,
                     thumbprint: THUMBPRINT,
+                    joining: None,
                 };
                 let what = format!("{name}/{}/{family:?}", node.name);
                 validate(&ignition(&site, node, &install), &what);
@@ -187,6 +194,113 @@ fn ignition_accepts_the_config_of_every_node_of_every_example_and_family() {
             }
         }
     }
+}
+
+fn release() -> Release {
+    let image = |name: &str| Image {
+        name: format!("faros.dev/kubernetes/{name}").parse().unwrap(),
+        digest: Digest([1; 32]),
+    };
+    let blob = |file: &str, byte| Blob {
+        file: file.into(),
+        digest: Digest([byte; 32]),
+        size: 1,
+    };
+    Release {
+        version: "v1.36.3".parse().unwrap(),
+        architecture: Architecture::X86_64,
+        components: vec![],
+        images: ["coredns:v1.15.0", "etcd:3.7.3", "pause:3.10.2"]
+            .map(image)
+            .into(),
+        extension: blob("kubernetes-v1.36.3.raw", 0xee),
+        sbom: blob("sbom.json", 0xff),
+    }
+}
+
+/// The config of a node that is to join a cluster.
+fn joining(site: &Site, node: &Node, family: Family) -> serde_json::Value {
+    let image = ImageManifest { family, ..image() };
+    let release = release();
+    let bond = Bond {
+        site_ca: "-----BEGIN CERTIFICATE-----\n",
+        secret: "0123",
+    };
+    let install = Install {
+        image: &image,
+        thumbprint: THUMBPRINT,
+        joining: Some(Joining {
+            release: &release,
+            bond,
+        }),
+    };
+    let config = node_config(site, node, &install);
+    validate(&config, &format!("{}/{family:?}", node.name));
+    serde_json::from_str(&config).unwrap()
+}
+
+#[test]
+fn a_node_of_a_cluster_has_its_programs_and_all_that_joins_it() {
+    for family in [Family::Faros, Family::Coreos, Family::Flatcar] {
+        let site = site("three-nodes");
+        let config = joining(&site, site.nodes.values().next().unwrap(), family);
+        let files = config["storage"]["files"].as_array().unwrap();
+        let file = |path: &str| files.iter().find(|file| file["path"] == path);
+        let extension = file("/var/lib/extensions/kubernetes-v1.36.3.raw").unwrap();
+        let digest = "ee".repeat(32);
+        assert_eq!(
+            extension["contents"]["verification"]["hash"],
+            format!("sha256-{digest}")
+        );
+        assert_eq!(
+            extension["contents"]["source"],
+            format!("http://192.168.8.1:8080/content/sha256/{digest}/kubernetes-v1.36.3.raw")
+        );
+        assert_eq!(file("/etc/faros/join.secret").unwrap()["mode"], 0o600);
+        assert_eq!(file("/etc/faros/join").unwrap()["mode"], 0o755);
+        let units = config["systemd"]["units"].as_array().unwrap();
+        let unit = |name: &str| units.iter().find(|unit| unit["name"] == name).unwrap();
+        assert_eq!(unit("faros-join.service")["enabled"], true);
+        assert_eq!(unit("systemd-sysext.service")["enabled"], true);
+        assert_eq!(unit("swap.target")["mask"], true);
+    }
+}
+
+#[test]
+fn a_node_knows_the_way_to_the_pods_of_the_others() {
+    let site = site("three-nodes");
+    let node = site.nodes.values().next().unwrap();
+    let networkd = network::networkd(&site, node);
+    expect![[r"
+        [Match]
+        MACAddress=52:54:00:08:00:01
+        Type=ether
+
+        [Network]
+        DHCP=ipv4
+        LinkLocalAddressing=no
+        IPv6AcceptRA=no
+
+        [DHCPv4]
+        ClientIdentifier=mac
+        UseDomains=yes
+        UseNTP=yes
+
+        [Route]
+        Destination=10.128.12.0/24
+        Gateway=192.168.8.12
+
+        [Route]
+        Destination=10.128.13.0/24
+        Gateway=192.168.8.13
+    "]]
+    .assert_eq(&networkd[0].1);
+    let manager = network::network_manager(&site, node);
+    assert!(manager[0].1.contains("route1=10.128."), "{}", manager[0].1);
+    let mut other = site.clone();
+    other.cluster.network_plugin = "cilium".to_owned();
+    let node = other.nodes.values().next().unwrap();
+    assert!(!network::networkd(&other, node)[0].1.contains("[Route]"));
 }
 
 #[expect(clippy::disallowed_methods, reason = "the verdict is another program's")]
@@ -212,7 +326,7 @@ fn validate(config: &str, what: &str) {
 
 #[test]
 fn disks_are_bound_to_the_bastion_by_its_thumbprint() {
-    let site = site("demo");
+    let site = site("three-nodes");
     let config: serde_json::Value =
         serde_json::from_str(&config(&site, site.nodes.values().next().unwrap())).unwrap();
     expect![[r#"
@@ -254,6 +368,7 @@ fn data_disks_are_volumes_of_their_own_save_those_of_the_storage_provider() {
     let install = Install {
         image: &image,
         thumbprint: THUMBPRINT,
+        joining: None,
     };
     let recipe = crate::install::recipe(&site, node, &install);
     expect![[r#"
@@ -325,7 +440,7 @@ fn an_initramfs_that_is_told_on_the_command_line_has_the_same_network() {
 
 #[test]
 fn what_cannot_be_installed_is_refused_with_its_reason() {
-    let mut site = site("demo");
+    let mut site = site("three-nodes");
     let node = site.nodes.values().next().unwrap().clone();
     let good = image();
     assert_eq!(installable(&site, &node, &good), Ok(()));
@@ -393,6 +508,7 @@ fn an_installed_node_loads_its_filter_before_it_has_a_network() {
         let install = Install {
             image: &image,
             thumbprint: THUMBPRINT,
+            joining: None,
         };
         let node = site.nodes.values().next().unwrap();
         serde_json::from_str::<serde_json::Value>(&node_config(site, node, &install)).unwrap()
@@ -409,7 +525,7 @@ fn an_installed_node_loads_its_filter_before_it_has_a_network() {
         (file, unit)
     };
     for family in [Family::Faros, Family::Coreos, Family::Flatcar] {
-        let (file, unit) = parts(&of(&site("demo"), family));
+        let (file, unit) = parts(&of(&site("three-nodes"), family));
         assert!(file.is_some(), "{family:?}");
         let unit = unit.unwrap();
         assert_eq!(unit["enabled"], true);
@@ -417,7 +533,7 @@ fn an_installed_node_loads_its_filter_before_it_has_a_network() {
         assert!(text.contains("Before=network-pre.target"), "{text}");
     }
     for distribution in [Distribution::Openshift, Distribution::None] {
-        let mut other = site("demo");
+        let mut other = site("three-nodes");
         other.cluster.distribution = distribution;
         assert_eq!(parts(&of(&other, Family::Coreos)), (None, None));
     }

@@ -20,6 +20,10 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("everything", include_str!("../../../../examples/everything.yaml")),
     ("demo", include_str!("../../../../examples/demo.yaml")),
+    (
+        "three-nodes",
+        include_str!("../../../../examples/three-nodes.yaml"),
+    ),
 ];
 
 #[test]

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::*;
 
 fn site() -> Site {
-    faros_site::load(include_str!("../../../../examples/demo.yaml"))
+    faros_site::load(include_str!("../../../../examples/three-nodes.yaml"))
         .unwrap()
         .site
 }

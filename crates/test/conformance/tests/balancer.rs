@@ -138,7 +138,7 @@ impl Balancer {
 
     /// Applies the demo's site with one text in the place of another.
     fn apply(&self, from: &str, to: &str) -> anyhow::Result<()> {
-        let text = fs::read_to_string(root().join("examples/demo.yaml"))?;
+        let text = fs::read_to_string(root().join("examples/three-nodes.yaml"))?;
         ensure!(text.contains(from), "no `{from}` in the demo's site");
         let path = self.site.lab.folder().path().join("changed.yaml");
         fs::write(&path, text.replacen(from, to, 1))?;
@@ -496,7 +496,7 @@ fn a_virtual_ip_that_someone_else_has_is_told_and_not_fought_over() -> anyhow::R
 fn haproxy_and_keepalived_take_what_is_rendered_for_them() -> anyhow::Result<()> {
     let mut lab = Balancer::up("t-render")?;
     let folder = lab.folder();
-    for example in ["demo", "everything", "smallest", "branch-office"] {
+    for example in ["three-nodes", "everything", "smallest", "branch-office"] {
         let file = root()
             .join(format!("examples/{example}.yaml"))
             .display()

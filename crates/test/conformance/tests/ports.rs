@@ -47,6 +47,11 @@ impl Drop for Children {
     }
 }
 
+/// A site with a cluster: its nodes have filters.
+fn cluster(name: &str) -> anyhow::Result<Site> {
+    Site::up_with(name, &root().join("examples/three-nodes.yaml"))
+}
+
 fn ip(words: &str) -> anyhow::Result<()> {
     let said = Command::new("ip")
         .args(words.split(' '))
@@ -153,7 +158,7 @@ fn what_has_to_be_open_on_a_node_is_and_what_has_not_is_not() -> anyhow::Result<
         (29999, "tcp", [false; 4]),
         (32768, "tcp", [false; 4]),
     ];
-    let mut site = Site::up("t-ports-node")?;
+    let mut site = cluster("t-ports-node")?;
     let mut children = Children::default();
     addresses(&mut site, &[NODE, OTHER_NODE, PRINTER, STRANGER])?;
     let mut ports: Vec<u16> = EXPECTED.iter().map(|(port, ..)| *port).collect();
@@ -211,7 +216,7 @@ fn passing(said: &str) -> Vec<u16> {
 
 #[test]
 fn pods_pass_and_whoever_says_on_the_wire_that_he_is_a_pod_does_not() -> anyhow::Result<()> {
-    let mut site = Site::up("t-ports-pods")?;
+    let mut site = cluster("t-ports-pods")?;
     let mut children = Children::default();
     addresses(&mut site, &[NODE, STRANGER])?;
     answer(&mut site, &mut children, NODE, &[9999])?;
@@ -269,7 +274,7 @@ fn pods_pass_and_whoever_says_on_the_wire_that_he_is_a_pod_does_not() -> anyhow:
 
 #[test]
 fn the_bastion_lets_in_what_the_matrix_has_and_nothing_else() -> anyhow::Result<()> {
-    let mut site = Site::up("t-ports-bastion")?;
+    let mut site = cluster("t-ports-bastion")?;
     addresses(&mut site, &[NODE, STRANGER])?;
     let range = "20-25,52-54,110-112,2049,4999-5001,8079-8083,9089-9091,10250,22622-22624";
     let mut seen = |from: &str, to: &str| -> anyhow::Result<Vec<u16>> {
@@ -290,7 +295,7 @@ fn the_bastion_lets_in_what_the_matrix_has_and_nothing_else() -> anyhow::Result<
 
 #[test]
 fn verify_finds_who_listens_where_the_matrix_has_nobody() -> anyhow::Result<()> {
-    let mut site = Site::up("t-ports-verify")?;
+    let mut site = cluster("t-ports-verify")?;
     let mut children = Children::default();
     let findings = |site: &Site| -> anyhow::Result<(Vec<String>, i32)> {
         let (said, code) = site.farosctl(&["ports", "verify", "--output", "json"])?;
@@ -355,7 +360,7 @@ fn firewalld(folder: &std::path::Path) -> anyhow::Result<(bool, String)> {
 
 #[test]
 fn other_programs_accept_the_filters_of_every_role_of_every_example() -> anyhow::Result<()> {
-    let site = Site::up("t-ports-others")?;
+    let site = cluster("t-ports-others")?;
     let folder = tempfile::tempdir()?;
     fs::create_dir(folder.path().join("zones"))?;
     fs::write(folder.path().join("firewalld.conf"), "DefaultZone=public\n")?;
@@ -363,7 +368,7 @@ fn other_programs_accept_the_filters_of_every_role_of_every_example() -> anyhow:
         folder.path().join("zones/faros.xml"),
         folder.path().join("node.nft"),
     );
-    for example in ["smallest", "branch-office", "everything", "demo"] {
+    for example in ["smallest", "branch-office", "everything", "three-nodes"] {
         for role in ["control-plane", "worker", "meta-worker", "frontend", "arbiter"] {
             fs::write(&rules, ports(&site, example, role, "nft")?)?;
             let said = Command::new("unshare")

@@ -151,6 +151,7 @@ impl Bastion {
         let install = Install {
             image: &image,
             thumbprint,
+            joining: None,
         };
         Ok(faros_render::ignition(&intent.site, node, &install))
     }

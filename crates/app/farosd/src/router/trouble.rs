@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn site() -> Option<Site> {
-        let text = include_str!("../../../../../examples/demo.yaml");
+        let text = include_str!("../../../../../examples/three-nodes.yaml");
         faros_site::load(text).ok().map(|loaded| loaded.site)
     }
 

@@ -7,7 +7,7 @@ use super::*;
 use crate::rules::{Addresses, Hook, Match, Rule, Ruleset, Side, Verdict};
 
 fn demo(uplink: &str) -> Site {
-    let text = include_str!("../../../../../examples/demo.yaml");
+    let text = include_str!("../../../../../examples/three-nodes.yaml");
     let text = text.replacen("    interface: uplink0\n", uplink, 1);
     faros_site::load(&text).unwrap().site
 }

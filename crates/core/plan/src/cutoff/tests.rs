@@ -1,6 +1,6 @@
 use super::*;
 
-const DEMO: &str = include_str!("../../../../../examples/demo.yaml");
+const DEMO: &str = include_str!("../../../../../examples/three-nodes.yaml");
 const UPLINK: &str = "    interface: uplink0\n";
 const OPEN: &str = "    trustedNetworks: [10.0.0.0/8, 192.0.2.0/24]\n    publish: [ssh, console]\n";
 

@@ -13,7 +13,7 @@ use crate::{
 /// Parts of the format that a later version keeps, by the key under which they are told.
 const PARTS: &[(&str, &[&str])] = &[
     ("uplink", &["proxy"]),
-    ("cluster", &[]),
+    ("cluster", &["pullSecretRef", "fips"]),
     ("machines", &[]),
     ("storage", &[]),
     ("monitoring", &[]),
@@ -26,7 +26,17 @@ impl Check<'_> {
     pub(super) fn later(&mut self, spec: &wire::Spec) -> BTreeMap<String, serde_json::Value> {
         let whole = serde_json::to_value(spec).unwrap_or_default();
         let mut later = BTreeMap::new();
+        let cluster = spec.cluster.as_ref();
+        let distribution = cluster.and_then(|cluster| cluster.distribution);
+        let plugin = cluster.and_then(|cluster| cluster.network_plugin);
         for (part, keys) in PARTS {
+            // Only the machines are made for another distribution, and for another plug-in nothing but the rest.
+            let keys: &[&str] = match (*part, distribution, plugin) {
+                ("cluster", Some(wire::Distribution::Openshift), _) => &[],
+                ("cluster", _, None | Some(wire::NetworkPlugin::Bridge)) => keys,
+                ("cluster", ..) => &["pullSecretRef", "fips", "networkPlugin"],
+                _ => keys,
+            };
             let Some(value) = whole.get(part) else {
                 continue;
             };

@@ -62,7 +62,7 @@ impl Drop for Router {
 
 impl Router {
     pub(crate) fn up(name: &str) -> anyhow::Result<Self> {
-        let mut site = Site::up(name)?;
+        let mut site = Site::up_with(name, &root().join("examples/three-nodes.yaml"))?;
         site.run(NODE, &["dhclient", "-4", "-1", "eth0"])?;
         site.run(
             "uplink",
@@ -88,7 +88,7 @@ impl Router {
 
     /// A file with the demo's site, changed.
     pub(crate) fn write_with(&self, changes: &[(&str, &str)]) -> anyhow::Result<String> {
-        let mut text = fs::read_to_string(root().join("examples/demo.yaml"))?;
+        let mut text = fs::read_to_string(root().join("examples/three-nodes.yaml"))?;
         for (from, to) in changes {
             ensure!(text.contains(from), "the demo's site has no `{from}`");
             text = text.replacen(from, to, 1);
