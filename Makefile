@@ -29,9 +29,9 @@ trouble:        ## emulated machines install themselves through power cuts, a ba
 	cargo test -p faros-conformance --test install --test hardware -- --ignored --nocapture
 	cargo test -p faros-kernel --lib clock -- --ignored
 
-bench:          ## figures against the promises
+bench:          ## figures beside the peers and against the promises; BENCH_ARGS=--quick for less
 	@scripts/setup bench
-	cargo build --release -p farosd -p farosctl -p faros-lab -p faros-bench
-	$(CARGO_TARGET_DIR)/release/faros-bench
+	cargo build --release -p farosd -p farosctl -p faros-bench
+	$(CARGO_TARGET_DIR)/release/faros-bench $(BENCH_ARGS)
 
 .PHONY: help build demo check test trouble bench

@@ -88,18 +88,31 @@ pub fn get(path: &str) -> Vec<u8> {
 /// # Errors
 /// If the namespace cannot be entered. What goes wrong with an answer is told in what came of it.
 pub fn inside(namespace: &str, load: Load) -> anyhow::Result<Came> {
-    let path = format!("/run/netns/{namespace}");
-    let entered = File::open(&path).with_context(|| format!("cannot open {path}"))?;
-    let work = move || -> anyhow::Result<Came> {
-        // This thread alone moves.
-        move_into_link_name_space(entered.as_fd(), Some(LinkNameSpaceType::Network))
-            .with_context(|| format!("cannot enter {path}"))?;
+    enter(namespace, move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         Ok(runtime.block_on(put_on(load)))
+    })
+}
+
+/// Works inside of a namespace, on a thread of its own.
+///
+/// # Errors
+/// If the namespace cannot be entered, or the work fails.
+pub fn enter<T: Send + 'static>(
+    namespace: &str,
+    work: impl FnOnce() -> anyhow::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let path = format!("/run/netns/{namespace}");
+    let entered = File::open(&path).with_context(|| format!("cannot open {path}"))?;
+    let moved = move || -> anyhow::Result<T> {
+        // This thread alone moves.
+        move_into_link_name_space(entered.as_fd(), Some(LinkNameSpaceType::Network))
+            .with_context(|| format!("cannot enter {path}"))?;
+        work()
     };
-    let done = thread::spawn(work).join();
+    let done = thread::spawn(moved).join();
     done.map_err(|_| anyhow::anyhow!("the load panicked"))?
 }
 

@@ -1,116 +1,161 @@
-//! Measures what the design promises, on a site in the lab: start, memory, wake-ups, an apply of nothing, and
-//! recoveries against Debian's Tang.
+//! Measures what the design promises, on a site in the lab, side by side with the programs that do the same work.
 //!
-//! Figures are medians with their range. `make bench` builds everything optimized first.
+//! Figures are medians with their range over rounds in which everybody has a turn; CPU time for each unit of work comes
+//! first. `make bench` builds everything optimized before.
 
-mod measure;
+mod balancer;
+mod control;
+mod cpu;
+mod figures;
+mod footprint;
+mod ntp;
+mod place;
+mod report;
+mod sink;
 mod tang;
+mod work;
+mod wrk;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, ExitCode},
+};
 
-use anyhow::Context as _;
-use clap::Parser;
-use serde::Serialize;
+use clap::{Parser, Subcommand};
 
-/// Measure farosd on a site in the lab.
+use crate::{report::Report, work::Work};
+
+/// Measure farosd beside its peers.
 #[derive(Debug, Parser)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Examples:
+  make bench
+  make bench BENCH_ARGS=--quick
+  make bench BENCH_ARGS='--only balancer --only ntp --runs 7'"
+)]
 struct Args {
-    /// The site file.
-    #[arg(long, default_value = "examples/demo.yaml")]
-    site: PathBuf,
     /// Where summary.json goes.
     #[arg(long, default_value = "target/bench")]
     out: PathBuf,
-    /// How often each thing is measured.
-    #[arg(long, default_value_t = 7)]
-    runs: usize,
+    /// Write tables and plots here as well.
+    #[arg(long, value_name = "DIR")]
+    publish: Option<PathBuf>,
+    /// Only this work; may be given several times.
+    #[arg(long, value_name = "WORK")]
+    only: Vec<String>,
+    /// How many rounds; 5 by default, 3 if quick.
+    #[arg(long)]
+    runs: Option<usize>,
+    /// Less of everything, within three minutes.
+    #[arg(long)]
+    quick: bool,
+    #[command(subcommand)]
+    command: Option<Own>,
 }
 
-/// One row of `summary.json`. Rows without a peer measure against a target alone.
-#[derive(Debug, Serialize)]
-struct Row {
-    work: &'static str,
-    ours: f64,
-    peer: Option<f64>,
-    peer_name: Option<&'static str>,
-    unit: &'static str,
-    ratio: Option<f64>,
-    target: f64,
-    met: bool,
-    runs: usize,
-    /// Lowest and highest of the runs.
-    spread: [f64; 2],
+#[derive(Debug, Subcommand)]
+enum Own {
+    /// The least that a server can do.
+    #[command(hide = true)]
+    Control {
+        #[command(subcommand)]
+        control: control::Control,
+    },
 }
 
-impl Row {
-    fn of(work: &'static str, unit: &'static str, target: f64, mut runs: Vec<f64>) -> anyhow::Result<Self> {
-        runs.sort_by(f64::total_cmp);
-        let ours = *runs.get(runs.len() / 2).context("nothing was measured")?;
-        let spread = [runs[0], runs[runs.len() - 1]];
-        let (peer, peer_name, ratio) = (None, None, None);
-        Ok(Self {
-            work,
-            ours,
-            peer,
-            peer_name,
-            unit,
-            ratio,
-            target,
-            met: ours <= target,
-            runs: runs.len(),
-            spread,
-        })
-    }
-
-    /// A row that is met if ours is better than the peer: more of it, or less. The ratio says how many times.
-    fn ahead(
-        work: &'static str,
-        unit: &'static str,
-        peer_name: &'static str,
-        ours: Vec<f64>,
-        mut peer: Vec<f64>,
-        more_is_better: bool,
-    ) -> anyhow::Result<Self> {
-        peer.sort_by(f64::total_cmp);
-        let peer = *peer
-            .get(peer.len() / 2)
-            .context("nothing was measured of the peer")?;
-        let row = Self::of(work, unit, peer, ours)?;
-        let ratio = if more_is_better {
-            row.ours / peer
-        } else {
-            peer / row.ours
-        };
-        Ok(Self {
-            peer: Some(peer),
-            peer_name: Some(peer_name),
-            ratio: Some(ratio),
-            met: ratio >= 1.0,
-            ..row
-        })
-    }
+/// All that can be measured, in this order.
+fn works() -> Vec<Box<dyn Work>> {
+    vec![
+        Box::new(footprint::Idle),
+        Box::new(balancer::Balancer),
+        Box::new(balancer::Restart),
+        Box::new(ntp::Ntp::default()),
+        Box::new(tang::Tang::default()),
+        Box::new(footprint::Loaded),
+    ]
 }
 
-#[expect(clippy::print_stdout, reason = "a program for people")]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let rows = measure::all(&args.site, args.runs)?;
-    println!("{:<44} {:>9} {:>9} {:>8}  range", "", "ours", "target", "");
-    for row in &rows {
-        let [low, high] = row.spread;
-        let met = if row.met { "met" } else { "MISSED" };
-        let against = match (row.peer_name, row.ratio) {
-            (Some(name), Some(ratio)) => format!(", {ratio:.1} times better than {name}"),
-            _ => String::new(),
-        };
-        println!(
-            "{:<44} {:>9.2} {:>9.1} {:>8}  {low:.2} to {high:.2}, {met}{against}",
-            row.work, row.ours, row.target, row.unit
-        );
+    if let Some(Own::Control { control }) = &args.command {
+        control::run(control)?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let mut works = works();
+    let names: Vec<&str> = works.iter().map(|work| work.name()).collect();
+    if let Some(unknown) = args.only.iter().find(|name| !names.contains(&name.as_str())) {
+        eprintln!("there is no work `{unknown}`: use {}", names.join(", "));
+        return Ok(ExitCode::from(2));
+    }
+    if !args.only.is_empty() {
+        works.retain(|work| args.only.iter().any(|name| name == work.name()));
+    }
+    let runs = args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1);
+    let mut bench = work::Bench::up(runs, args.quick)?;
+    let (mut tables, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    for work in works {
+        eprintln!("measuring {} …", work.name());
+        match bench.measure(work.as_ref()) {
+            Ok(table) => {
+                println!("{}", report::text(&table));
+                rows.extend(table.rows(work.targets())?);
+                tables.push(table);
+            }
+            // The others are worth their while all the same.
+            Err(error) => {
+                eprintln!("{error:#}");
+                failed.push(work.name());
+            }
+        }
+    }
+    drop(bench);
+    println!("{}", report::promises(&rows));
     fs::create_dir_all(&args.out)?;
     let path = args.out.join("summary.json");
     fs::write(&path, serde_json::to_string_pretty(&rows)? + "\n")?;
-    println!("\nwritten to {}", path.display());
-    Ok(ExitCode::SUCCESS)
+    println!("written to {}", path.display());
+    if let Some(folder) = &args.publish {
+        let given: Vec<String> = std::env::args().skip(1).collect();
+        let report = Report {
+            machine: &machine(),
+            command: &format!("faros-bench {}", given.join(" ")),
+            tables: &tables,
+            rows: &rows,
+        };
+        report.publish(folder)?;
+        println!("and to {}", folder.display());
+    }
+    if failed.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!("could not be measured: {}", failed.join(", "));
+    Ok(ExitCode::FAILURE)
+}
+
+/// The machine in a line: what it is, and how busy it was besides.
+fn machine() -> String {
+    let said = |program: &str, args: &[&str]| {
+        let output = Command::new(program).args(args).output().ok();
+        let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        text.unwrap_or_default()
+    };
+    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = info
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown CPU", |(_, model)| model);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split_whitespace().next().unwrap_or("?").to_owned();
+    format!(
+        "Machine: {cores} cores of {model}, Linux {}, Debian {}; {}. Load average at the end: {load}.",
+        said("uname", &["-r"]),
+        fs::read_to_string("/etc/debian_version")
+            .unwrap_or_default()
+            .trim(),
+        said("date", &["-u", "+%Y-%m-%d %H:%M UTC"])
+    )
 }

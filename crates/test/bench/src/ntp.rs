@@ -1,0 +1,132 @@
+//! Answers to NTP clients, against Debian's chronyd and a bare echo.
+//!
+//! Each client asks so often at once as farosd answers without slowing it down, and there are so many that none is
+//! back before it may be: an address is what is slowed down.
+
+use std::{
+    cell::Cell,
+    net::{Ipv4Addr, SocketAddrV4, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use faros_bench::load::enter;
+use faros_model::ports::NTP;
+
+use crate::{
+    figures::{Figure, Target},
+    work::{Bench, Contender, Work},
+};
+
+const RATE: Figure = Figure::more("answers", "1/s");
+const CPU: Figure = Figure::less("CPU of an answer", "us");
+
+/// What one client asks at once; farosd answers 64.
+const QUESTIONS: usize = 60;
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The number of the next client.
+#[derive(Default)]
+pub(crate) struct Ntp(Cell<u16>);
+
+impl Work for Ntp {
+    fn name(&self) -> &'static str {
+        "ntp"
+    }
+
+    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
+        let mut chronyd = bench.peer("chronyd")?;
+        let pid_file = chronyd.place.folder().join("chronyd.pid");
+        let config = format!(
+            "allow\nlocal stratum 10\nbindaddress {}\ncmdport 0\nbindcmdaddress /\nuser root\npidfile {}\n",
+            chronyd.place.address,
+            pid_file.display()
+        );
+        let config = chronyd.place.write("chrony.conf", &config)?;
+        // It leaves the clock alone.
+        let words = ["chronyd", "-x", "-d", "-f", &config.to_string_lossy()];
+        chronyd.programs.push(chronyd.place.start(&words)?);
+        let mut echo = bench.peer("udp echo")?;
+        let to = SocketAddrV4::new(echo.place.address, NTP).to_string();
+        echo.programs.push(echo.place.start_control(&["udp-echo", &to])?);
+        let mut all = vec![bench.ours()?, chronyd, echo];
+        for contender in &mut all {
+            let (namespace, to) = (
+                contender.place.client()?,
+                SocketAddrV4::new(contender.place.address, NTP),
+            );
+            for program in &mut contender.programs {
+                program.wait_for(&namespace, move || ask(to, 0..1, 1).is_ok())?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
+        let clients = if bench.quick { 500 } else { 2000 };
+        // There are 14,000, of which farosd remembers 4096.
+        let first = self.0.get() % (14_000 - clients);
+        self.0.set(first + clients);
+        let to = SocketAddrV4::new(contender.place.address, NTP);
+        let namespace = contender.place.client()?;
+        let before = bench.server_cpu(contender);
+        let elapsed = enter(&namespace, move || ask(to, first..first + clients, QUESTIONS))?;
+        let spent = bench.server_cpu(contender).since(&before);
+        let answers = f64::from(clients) * 60.0;
+        Ok(vec![
+            (RATE, answers / elapsed.as_secs_f64()),
+            (CPU, spent.as_secs_f64() * 1e6 / answers),
+        ])
+    }
+
+    fn targets(&self) -> &'static [Target] {
+        const {
+            &[
+                Target::ratio(CPU.name, "udp echo", 1.1),
+                Target::ratio(CPU.name, "chronyd", 1.0),
+            ]
+        }
+    }
+}
+
+/// Has clients ask one after the other; how long it took until all were answered.
+fn ask(to: SocketAddrV4, clients: std::ops::Range<u16>, questions: usize) -> anyhow::Result<Duration> {
+    let begun = Instant::now();
+    let mut before: Option<UdpSocket> = None;
+    for client in clients {
+        let [high, low] = client.to_be_bytes();
+        let socket = UdpSocket::bind((Ipv4Addr::new(10, 9, 65 + high, low), 0))?;
+        socket.set_read_timeout(Some(PATIENCE))?;
+        socket.connect(to)?;
+        // Version 4, mode client; the time that it was sent at is to come back.
+        let mut question = [0; 48];
+        question[0] = 0x23;
+        for n in 0..questions {
+            question[40..].copy_from_slice(&(n as u64 + 1).to_be_bytes());
+            socket.send(&question)?;
+        }
+        // The server has something to do while answers are read.
+        if let Some(before) = before.replace(socket) {
+            answers(&before, questions)?;
+        }
+    }
+    before.as_ref().map_or(Ok(()), |last| answers(last, questions))?;
+    Ok(begun.elapsed())
+}
+
+fn answers(socket: &UdpSocket, questions: usize) -> anyhow::Result<()> {
+    let mut answer = [0; 128];
+    for n in 0..questions {
+        let length = socket
+            .recv(&mut answer)
+            .map_err(|error| anyhow::anyhow!("{n} of {questions} answers: {error}"))?;
+        // A kiss-o'-death has stratum 0; an echo is the question.
+        ensure!(
+            length == 48 && (answer[1] > 0 || answer[0] == 0x23),
+            "no answer, but {:02x?}",
+            &answer[..length.min(16)]
+        );
+    }
+    Ok(())
+}

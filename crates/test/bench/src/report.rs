@@ -1,0 +1,226 @@
+//! What came of it, for people: tables as text and Markdown, and bars as SVG.
+
+mod plot;
+
+use std::{fmt::Write as _, fs, path::Path};
+
+use crate::figures::{Better, OURS, Row, Series, Table};
+
+/// The tables of one run, with what they were measured on.
+pub(crate) struct Report<'a> {
+    pub(crate) machine: &'a str,
+    /// The command that makes the same again.
+    pub(crate) command: &'a str,
+    pub(crate) tables: &'a [Table],
+    pub(crate) rows: &'a [Row],
+}
+
+/// One work, for the terminal.
+pub(crate) fn text(table: &Table) -> String {
+    let mut out = format!("{}\n", table.work);
+    for figure in table.figures() {
+        let better = match figure.better {
+            Better::Less => "less is better",
+            Better::More => "more is better",
+        };
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(out, "  {}, {} ({better})", figure.name, figure.unit);
+        for series in table.of(figure) {
+            let Some(summary) = series.summary() else { continue };
+            let _ = writeln!(
+                out,
+                "    {:<16} {:>10}   {} to {}",
+                series.contender,
+                number(summary.median),
+                number(summary.low),
+                number(summary.high)
+            );
+        }
+    }
+    out
+}
+
+/// The rows of which something is promised, for the terminal.
+pub(crate) fn promises(rows: &[Row]) -> String {
+    let mut out = String::new();
+    for row in rows {
+        let (Some(target), Some(met)) = (row.target, row.met) else {
+            continue;
+        };
+        let verdict = if met { "met   " } else { "MISSED" };
+        let _ = writeln!(
+            out,
+            "{verdict} {:<58} {}",
+            row.work,
+            promise(row, target).replace("**", "")
+        );
+    }
+    out
+}
+
+fn promise(row: &Row, target: f64) -> String {
+    let bound = match row.better {
+        Better::Less => "at most",
+        Better::More => "at least",
+    };
+    match (row.peer_name, row.ratio) {
+        (Some(peer), Some(ratio)) => {
+            format!("**{ratio:.2}** of {peer}, {bound} {}", number(target))
+        }
+        _ => format!(
+            "**{}** {}, {bound} {}",
+            number(row.ours),
+            row.unit,
+            number(target)
+        ),
+    }
+}
+
+impl Report<'_> {
+    /// Writes tables and plots into a folder of the documentation.
+    pub(crate) fn publish(&self, folder: &Path) -> anyhow::Result<()> {
+        fs::create_dir_all(folder)?;
+        fs::write(folder.join("results.md"), self.markdown())?;
+        for table in self.tables {
+            fs::write(folder.join(file(table)), plot::bars(table))?;
+        }
+        Ok(())
+    }
+
+    fn markdown(&self) -> String {
+        let mut out = format!(
+            "<!-- Written by `{}`. -->\n# Results\n\n{}\n\nMade by `{}`. Medians, with lowest and highest of all runs in \
+             brackets.\n\n## Promises\n\n| work | figure | met |\n| --- | --- | --- |\n",
+            self.command, self.machine, self.command
+        );
+        for row in self.rows {
+            if let (Some(target), Some(met)) = (row.target, row.met) {
+                let met = if met { "yes" } else { "**no**" };
+                let _ = writeln!(out, "| {} | {} | {met} |", row.work, promise(row, target));
+            }
+        }
+        for table in self.tables {
+            let _ = writeln!(out, "\n## {}\n\n![bars]({})\n", table.work, file(table));
+            out.push_str(&markdown(table));
+        }
+        out
+    }
+}
+
+fn file(table: &Table) -> String {
+    format!("{}.svg", table.work.replace(' ', "-"))
+}
+
+/// A line for each contender, a column for each figure.
+fn markdown(table: &Table) -> String {
+    let figures = table.figures();
+    let mut contenders: Vec<&str> = Vec::new();
+    for series in &table.series {
+        if !contenders.contains(&series.contender) {
+            contenders.push(series.contender);
+        }
+    }
+    let mut out = String::from("| |");
+    for figure in &figures {
+        let _ = write!(out, " {}, {} |", figure.name, figure.unit);
+    }
+    out.push_str("\n| --- |");
+    out.push_str(&" --- |".repeat(figures.len()));
+    out.push('\n');
+    for contender in contenders {
+        let name = if contender == OURS {
+            format!("**{contender}**")
+        } else {
+            contender.to_owned()
+        };
+        let _ = write!(out, "| {name} |");
+        for figure in &figures {
+            let series = table.of(*figure).find(|series| series.contender == contender);
+            let cell = series.and_then(Series::summary).map(|summary| {
+                let [median, low, high] = [summary.median, summary.low, summary.high].map(number);
+                format!("{median} ({low}-{high})")
+            });
+            let _ = write!(out, " {} |", cell.unwrap_or_else(|| "-".to_owned()));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+/// With as many digits as it has meaning.
+fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        0.0 => 0,
+        ..0.1 => 3,
+        ..10.0 => 2,
+        ..100.0 => 1,
+        _ => 0,
+    };
+    let text = format!("{value:.digits$}");
+    let (sign, digits) = match text.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", text.as_str()),
+    };
+    let (whole, rest) = digits.split_once('.').unwrap_or((digits, ""));
+    let mut grouped = String::new();
+    for (idx, digit) in whole.chars().enumerate() {
+        if idx > 0 && (whole.len() - idx) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    let point = if rest.is_empty() { "" } else { "." };
+    format!("{sign}{grouped}{point}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figures::{Figure, Target};
+
+    fn table() -> Table {
+        let cpu = Figure::less("CPU", "us");
+        let mut table = Table::new("names");
+        for (contender, value) in [(OURS, 4.125), ("named", 8.5), (OURS, 4.5), (OURS, 3.9)] {
+            table.add(contender, cpu, value);
+        }
+        table.add("named", Figure::more("rate", "1/s"), 123_456.7);
+        table
+    }
+
+    #[test]
+    fn numbers_have_as_many_digits_as_they_have_meaning() {
+        for (value, text) in [
+            (0.0, "0"),
+            (0.0412, "0.041"),
+            (4.126, "4.13"),
+            (-3.5, "-3.50"),
+            (42.42, "42.4"),
+            (1234.5, "1,234"),
+            (1_234_567.0, "1,234,567"),
+        ] {
+            assert_eq!(number(value), text);
+        }
+    }
+
+    #[test]
+    fn a_table_has_a_line_for_each_contender() {
+        assert_eq!(
+            markdown(&table()),
+            "| | CPU, us | rate, 1/s |
+| --- | --- | --- |
+| **faros** | 4.13 (3.90-4.50) | - |
+| named | 8.50 (8.50-8.50) | 123,457 (123,457-123,457) |
+"
+        );
+    }
+
+    #[test]
+    fn a_promise_says_against_whom_it_holds() -> anyhow::Result<()> {
+        let rows = table().rows(&[Target::ratio("CPU", "named", 0.4)])?;
+        let said = promises(&rows);
+        assert!(said.starts_with("MISSED names: CPU"), "{said}");
+        assert!(said.ends_with("0.49 of named, at most 0.40\n"), "{said}");
+        Ok(())
+    }
+}

@@ -1,0 +1,234 @@
+//! One work that several do: who they are, and what one run of one of them is.
+//!
+//! A further comparison is a file with a [`Work`]. Runs alternate (A B C, A B C, …), after one of each that does not
+//! count.
+
+use std::{
+    io::Write as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use faros_lab::Lab;
+use faros_model::site::Site;
+
+use crate::{
+    cpu::{self, Spent},
+    figures::{Figure, OURS, Table, Target},
+    place::{Place, Program},
+    sink,
+};
+
+/// The name of the lab of ours.
+const LAB: &str = "bench";
+/// The site that is measured.
+const SITE: &str = include_str!("../site.yaml");
+
+/// What is measured, and how long.
+pub(crate) struct Bench {
+    pub(crate) lab: Lab,
+    pub(crate) site: Site,
+    /// For files of servers and clients.
+    folder: tempfile::TempDir,
+    /// Rounds.
+    pub(crate) runs: usize,
+    /// Less of everything.
+    pub(crate) quick: bool,
+}
+
+/// Whether the bastion filters and balances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Router {
+    On,
+    /// Peers have no firewall before them either.
+    Off,
+}
+
+impl Bench {
+    /// Brings farosd up.
+    pub(crate) fn up(runs: usize, quick: bool) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let file = write(folder.path(), Router::Off)?;
+        let text = std::fs::read_to_string(&file)?;
+        let loaded = faros_site::load(&text).map_err(|problems| {
+            anyhow::anyhow!(
+                "the site has problems: {}",
+                faros_site::report(
+                    faros_site::Severity::Error,
+                    &problems.problems,
+                    "site.yaml",
+                    &text
+                )
+            )
+        })?;
+        let lab = Lab::up(LAB, &file)?;
+        Ok(Self {
+            lab,
+            site: loaded.site,
+            folder,
+            runs,
+            quick,
+        })
+    }
+
+    /// Applies the site with or without router and balancer.
+    fn apply(&self, router: Router) -> anyhow::Result<()> {
+        self.lab.apply(&self.site_file(router)?)?;
+        self.lab.wait_until_ready()
+    }
+
+    /// The site file with or without router and balancer.
+    pub(crate) fn site_file(&self, router: Router) -> anyhow::Result<PathBuf> {
+        write(self.folder.path(), router)
+    }
+
+    /// Ours.
+    pub(crate) fn ours(&self) -> anyhow::Result<Contender> {
+        Ok(Contender {
+            name: OURS,
+            place: Place::around(LAB, &self.site, self.folder.path())?,
+            programs: Vec::new(),
+            helpers: Vec::new(),
+        })
+    }
+
+    /// Somebody else, or a control, in networks of its own.
+    pub(crate) fn peer(&self, name: &'static str) -> anyhow::Result<Contender> {
+        Ok(Contender {
+            name,
+            place: Place::make(&name.replace(' ', "-"), &self.site, self.folder.path())
+                .with_context(|| format!("cannot make networks for {name}"))?,
+            programs: Vec::new(),
+            helpers: Vec::new(),
+        })
+    }
+
+    /// The numbers of the processes that are the server of a contender.
+    pub(crate) fn servers(&self, contender: &Contender) -> Vec<u32> {
+        if contender.name == OURS {
+            return faros_lab::daemon::pid(self.lab.folder()).into_iter().collect();
+        }
+        contender.programs.iter().map(Program::pid).collect()
+    }
+
+    /// What the server took, by now.
+    pub(crate) fn server_cpu(&self, contender: &Contender) -> Spent {
+        Spent::by(&self.servers(contender))
+    }
+
+    /// What all that this program started took, by now, itself and the kernel's packet threads included.
+    pub(crate) fn whole_cpu() -> Spent {
+        let mut roots = cpu::packet_threads();
+        roots.push(std::process::id());
+        Spent::by(&roots)
+    }
+
+    /// A folder with files to serve: `small`, `part` and `big`.
+    pub(crate) fn web_root(&self) -> anyhow::Result<PathBuf> {
+        let root = self.folder.path().join("www");
+        if !root.exists() {
+            std::fs::create_dir(&root)?;
+            // Nobody but root could look into it.
+            std::fs::set_permissions(self.folder.path(), std::fs::Permissions::from_mode(0o755))?;
+            std::fs::write(root.join("small"), [b'.'; 128])?;
+            std::fs::write(root.join("part"), vec![b'.'; sink::PART])?;
+            let mut big = std::fs::File::create(root.join("big"))?;
+            let piece = vec![b'.'; 1 << 20];
+            for _ in 0..if self.quick { 256 } else { 1024 } {
+                big.write_all(&piece)?;
+            }
+        }
+        Ok(root)
+    }
+
+    /// Measures one work.
+    pub(crate) fn measure(&mut self, work: &dyn Work) -> anyhow::Result<Table> {
+        self.apply(work.router())?;
+        let mut contenders = work.contenders(self)?;
+        let mut table = Table::new(work.name());
+        for contender in &mut contenders {
+            self.once(work, contender)?;
+        }
+        for _ in 0..self.runs {
+            for contender in &mut contenders {
+                for (figure, value) in self.once(work, contender)? {
+                    table.add(contender.name, figure, value);
+                }
+            }
+        }
+        work.finish(&mut table);
+        Ok(table)
+    }
+
+    fn once(&self, work: &dyn Work, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
+        let name = contender.name;
+        work.run(self, contender)
+            .with_context(|| format!("{}: {name}", work.name()))
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // There is nobody to tell, and the next run begins by removing what is left.
+        drop(Lab::down(LAB));
+    }
+}
+
+fn write(folder: &Path, router: Router) -> anyhow::Result<PathBuf> {
+    let file = folder.join("site.yaml");
+    let text = match router {
+        Router::On => SITE.to_owned(),
+        Router::Off => SITE.replace(
+            "services: {router: {enabled: true}, balancer: {enabled: true}}",
+            "services: {router: {enabled: false}, balancer: {enabled: false}}",
+        ),
+    };
+    std::fs::write(&file, text)?;
+    Ok(file)
+}
+
+/// Ours, a peer, or a control that shows what the harness itself can do.
+pub(crate) struct Contender {
+    pub(crate) name: &'static str,
+    pub(crate) place: Place,
+    /// Its servers; none for ours, which is the lab's, nor where the kernel alone works.
+    pub(crate) programs: Vec<Program>,
+    /// What has to run besides.
+    pub(crate) helpers: Vec<Program>,
+}
+
+impl Drop for Contender {
+    fn drop(&mut self) {
+        self.programs.clear();
+        self.helpers.clear();
+        if self.name != OURS {
+            drop(self.place.remove());
+        }
+    }
+}
+
+/// A work that several do.
+pub(crate) trait Work {
+    /// By which it is chosen and told.
+    fn name(&self) -> &'static str;
+
+    /// Whether the bastion filters meanwhile.
+    fn router(&self) -> Router {
+        Router::Off
+    }
+
+    /// All who do it, ready; ours among them.
+    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>>;
+
+    /// One run.
+    fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>>;
+
+    /// Figures that follow from others.
+    fn finish(&self, _table: &mut Table) {}
+
+    /// What is promised.
+    fn targets(&self) -> &'static [Target] {
+        &[]
+    }
+}
