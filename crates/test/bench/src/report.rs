@@ -181,7 +181,7 @@ mod tests {
     fn table() -> Table {
         let cpu = Figure::less("CPU", "us");
         let mut table = Table::new("names");
-        for (contender, value) in [(OURS, 4.125), ("named", 8.5), (OURS, 4.5), (OURS, 3.9)] {
+        for (contender, value) in [(OURS, 4.13), ("named", 8.5), (OURS, 4.5), (OURS, 3.9)] {
             table.add(contender, cpu, value);
         }
         table.add("named", Figure::more("rate", "1/s"), 123_456.7);
