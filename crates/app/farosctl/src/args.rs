@@ -2,11 +2,15 @@
 
 mod ports;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use faros_model::ids::{ContentName, Generation, HostName, MacAddr, SessionId};
+use faros_model::{
+    ids::{Generation, HostName, MacAddr, SessionId},
+    kubernetes::KubeVersion,
+    oci::Platform,
+};
 
 pub(crate) use self::ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted};
 
@@ -379,21 +383,66 @@ pub(crate) struct How {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ContentCommand {
-    /// Add a file, or an image: a folder with image.json.
+    /// Add a file, a folder with an image or a release, or container images out of an archive.
     #[command(after_help = "Examples:
-  farosctl content add ./debian-13/                an image
-  farosctl content add firmware.bin --name firmware/x1")]
+  farosctl content add ./debian-13/                an image of nodes: a folder with image.json
+  farosctl content add ./v1.36.3/                  a release of Kubernetes: a folder with release.json
+  farosctl content add firmware.bin --name firmware/x1
+  docker save nginx:1.27 > nginx.tar
+  farosctl content add --oci nginx.tar             nodes find it as docker.io/library/nginx:1.27
+  farosctl content add --oci app.tar --name example.com/app:2 --platform linux/amd64
+
+An archive is an OCI image layout in a tar file, or what `docker save` writes. It is read whole before anything of it
+is added.")]
     Add {
-        /// The file, or the folder of an image.
+        /// The file, the folder, or the archive.
         path: PathBuf,
-        /// Its name in the store; of a file, by default its own.
-        #[arg(long, value_parser = content_name)]
-        name: Option<ContentName>,
+        /// Its name in the store; of a file, by default its own. Of an image in an archive, its full name.
+        #[arg(long)]
+        name: Option<String>,
+        /// It is an archive of container images.
+        #[arg(long)]
+        oci: bool,
+        /// Which one, if the archive has an image for several platforms, such as linux/amd64.
+        #[arg(long, value_name = "OS/ARCH", value_parser = platform, requires = "oci")]
+        platform: Option<Platform>,
+    },
+    /// Build content from its sources.
+    Build {
+        #[command(subcommand)]
+        what: BuildCommand,
     },
     /// List what there is.
     List,
     /// Read everything and compare it with its digests.
     Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BuildCommand {
+    /// Build what a Kubernetes cluster is made of, from Go modules, and add it to the bastion's content.
+    #[command(after_help = "Examples:
+  farosctl content build kubernetes                        the newest version, onto the bastion
+  farosctl content build kubernetes --version v1.35.4
+  farosctl content build kubernetes --output-dir ./v1.36.3  into a folder; add it later by `content add`
+
+The first build takes 12 to 25 minutes on two cores, and 6 GB of disk. Every program is kept when it is finished: a
+build that was interrupted goes on where it was, and a version that has not changed is not built again. Needs Go 1.26 or
+newer, and the Debian packages gcc, libc6-dev, libseccomp-dev, pkg-config, nftables, squashfs-tools and zstd.")]
+    Kubernetes {
+        /// The version of Kubernetes; the newest that is locked, if it is not given.
+        #[arg(long, value_name = "VERSION", value_parser = kube_version)]
+        version: Option<KubeVersion>,
+        /// Put the release into this folder, and do not add it to the bastion.
+        #[arg(long, value_name = "DIR")]
+        output_dir: Option<PathBuf>,
+        /// Where what was built is kept; by default ~/.cache/faros/kubernetes.
+        #[arg(long, value_name = "DIR", env = "FAROS_KUBERNETES_CACHE")]
+        cache_dir: Option<PathBuf>,
+        /// The `go` to build with.
+        #[arg(long, value_name = "PATH", default_value = "go")]
+        go: OsString,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -522,8 +571,22 @@ fn mac(text: &str) -> Result<MacAddr, String> {
     text.parse().map_err(|why| format!("`{text}` {why}"))
 }
 
-fn content_name(text: &str) -> Result<ContentName, String> {
+fn kube_version(text: &str) -> Result<KubeVersion, String> {
     text.parse().map_err(|why| format!("`{text}` {why}"))
+}
+
+fn platform(text: &str) -> Result<Platform, String> {
+    let mut words = text.split('/').map(str::to_owned);
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(os), Some(architecture), variant, None) if !os.is_empty() && !architecture.is_empty() => {
+            Ok(Platform {
+                architecture,
+                os,
+                variant,
+            })
+        }
+        _ => Err(format!("`{text}` is not a platform, such as linux/amd64")),
+    }
 }
 
 /// From 5 seconds, in which nobody can confirm, to a day, in which nobody waits.

@@ -1,16 +1,22 @@
 //! Content: adding files and images, and verifying what is there.
 
-use std::{fs, io::IsTerminal as _, path::Path};
+pub(crate) mod archive;
+pub(crate) mod release;
+
+use std::{
+    fs,
+    io::{self, IsTerminal as _},
+    path::Path,
+};
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use faros_client::{Body, Client};
-use faros_model::{content::ImageManifest, ids::ContentName};
-use http_body_util::{BodyExt as _, StreamBody};
+use faros_model::{api::ContentAdded, content::ImageManifest, ids::ContentName};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, Take};
 
 use crate::{
     outcome::{Done, Error, print, say},
@@ -21,34 +27,25 @@ use crate::{
 pub(crate) async fn add(
     client: &Client,
     path: &Path,
-    name: Option<ContentName>,
+    name: Option<&str>,
     as_json: bool,
 ) -> Result<Done, Error> {
     if path.is_dir() {
-        add_image(client, path, as_json).await
-    } else {
-        add_file(client, path, name, as_json).await
-    }
-}
-
-async fn add_file(
-    client: &Client,
-    path: &Path,
-    name: Option<ContentName>,
-    as_json: bool,
-) -> Result<Done, Error> {
-    let name = match name {
-        Some(name) => name,
-        None => {
-            let own = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            let parsed: Result<ContentName, _> = own.to_lowercase().parse();
-            parsed.map_err(|why| anyhow::anyhow!("`{own}` {why}; give a name with --name"))?
+        if name.is_some() {
+            let why = "an image or a release has the name that is in its manifest; leave --name out";
+            return Err(Error::Usage(why.to_owned()));
         }
-    };
-    upload(client, path, &name, as_json).await
+        return if path.join("release.json").is_file() {
+            release::add(client, path, as_json).await
+        } else {
+            add_image(client, path, as_json).await
+        };
+    }
+    let own = path.file_name().and_then(|name| name.to_str());
+    let text = name.map_or_else(|| own.unwrap_or_default().to_lowercase(), str::to_owned);
+    let name: Result<ContentName, _> = text.parse();
+    let name = name.map_err(|why| anyhow::anyhow!("`{text}` {why}; give a name with --name"))?;
+    upload(client, &Bytes::File(path), &name, as_json).await
 }
 
 /// The blobs first, then the manifest that names them, so that an image is there whole or not at all.
@@ -61,30 +58,25 @@ pub(crate) async fn add_image(client: &Client, folder: &Path, as_json: bool) -> 
     for blob in image.blobs() {
         let name: Result<ContentName, _> = format!("{}/{}", image.name, blob.file).parse();
         let name = name.map_err(|why| anyhow::anyhow!("`{}/{}` {why}", image.name, blob.file))?;
-        upload(client, &folder.join(&blob.file), &name, as_json).await?;
+        upload(client, &Bytes::File(&folder.join(&blob.file)), &name, as_json).await?;
     }
     let name: Result<ContentName, _> = format!("{}/image.json", image.name).parse();
     let name = name.map_err(|why| anyhow::anyhow!("`{}` {why}", image.name))?;
-    upload(client, &path, &name, as_json).await
+    upload(client, &Bytes::File(&path), &name, as_json).await
 }
 
-async fn upload(client: &Client, path: &Path, name: &ContentName, as_json: bool) -> Result<Done, Error> {
-    let open = || format!("cannot read {}", path.display());
-    let file = tokio::fs::File::open(path).await.with_context(open)?;
-    let length = file.metadata().await.with_context(open)?.len();
-    let bar = if as_json || !std::io::stderr().is_terminal() {
-        ProgressBar::hidden()
-    } else {
-        ProgressBar::new(length)
-    };
-    if let Ok(style) =
-        ProgressStyle::with_template("{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}")
-    {
-        bar.set_style(style.progress_chars("##."));
-    }
-    bar.set_message(name.to_string());
-    let added = client.add_content(name, body(file, bar.clone())).await?;
-    bar.finish_and_clear();
+/// Where bytes that are added come from.
+enum Bytes<'a> {
+    /// All of a file.
+    File(&'a Path),
+    /// A part of a file, from here on, so many.
+    Part(&'a Path, u64, u64),
+    /// Memory.
+    Text(&'a [u8]),
+}
+
+async fn upload(client: &Client, from: &Bytes<'_>, name: &ContentName, as_json: bool) -> Result<Done, Error> {
+    let added = send(client, from, name, as_json).await?;
     if as_json {
         return print(&(json!(added).to_string() + "\n"));
     }
@@ -104,8 +96,47 @@ async fn upload(client: &Client, path: &Path, name: &ContentName, as_json: bool)
     Ok(Done::Ok)
 }
 
+async fn send(
+    client: &Client,
+    from: &Bytes<'_>,
+    name: &ContentName,
+    as_json: bool,
+) -> Result<ContentAdded, Error> {
+    let (path, offset, length) = match from {
+        Bytes::Text(text) => {
+            let body = Full::from(text.to_vec()).map_err(|never| match never {});
+            return Ok(client.add_content(name, body.boxed()).await?);
+        }
+        Bytes::File(path) => (path, 0, None),
+        Bytes::Part(path, offset, length) => (path, *offset, Some(*length)),
+    };
+    let open = || format!("cannot read {}", path.display());
+    let mut file = tokio::fs::File::open(path).await.with_context(open)?;
+    let length = match length {
+        Some(length) => length,
+        None => file.metadata().await.with_context(open)?.len(),
+    };
+    file.seek(io::SeekFrom::Start(offset)).await.with_context(open)?;
+    let bar = if as_json || !io::stderr().is_terminal() {
+        ProgressBar::hidden()
+    } else {
+        ProgressBar::new(length)
+    };
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} [{bar:30}] {bytes} of {total_bytes}, {bytes_per_sec}")
+    {
+        bar.set_style(style.progress_chars("##."));
+    }
+    bar.set_message(name.to_string());
+    let added = client
+        .add_content(name, body(file.take(length), bar.clone()))
+        .await?;
+    bar.finish_and_clear();
+    Ok(added)
+}
+
 /// A file as a body, read in pieces.
-fn body(file: tokio::fs::File, bar: ProgressBar) -> Body {
+fn body(file: Take<tokio::fs::File>, bar: ProgressBar) -> Body {
     let pieces = futures_util::stream::unfold((file, bar), |(mut file, bar)| async {
         let mut piece = vec![0; 256 * 1024];
         match file.read(&mut piece).await {
@@ -113,7 +144,7 @@ fn body(file: tokio::fs::File, bar: ProgressBar) -> Body {
             Ok(length) => {
                 piece.truncate(length);
                 bar.inc(length as u64);
-                Some((Ok(Frame::data(Bytes::from(piece))), (file, bar)))
+                Some((Ok(Frame::data(piece.into())), (file, bar)))
             }
             Err(error) => Some((Err(error), (file, bar))),
         }

@@ -87,7 +87,16 @@ async fn run(args: Args) -> Result<Done, Error> {
         },
         Command::Why { node } => story::why(&client, &node, json).await,
         Command::Content { command } => match command {
-            ContentCommand::Add { path, name } => content::add(&client, &path, name, json).await,
+            ContentCommand::Add {
+                path,
+                name,
+                oci: true,
+                platform,
+            } => content::archive::add(&client, &path, name.as_deref(), platform, json).await,
+            ContentCommand::Add { path, name, .. } => {
+                content::add(&client, &path, name.as_deref(), json).await
+            }
+            ContentCommand::Build { what } => content::release::build(&client, what, json).await,
             ContentCommand::List => {
                 screens::show(json, &client.contents().await?, |rows| screens::contents(rows))
             }
