@@ -93,7 +93,7 @@ impl Evidence {
                 }),
                 _ => Self::Other,
             },
-            EventKind::IgnitionRefused => Self::Hearsay,
+            EventKind::IgnitionRefused | EventKind::JoinRefused => Self::Hearsay,
             // Else the first refusal would make live the very boot that is not.
             EventKind::UnlockRefused
                 if matches!(

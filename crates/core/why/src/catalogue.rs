@@ -8,7 +8,9 @@ use faros_model::timeline::Confidence;
 
 use crate::{
     case::Case,
-    causes::{absent, address, bastion, content, identity, ignition, install, loader, otherwise, unlock},
+    causes::{
+        absent, address, bastion, content, identity, ignition, install, join, loader, otherwise, unlock,
+    },
 };
 
 /// One cause.
@@ -65,6 +67,7 @@ pub(crate) fn causes() -> impl Iterator<Item = &'static Rule> {
         .chain(identity::RULES)
         .chain(install::RULES)
         .chain(unlock::RULES)
+        .chain(join::RULES)
         .chain(ignition::RULES)
         .chain(content::RULES)
         .chain(loader::RULES)

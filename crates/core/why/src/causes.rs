@@ -7,6 +7,7 @@ pub(crate) mod content;
 pub(crate) mod identity;
 pub(crate) mod ignition;
 pub(crate) mod install;
+pub(crate) mod join;
 pub(crate) mod loader;
 pub(crate) mod otherwise;
 pub(crate) mod unlock;

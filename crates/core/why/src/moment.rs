@@ -102,6 +102,9 @@ pub(crate) const fn is_sign_of_life(kind: EventKind) -> bool {
             | EventKind::TransferFailed
             | EventKind::IgnitionServed
             | EventKind::IgnitionRefused
+            | EventKind::JoinWaiting
+            | EventKind::JoinHanded
+            | EventKind::JoinRefused
             | EventKind::NodeReport
             | EventKind::UnlockAdvertised
             | EventKind::UnlockRecovered

@@ -53,6 +53,21 @@ pub(crate) const REPORTS: &[Report] = &[
         facts: "as `started`",
     },
     Report {
+        name: "joining",
+        when: "the node begins what it was handed to become one of the cluster",
+        facts: "`action` (`init`, `join`), `session`",
+    },
+    Report {
+        name: "joined",
+        when: "the node is one of the cluster; after each start from then on with the `action` `member`",
+        facts: "`action`, `session`",
+    },
+    Report {
+        name: "join-failed",
+        when: "it could not become one; it tries again",
+        facts: "`phase`, `said` (the last words of kubeadm), `code` (its exit code)",
+    },
+    Report {
         name: "rebound",
         when: "the disks were bound to the new unlock key after a rotation",
         facts: "`thumbprint` of the signing key that they trust now",

@@ -169,6 +169,7 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::AddressConflict
         | EventKind::TransferFailed
         | EventKind::IgnitionRefused
+        | EventKind::JoinRefused
         | EventKind::UnlockRefused
         | EventKind::UnlockLockdown
         | EventKind::IdentityConflict

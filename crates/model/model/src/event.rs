@@ -93,6 +93,14 @@ event_kinds! {
     IgnitionServed => "ignition-served",
     /// Someone asked for an Ignition config and got nothing. Detail: `address`, `reason`.
     IgnitionRefused => "ignition-refused",
+    /// A node asked to join its cluster, and has to wait; told again when the reason is another. Detail: `reason` (a word),
+    /// `message`.
+    JoinWaiting => "join-waiting",
+    /// A node was handed what makes it one of its cluster. Detail: `action` (`init`, `join-control-plane`, `join-worker`),
+    /// `bytes`.
+    JoinHanded => "join-handed",
+    /// Someone asked to join a cluster as a node and got nothing. Detail: `address`, `reason` (a word), `message`.
+    JoinRefused => "join-refused",
     /// A node reported about itself. Detail: `report` (see the reports in the events page) and what the node said.
     NodeReport => "node-report",
     /// Someone fetched the advertisement of the unlock keys. Detail: `keys` (thumbprints), `address`.

@@ -20,6 +20,7 @@ const KERNEL: &str =
 const UP: &str = "0 firmware-has\n2 loader-sent\n6 loader-has\n8 told-install\n9 kernel-sent\n11 initramfs-sent\n30 system-has\n31 booted\n";
 const INSTALLING: &str = "0 firmware-has\n2 loader-sent\n6 loader-has\n8 told-install\n9 kernel-sent\n11 initramfs-sent\n30 system-has\n31 booted\n32 ignition-served bytes=4000\n33 ignited\n";
 const INSTALLED: &str = "0 firmware-has\n2 loader-sent\n6 loader-has\n8 told-install\n9 kernel-sent\n11 initramfs-sent\n30 system-has\n31 booted\n32 ignition-served bytes=4000\n33 ignited\n90 installed\n";
+const STARTED: &str = "0 firmware-has\n2 loader-sent\n6 loader-has\n8 told-install\n9 kernel-sent\n11 initramfs-sent\n30 system-has\n31 booted\n32 ignition-served bytes=4000\n33 ignited\n90 installed\n120 system-has\n121 unlock-recovered key=k\n140 started\n";
 
 #[rustfmt::skip]
 const FAULTS: &[(Fault, &str)] = &[
@@ -114,6 +115,38 @@ const FAULTS: &[(Fault, &str)] = &[
     (("clock-off", "", 36.0, KERNEL), "35 node-report report=booted clock=2016-01-01T00:00:00Z"),
     (("daemon-was-down", "", 500.0, SCRIPT), "20 - daemon-stopping reason=signal\n45 - daemon-started version=1\n46 * dhcp-discover"),
     (("kernel-silent", "", 500.0, KERNEL), "400 - daemon-stopping reason=signal\n405 - daemon-started version=1"),
+    (("join-swap", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=running_with_swap_on_is_not_supported,_please_disable_swap"),
+    (("join-certificate-time", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=tls:_failed_to_verify_certificate:_x509:_certificate_has_expired_or_is_not_yet_valid:_current_time_2016-01-01T00:00:00Z_is_before_2026-11-21T00:00:00Z"),
+    (("join-image-missing", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_ImagePull]:_failed_to_pull_image_faros.dev/kubernetes/etcd:3.7.3:_not_found"),
+    (("join-disk-full", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=write_/var/lib/etcd/member/wal:_no_space_left_on_device"),
+    (("join-duplicate-name", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=a_Node_with_name_\"node-1\"_and_status_\"Ready\"_already_exists_in_the_cluster"),
+    (("join-etcd-slow", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=etcdserver:_request_timed_out"),
+    (("join-token-refused", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=failed_to_get_config_map:_Unauthorized"),
+    (("join-certificate-refused", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=timed_out_waiting_for_the_kubelet_to_perform_the_TLS_Bootstrap"),
+    (("join-cgroups", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=kubelet_is_configured_to_not_run_on_a_host_using_cgroup_v1"),
+    (("join-no-runtime", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_CRI]:_container_runtime_is_not_running"),
+    (("join-no-programs", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=/etc/faros/join:_83:_kubeadm:_not_found"),
+    (("join-port-in-use", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_Port-10250]:_Port_10250_is_in_use"),
+    (("join-too-small", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_Mem]:_the_system_RAM_(981_MB)_is_less_than_the_minimum_1700_MB"),
+    (("join-api-never-ready", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=kube-apiserver_check_failed_at_https://192.168.8.11:6443/livez:_client_rate_limiter_Wait_returned_an_error"),
+    (("join-kubelet-ill", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=The_HTTP_call_equal_to_'curl_-sSL_http://127.0.0.1:10248/healthz'_returned_error"),
+    (("join-failed", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=the_moon_is_full"),
+    (("join-wrong-address", "not-armed", 900.0, STARTED), "200 join-refused reason=wrong-address address=192.168.8.11"),
+    (("join-wrong-mac", "not-armed", 900.0, STARTED), "200 join-refused reason=wrong-mac address=192.168.8.11"),
+    (("join-identity-conflict", "not-armed", 900.0, STARTED), "200 join-refused reason=identity-conflict address=192.168.8.11"),
+    (("join-no-session", "not-armed", 900.0, STARTED), "200 join-refused reason=no-session address=192.168.8.11"),
+    (("join-not-installed", "not-armed", 900.0, STARTED), "200 join-refused reason=not-installed address=192.168.8.11"),
+    (("join-wrong-secret", "not-armed", 900.0, STARTED), "200 join-refused reason=wrong-secret address=192.168.8.11"),
+    (("join-waits-for-first", "not-armed", 900.0, STARTED), "200 join-waiting reason=first"),
+    (("join-waits-for-control-plane", "not-armed", 900.0, STARTED), "200 join-waiting reason=no-control-plane"),
+    (("join-waits-for-api", "not-armed", 900.0, STARTED), "200 join-waiting reason=api"),
+    (("join-waits-for-its-turn", "not-armed", 900.0, STARTED), "200 join-waiting reason=turn"),
+    (("join-waits-for-etcd", "not-armed", 900.0, STARTED), "200 join-waiting reason=etcd"),
+    (("join-waits-for-old-self", "not-armed", 900.0, STARTED), "200 join-waiting reason=still-ready"),
+    (("join-waits-for-old-self", "not-armed", 900.0, STARTED), "200 join-waiting reason=old-member"),
+    (("join-release-missing", "not-armed", 900.0, STARTED), "200 join-waiting reason=no-keys"),
+    // What failed and then went well is over.
+    (("started", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=the_moon_is_full\n300 join-handed action=init\n400 node-report report=joined action=init"),
     // Nothing is wrong.
     (("started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started"),
     (("started", "not-armed", 900.0, INSTALLED), "120 system-has\n121 unlock-recovered key=k\n140 started\n300 unlock-advertised\n301 unlock-recovered key=k"),
