@@ -32,12 +32,14 @@ use tokio_util::sync::CancellationToken;
 use crate::balancer::{self, Balancing};
 use crate::{
     api,
+    authority::Roots,
     executor::{self, CutOff, Pending},
+    keeper::{Keeper, UnsealBy},
     loaders, notify, recorder,
     router::{self, BRIDGE},
     services::Services,
     time::{self, KeepClock},
-    unlock::{Unlock, UnsealBy},
+    unlock::Unlock,
 };
 
 /// What the command line says.
@@ -82,6 +84,7 @@ pub(crate) struct Shared {
     pub(crate) lan: watch::Sender<Option<Interface>>,
     pub(crate) leases: Mutex<Option<Leases>>,
     pub(crate) unlock: Unlock,
+    pub(crate) authority: Keeper<Roots>,
     pub(crate) balancing: Balancing,
     /// How the clock stands, while the time service runs.
     pub(crate) time: watch::Sender<Option<TimeStatus>>,
@@ -280,6 +283,7 @@ impl Daemon {
         };
         let shared = Shared {
             unlock: Unlock::open(&store, options.unseal_by.clone())?,
+            authority: Keeper::new(store.dir(), options.unseal_by.clone()),
             options,
             started_at: Timestamp::now(),
             intent: watch::Sender::new(None),

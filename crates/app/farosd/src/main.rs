@@ -4,15 +4,18 @@
 //! to the drivers of the shell. It takes hardly any decision itself.
 
 mod api;
+mod authority;
 mod balancer;
 mod daemon;
 mod executor;
 mod firewalld;
+mod keeper;
 mod loaders;
 mod notify;
 mod pages;
 mod recorder;
 mod router;
+mod secure;
 mod services;
 mod time;
 mod unlock;
@@ -138,10 +141,10 @@ fn run(args: &Args) -> anyhow::Result<()> {
         lan: of(Role::Lan),
         uplink: of(Role::Uplink),
         loaders: args.loaders.clone(),
-        unseal_by: unlock::UnsealBy {
-            tpm: faros_seal::Tpm::at(&args.tpm2_device),
-            credentials: std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
-        },
+        unseal_by: keeper::UnsealBy::new(
+            faros_seal::Tpm::at(&args.tpm2_device),
+            std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from),
+        ),
         clock: args.clock,
         system_bus: args.system_bus.clone(),
     };

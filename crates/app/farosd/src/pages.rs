@@ -92,20 +92,8 @@ impl Bastion {
                 size: opened.size,
                 digest: opened.digest,
             }),
-            Err(error) => Page::Status(self.refused(&error, &name, digest)),
+            Err(error) => Page::Status(self.0.content_fails(&error, &name, digest)),
         }
-    }
-
-    fn refused(&self, error: &OpenContent, name: &str, digest: Digest) -> u16 {
-        if let OpenContent::Missing(_) | OpenContent::NoName(_) = error {
-            return 404;
-        }
-        tracing::error!(name, %digest, %error, "content cannot be served");
-        if let OpenContent::Damaged { .. } = error {
-            let detail = json!({ "name": name, "digest": digest, "found": error.to_string() });
-            self.0.tell(EventKind::ContentDamaged, detail);
-        }
-        500
     }
 
     async fn report(&self, from: Ipv4Addr, name: &HostName, body: &[u8]) -> Page {
@@ -207,13 +195,13 @@ impl Bastion {
                 size: opened.size,
                 digest: opened.digest,
             }),
-            Err(error) => Err(self.refused(&error, name.as_str(), Digest([0; 32]))),
+            Err(error) => Err(self.0.content_fails(&error, name.as_str(), Digest([0; 32]))),
         }
     }
 }
 
 /// Reads from the store where it holds up nobody: another reader may have much to read.
-async fn reading<T: Send + 'static>(
+pub(crate) async fn reading<T: Send + 'static>(
     shared: &Shared,
     read: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
 ) -> anyhow::Result<T> {
@@ -224,6 +212,21 @@ async fn reading<T: Send + 'static>(
 /// The node that has this address.
 fn node_at(intent: &Intent, address: Ipv4Addr) -> Option<&Node> {
     intent.site.nodes.values().find(|node| node.address == address)
+}
+
+impl Shared {
+    /// The status of an answer in place of content that cannot be had; damage is told.
+    pub(crate) fn content_fails(&self, error: &OpenContent, name: &str, digest: Digest) -> u16 {
+        if let OpenContent::Missing(_) | OpenContent::NoName(_) = error {
+            return 404;
+        }
+        tracing::error!(name, %digest, %error, "content cannot be served");
+        if let OpenContent::Damaged { .. } = error {
+            let detail = json!({ "name": name, "digest": digest, "found": error.to_string() });
+            self.tell(EventKind::ContentDamaged, detail);
+        }
+        500
+    }
 }
 
 impl Pages for Bastion {
@@ -239,9 +242,9 @@ impl Pages for Bastion {
                 (Route::Report(node), Method::Post) => self.report(ask.from, node, &ask.body).await,
                 (Route::Unknown, _) => Page::Status(404),
                 // A look that takes nothing must not use a pass up.
-                (_, Method::Post) | (Route::Report(_), _) | (Route::Ignition(..), Method::Head) => {
-                    Page::Status(405)
-                }
+                (_, Method::Post | Method::Other)
+                | (Route::Report(_), _)
+                | (Route::Ignition(..), Method::Head) => Page::Status(405),
                 (Route::BootScript(mac), _) => self.boot_script(ask.from, *mac).await,
                 (Route::Content(digest), _) => self.content(ask.from, *digest).await,
                 (Route::Ignition(node, nonce), _) => self.ignition(ask.from, node, nonce).await,

@@ -4,6 +4,7 @@
 //! The state that a service is told to be in is decided here alone. The parts that have the sockets count, and
 //! DHCP says whether it has its port on the interface; both are read, and neither is told as it is.
 
+mod keys;
 mod parts;
 
 use std::{
@@ -21,8 +22,7 @@ use faros_model::{
     api::ServiceState,
     net::Subnet,
     plan::Service,
-    ports::{NETBOOT_HTTP, UNLOCK},
-    site::SealKeysWith,
+    ports::{NETBOOT_HTTP, REGISTRY, UNLOCK},
 };
 use faros_net::{dhcp::Dhcp, dns::Dns, http::Http, link::LanLink, ntp::Ntp, service::Health, tftp::Tftp};
 use tokio::{
@@ -31,14 +31,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::parts::{Part, Start, StoredLeases, dhcp_taken, listens_on, serves, taken};
+use self::{
+    keys::{Tending, keeper_of},
+    parts::{Part, Start, StoredLeases, dhcp_taken, listens_on, serves, taken},
+};
 use crate::{
+    authority::OwnCertificate,
     daemon::{Intent, Shared, lock, set_state},
+    keeper::Keeping,
     notify,
     pages::Bastion,
     router::BRIDGE,
+    secure::SecurePages,
     time::Clock,
-    unlock::{Keyhole, TangPages},
+    unlock::TangPages,
 };
 
 /// How long after a failure binding is tried again.
@@ -74,8 +80,7 @@ pub(crate) struct Services {
     link: watch::Sender<Option<LanLink>>,
     /// The LAN that is watched, and who watches it.
     lan: Option<(Lan, JoinHandle<()>)>,
-    /// How the unlock keys are to be sealed, and who sees to it.
-    keys: Option<(SealKeysWith, JoinHandle<()>)>,
+    keys: Tending,
 }
 
 /// What to do about a service that cannot be had.
@@ -97,7 +102,7 @@ impl Services {
             ntp_tables: None,
             link: watch::Sender::new(None),
             lan: None,
-            keys: None,
+            keys: Tending::default(),
         }
     }
 
@@ -106,7 +111,8 @@ impl Services {
         let shared = Arc::clone(&self.shared);
         let mut lan = shared.lan.subscribe();
         let mut served = shared.served.subscribe();
-        let mut keyhole = shared.unlock.keyhole.subscribe();
+        let mut unlock_keys = shared.unlock.keeper().keyhole().subscribe();
+        let mut roots = shared.authority.keyhole().subscribe();
         loop {
             self.watch_lan().await;
             lan.mark_unchanged();
@@ -121,7 +127,8 @@ impl Services {
                 () = shared.stop.cancelled() => break,
                 _ = served.changed() => (),
                 _ = lan.changed() => (),
-                _ = keyhole.changed() => (),
+                _ = unlock_keys.changed() => (),
+                _ = roots.changed() => (),
                 () = again => self.ended.clear(),
                 (part, how) = ended(&mut self.running) => {
                     tracing::error!(?part, how, "a part ended by itself");
@@ -213,11 +220,7 @@ impl Services {
             .filter_map(|part| Some((part, serves(&served, part)?)))
             .collect();
         self.stop_unwanted(&wanted).await;
-        self.tend_keys(
-            wanted
-                .get(&Part::Unlock)
-                .map(|intent| intent.site.unlock.seal_keys_with),
-        );
+        self.keys.settle(&shared, &wanted);
         self.publish(&wanted);
         let mut result = self.start(&wanted);
         for _ in 0..HEIRS {
@@ -229,17 +232,6 @@ impl Services {
         }
         let dhcp_fails = shared.dhcp_fails().filter(|_| is_there && !relinked);
         let dhcp_is_silent = self.is_silent(Service::Dhcp);
-        let keyhole = shared.unlock.keyhole.borrow().clone();
-        let closed = match &keyhole {
-            Keyhole::Open | Keyhole::Unsealed(_) => None,
-            Keyhole::Untried | Keyhole::Opening => Some((
-                ServiceState::Waiting,
-                "the unlock keys are being opened; if they are sealed with a passphrase, answer \
-                 `systemd-tty-ask-password-agent`"
-                    .to_owned(),
-            )),
-            Keyhole::Failed(why) => Some((ServiceState::Failed, why.clone())),
-        };
         let mut changed = false;
         // Router and balancer see to themselves: what the kernel takes its time for is not to delay anyone.
         let others = |own: &Service| !matches!(own, Service::Router | Service::Balancer);
@@ -248,6 +240,8 @@ impl Services {
             let Some(health) = shared.health.get(&service) else {
                 continue;
             };
+            let keeper = keeper_of(&shared, service);
+            let closed = keeper.and_then(Keeping::closed);
             let (state, why) = match (intent, &result) {
                 (None, _) => {
                     health.listens(vec![]);
@@ -261,9 +255,7 @@ impl Services {
                     let why = format!("it starts together with {culprit}, which cannot start");
                     (ServiceState::Waiting, why)
                 }
-                (Some(_), _) if service == Service::Unlock && closed.is_some() => {
-                    closed.clone().unwrap_or((ServiceState::Waiting, String::new()))
-                }
+                (Some(_), _) if closed.is_some() => closed.unwrap_or((ServiceState::Waiting, String::new())),
                 (Some(_), _) if !is_there => {
                     let name = shared.lan_interface().unwrap_or_default();
                     let why =
@@ -272,13 +264,11 @@ impl Services {
                 }
                 (Some(_), _) => match &dhcp_fails {
                     Some(why) if service == Service::Dhcp => (ServiceState::Failed, dhcp_taken(why)),
-                    _ => match &keyhole {
-                        // It serves, and somebody has to know.
-                        Keyhole::Unsealed(why) if service == Service::Unlock => {
-                            (ServiceState::Ready, why.clone())
-                        }
-                        _ => (ServiceState::Ready, String::new()),
-                    },
+                    // It serves, and if what it needs is not sealed, somebody has to know.
+                    _ => {
+                        let why = keeper.and_then(Keeping::unsealed);
+                        (ServiceState::Ready, why.unwrap_or_default())
+                    }
                 },
             };
             changed |= set_state(&shared, service, state, &why);
@@ -287,34 +277,13 @@ impl Services {
         if changed {
             notify::status(&shared);
         }
-        let keys_fail = matches!(keyhole, Keyhole::Failed(_) | Keyhole::Unsealed(_)) && self.keys.is_some();
-        if result.is_err() || dhcp_fails.is_some() || keys_fail {
+        if result.is_err() || dhcp_fails.is_some() || self.keys.fails(&shared) {
             Next::Again(AGAIN)
         } else if is_there && (relinked || dhcp_is_silent) {
             Next::Again(SOON)
         } else {
             Next::Rest
         }
-    }
-
-    /// Has the unlock keys opened, and sealed as the site file has it now; the keyhole tells how that goes. A
-    /// question for a passphrase that is no longer wanted is taken back.
-    fn tend_keys(&mut self, seal_with: Option<SealKeysWith>) {
-        let unlock = &self.shared.unlock;
-        if let Some((with, task)) = &self.keys {
-            if seal_with == Some(*with) && !task.is_finished() {
-                return;
-            }
-            task.abort();
-        }
-        self.keys = None;
-        let Some(seal_with) = seal_with else { return };
-        if *unlock.keyhole.borrow() == Keyhole::Open && unlock.is_sealed_with(seal_with) {
-            return;
-        }
-        let shared = Arc::clone(&self.shared);
-        let task = tokio::spawn(async move { shared.unlock.tend(seal_with).await });
-        self.keys = Some((seal_with, task));
     }
 
     fn runs(&self, service: Service) -> bool {
@@ -432,6 +401,14 @@ impl Services {
                 let pages = Arc::new(TangPages(Arc::clone(shared)));
                 let tang = Http::bind(at, pages, health(Service::Unlock)).map_err(|error| taken(&error))?;
                 Ok(Box::new(|stop| Box::pin(tang.run(stop))))
+            }
+            Part::Registry => {
+                let at = SocketAddrV4::new(address, REGISTRY);
+                let pages = Arc::new(SecurePages::new(Arc::clone(shared)));
+                let tls = OwnCertificate::config(shared).map_err(|error| format!("{error:#}"))?;
+                let https = Http::bind_tls(at, tls, pages, health(Service::Registry));
+                let https = https.map_err(|error| taken(&error))?;
+                Ok(Box::new(|stop| Box::pin(https.run(stop))))
             }
             Part::Ntp => {
                 let tables = self.ntp_tables.as_ref().ok_or("there are no tables")?.subscribe();

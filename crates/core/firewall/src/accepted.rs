@@ -201,6 +201,7 @@ mod tests {
             bastion missing tcp/8080 192.168.8.11-192.168.8.12: boot scripts, kernels, images, reports (bastion-netboot)
             bastion missing tcp/8080 192.168.8.11-192.168.8.12: Ignition configs, and reports (bastion-ignition)
             bastion missing tcp/8082 192.168.8.11-192.168.8.12: unlocking of disks (bastion-unlock)
+            bastion missing tcp/5000 192.168.8.11-192.168.8.12: container images, and what nodes join the cluster with (bastion-registry)
             bastion missing tcp/6443 192.168.8.11-192.168.8.12: Kubernetes API on its virtual IP (vip-api)"#]].assert_eq(&findings(&text));
     }
 }

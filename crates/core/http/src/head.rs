@@ -18,6 +18,8 @@ pub enum Method {
     Head,
     /// To tell something.
     Post,
+    /// Any other. What is sent along is not looked at, and the connection ends after the answer.
+    Other,
 }
 
 /// A request, without its body.
@@ -39,6 +41,10 @@ pub struct Request {
     pub if_range: Option<String>,
     /// The `If-None-Match` field.
     pub if_none_match: Option<String>,
+    /// What follows the `?` of the target, as sent.
+    pub query: Option<String>,
+    /// The `Accept` fields, joined; empty if there are none.
+    pub accept: String,
 }
 
 /// Why a request is refused; the connection ends after the answer, since its framing cannot be trusted.
@@ -52,8 +58,6 @@ pub enum BadRequest {
     BodyTooLarge,
     /// It has a transfer coding, of which none is understood.
     TransferCoding,
-    /// A method other than GET, HEAD and POST.
-    Method,
 }
 
 impl BadRequest {
@@ -64,7 +68,6 @@ impl BadRequest {
             Self::HeadTooLarge => 431,
             Self::BodyTooLarge => 413,
             Self::TransferCoding => 501,
-            Self::Method => 405,
         }
     }
 
@@ -75,7 +78,6 @@ impl BadRequest {
             Self::HeadTooLarge => "http_head_too_large",
             Self::BodyTooLarge => "http_body_too_large",
             Self::TransferCoding => "http_transfer_coding",
-            Self::Method => "http_method",
         }
     }
 }
@@ -98,13 +100,14 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
         Some("GET") => Method::Get,
         Some("HEAD") => Method::Head,
         Some("POST") => Method::Post,
-        _ => return Err(BadRequest::Method),
+        _ => Method::Other,
     };
+    let (path, query) = target(head.path.unwrap_or_default()).ok_or(BadRequest::Malformed)?;
     let mut request = Request {
         method,
-        path: path(head.path.unwrap_or_default())
-            .ok_or(BadRequest::Malformed)?
-            .to_owned(),
+        path: path.to_owned(),
+        query: query.map(str::to_owned),
+        accept: String::new(),
         keep_alive: head.version == Some(1),
         body_length: 0,
         expects_continue: false,
@@ -131,6 +134,14 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
                     request.keep_alive = true;
                 }
             }
+            "accept" => {
+                if !request.accept.is_empty() {
+                    request.accept.push(',');
+                }
+                request.accept.push_str(value);
+            }
+            // Framing that is not followed is not judged either.
+            "content-length" | "transfer-encoding" | "expect" if method == Method::Other => (),
             // A second length, or a coding beside one, is how requests are smuggled (RFC 9112 section 6.3).
             "content-length" => {
                 lengths += 1;
@@ -153,17 +164,27 @@ pub fn parse(bytes: &[u8]) -> Result<Option<(Request, usize)>, BadRequest> {
     if hosts > 1 || (head.version == Some(1) && hosts == 0) {
         return Err(BadRequest::Malformed);
     }
+    if method == Method::Other {
+        request.keep_alive = false;
+    }
     Ok(Some((request, length)))
 }
 
-/// The path of a request target in origin or absolute form, without its query.
-fn path(target: &str) -> Option<&str> {
-    let origin = match target.strip_prefix("http://") {
+/// The path and the query of a request target in origin or absolute form.
+fn target(target: &str) -> Option<(&str, Option<&str>)> {
+    let absolute = ["http://", "https://"]
+        .iter()
+        .find_map(|scheme| target.strip_prefix(scheme));
+    let origin = match absolute {
         Some(rest) => rest.find('/').map_or("/", |slash| &rest[slash..]),
         None => target,
     };
-    let path = origin.split(['?', '#']).next()?;
-    path.starts_with('/').then_some(path)
+    let origin = origin.split('#').next()?;
+    let (path, query) = match origin.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (origin, None),
+    };
+    path.starts_with('/').then_some((path, query))
 }
 
 /// The head of an answer.
@@ -183,6 +204,8 @@ pub struct Response<'a> {
     pub accepts_ranges: bool,
     /// Whether the connection stays open.
     pub keep_alive: bool,
+    /// What it says of itself besides. Control characters in a value are left out.
+    pub fields: &'a [(&'static str, String)],
 }
 
 impl Response<'_> {
@@ -197,12 +220,16 @@ impl Response<'_> {
         // Writing to a `String` cannot fail.
         let _ = write!(head, "Content-Length: {length}\r\n");
         let quoted = self.etag.map(|etag| format!("\"{etag}\""));
+        let has_allow = self.fields.iter().any(|(name, _)| *name == "Allow");
         let fields = [
             ("Content-Type", self.content_type),
             ("ETag", quoted.as_deref()),
             ("Content-Range", self.content_range),
             ("Accept-Ranges", self.accepts_ranges.then_some("bytes")),
-            ("Allow", (self.status == 405).then_some("GET, HEAD, POST")),
+            (
+                "Allow",
+                (self.status == 405 && !has_allow).then_some("GET, HEAD, POST"),
+            ),
             ("Connection", (!self.keep_alive).then_some("close")),
             ("X-Content-Type-Options", Some("nosniff")),
         ];
@@ -210,6 +237,10 @@ impl Response<'_> {
             if let Some(value) = value {
                 let _ = write!(head, "{name}: {value}\r\n");
             }
+        }
+        for (name, value) in self.fields {
+            let value = value.replace(|c: char| c.is_control(), "");
+            let _ = write!(head, "{name}: {value}\r\n");
         }
         head.push_str("\r\n");
         head.into_bytes()
@@ -220,6 +251,7 @@ const fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         200 => "OK",
+        202 => "Accepted",
         204 => "No Content",
         206 => "Partial Content",
         304 => "Not Modified",
@@ -227,7 +259,9 @@ const fn reason(status: u16) -> &'static str {
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        406 => "Not Acceptable",
         408 => "Request Timeout",
+        409 => "Conflict",
         410 => "Gone",
         413 => "Content Too Large",
         416 => "Range Not Satisfiable",

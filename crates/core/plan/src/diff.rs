@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use faros_model::{
     ids::HostName,
     plan::{Change, ChangeKind, Impact, Service},
-    ports::{NTP, UNLOCK},
+    ports::{NTP, REGISTRY, UNLOCK},
     site::{DiskRef, Node, SealKeysWith, Site, UnlockPolicy},
 };
 
@@ -25,6 +25,7 @@ pub(crate) fn service(service: Service, before: Option<&Site>, wanted: &Site) ->
         Service::Ntp => ntp,
         Service::Router => faros_firewall::facts,
         Service::Balancer => faros_balancer::facts,
+        Service::Registry => registry,
     };
     let is_address = |subject: &str| service == Service::Dhcp && subject.starts_with("address ");
     compare(&before.map(facts).unwrap_or_default(), &facts(wanted), |change| {
@@ -283,6 +284,14 @@ fn unlock(site: &Site) -> Facts {
         facts.insert(format!("disks of {}", node.name), text);
     }
     facts
+}
+
+fn registry(site: &Site) -> Facts {
+    let address = site.lan.addresses.bastion;
+    Facts::from([
+        ("listens on".to_owned(), format!("{address}:{REGISTRY}")),
+        ("is called".to_owned(), format!("registry.{}", site.zone())),
+    ])
 }
 
 fn ignition(site: &Site) -> Facts {

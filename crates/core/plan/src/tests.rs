@@ -34,7 +34,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
     assert!(plan.is_disruptive());
     assert_eq!(
         summary(&plan),
-        "arm node-1; start router; start balancer; start dns; start ntp; start unlock; start ignition; start netboot; start dhcp"
+        "arm node-1; start router; start balancer; start dns; start ntp; start unlock; start registry; start ignition; start netboot; start dhcp"
     );
     expect![[r"
         Generation 1, the first of this bastion
@@ -77,6 +77,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + record bootstrap.kiosk.edge.example.com  A 192.168.8.3
            + record node-1.kiosk.edge.example.com     A 192.168.8.11
            + record ns.kiosk.edge.example.com         A 192.168.8.1
+           + record registry.kiosk.edge.example.com   A 192.168.8.1
 
         5. start ntp
            + answers           192.168.8.0/24
@@ -90,16 +91,20 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + keys are sealed with  nothing
            + listens on            192.168.8.1:8082
 
-        7. start ignition
+        7. start registry
+           + is called   registry.kiosk.edge.example.com
+           + listens on  192.168.8.1:5000
+
+        8. start ignition
            + config of node-1  3635 bytes, db07fd24
 
-        8. start netboot
+        9. start netboot
            + answers            192.168.8.0/24
            + content is served  to armed nodes
            + listens on         192.168.8.1
            + script of node-1   debian-13 for x86_64
 
-        9. start dhcp
+        10. start dhcp
            + MAC of node-1      52:54:00:08:00:01
            + MTU                1500
            + address of node-1  192.168.8.11
@@ -110,9 +115,9 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + router, DNS, NTP   192.168.8.1
            + subnet             192.168.8.0/24
 
-        10. accept the generation
+        11. accept the generation
 
-        10 steps, 0 disruptive changes, 1 that destroy data
+        11 steps, 0 disruptive changes, 1 that destroy data
     "]]
     .assert_eq(&text(&plan));
 }

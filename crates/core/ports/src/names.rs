@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use faros_model::site::Site;
+use faros_model::{ids::HostName, plan::Service, site::Site};
 use serde::Serialize;
 
 use crate::{Matrix, Need, Source};
@@ -33,6 +33,8 @@ pub struct NamePattern {
 pub enum NameOf {
     /// The bastion's.
     Bastion,
+    /// The bastion's, where it serves images, unless the site file has the name for something else.
+    Registry,
     /// The API's virtual IP.
     Api,
     /// The ingress' virtual IP.
@@ -54,7 +56,7 @@ const fn today(
     need: Need,
     source: Source,
 ) -> NamePattern {
-    let has_pointer = !matches!(pattern.as_bytes(), b"ns" | b"*.apps");
+    let has_pointer = !matches!(pattern.as_bytes(), b"ns" | b"*.apps" | b"registry");
     NamePattern {
         pattern,
         matrix: Matrix::Today,
@@ -91,6 +93,13 @@ const PATTERNS: &[NamePattern] = &[
         "ns",
         "the zone's name server",
         NameOf::Bastion,
+        Need::Must,
+        Source::Faros,
+    ),
+    today(
+        "registry",
+        "container images, and what nodes join the cluster with",
+        NameOf::Registry,
         Need::Must,
         Source::Faros,
     ),
@@ -179,6 +188,20 @@ pub fn names(site: &Site) -> Vec<Name> {
         let filled = |open: &str, name: &str| pattern.pattern.replace(open, name);
         match pattern.of {
             NameOf::Bastion => one(own.bastion),
+            NameOf::Registry => {
+                let is_taken = |label: &HostName| label.as_str() == pattern.pattern;
+                let record = site
+                    .dns
+                    .records
+                    .iter()
+                    .any(|own| own.name.to_string() == pattern.pattern);
+                let taken = record || site.nodes.keys().chain(site.lan.hosts.keys()).any(is_taken);
+                if taken || !site.runs(Service::Registry) {
+                    vec![]
+                } else {
+                    one(own.bastion)
+                }
+            }
             NameOf::Api => one(own.api),
             NameOf::Ingress => one(own.ingress),
             NameOf::Bootstrap => one(own.bootstrap),

@@ -384,7 +384,8 @@ fn who_listens_is_held_against_the_matrix() {
         bastion missing-listener udp/69 : boot loaders by TFTP (bastion-tftp)
         bastion missing-listener tcp/8080 : boot scripts, kernels, images, reports (bastion-netboot)
         bastion missing-listener tcp/8080 : Ignition configs, and reports (bastion-ignition)
-        bastion missing-listener tcp/8082 : unlocking of disks (bastion-unlock)"]]
+        bastion missing-listener tcp/8082 : unlocking of disks (bastion-unlock)
+        bastion missing-listener tcp/5000 : container images, and what nodes join the cluster with (bastion-registry)"]]
     .assert_eq(&told(&findings).join("\n"));
 }
 

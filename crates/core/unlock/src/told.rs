@@ -14,9 +14,9 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(1);
 const MOST: usize = 4096;
 
 /// The refusals that were told lately.
-#[derive(Debug, Clone, Default)]
-pub struct Told {
-    last: BTreeMap<(Ipv4Addr, Refusal), Last>,
+#[derive(Debug, Clone)]
+pub struct Told<What = Refusal> {
+    last: BTreeMap<(Ipv4Addr, What), Last>,
     /// When room was made, which takes longer than all the rest.
     tidied: Option<Timestamp>,
 }
@@ -27,15 +27,25 @@ struct Last {
     repeated: u64,
 }
 
-impl Told {
+impl<What> Default for Told<What> {
+    fn default() -> Self {
+        Self {
+            last: BTreeMap::new(),
+            tidied: None,
+        }
+    }
+}
+
+impl<What: Ord> Told<What> {
     /// Takes note of a refusal: `None` if it need not be told, else how often it was repeated since it last was.
-    pub fn refused(&mut self, from: Ipv4Addr, refusal: Refusal, now: Timestamp) -> Option<u64> {
+    pub fn refused(&mut self, from: Ipv4Addr, what: What, now: Timestamp) -> Option<u64> {
         let is_recent = |then: Timestamp| {
             let age = now.duration_since(then);
             // A clock that was set back must not keep refusals quiet for long.
             !age.is_negative() && age < AGAIN
         };
-        if let Some(last) = self.last.get_mut(&(from, refusal)) {
+        let key = (from, what);
+        if let Some(last) = self.last.get_mut(&key) {
             if is_recent(last.at) {
                 last.repeated += 1;
                 return None;
@@ -50,7 +60,7 @@ impl Told {
         if self.last.len() >= MOST {
             return None;
         }
-        self.last.insert((from, refusal), Last { at: now, repeated: 0 });
+        self.last.insert(key, Last { at: now, repeated: 0 });
         Some(0)
     }
 }

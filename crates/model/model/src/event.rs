@@ -123,6 +123,12 @@ event_kinds! {
     UnlockLockdown => "unlock-lockdown",
     /// Unlocking is allowed again. Detail: `by`.
     UnlockLockdownLifted => "unlock-lockdown-lifted",
+    /// The roots of the cluster's certificates were made, or came back from a backup. Detail: `cluster`, `fingerprint`
+    /// (SHA-256 of the site's root), `ends`, `by`.
+    AuthorityMade => "authority-made",
+    /// A container image that was asked for was not given. Detail: `image`, `reason` (`unknown`, `damaged`, `denied`,
+    /// `unreadable`), `repeated`.
+    ImageRefused => "image-refused",
     /// A machine is not the one it was, or two claim to be one: its boot session gets nothing more.
     /// Detail: `what` (`uuid`, `mac`), `expected`, `found`, `address`.
     IdentityConflict => "identity-conflict",

@@ -111,16 +111,19 @@ pub enum Service {
     Router,
     /// Virtual IPs, and who of the nodes answers behind them.
     Balancer,
+    /// Container images, and what nodes join the cluster with, over HTTPS.
+    Registry,
 }
 
 impl Service {
     /// All services, in the order in which they start.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Router,
         Self::Balancer,
         Self::Dns,
         Self::Ntp,
         Self::Unlock,
+        Self::Registry,
         Self::Ignition,
         Self::Netboot,
         Self::Dhcp,
@@ -137,6 +140,7 @@ impl Service {
             Self::Ntp => "ntp",
             Self::Router => "router",
             Self::Balancer => "balancer",
+            Self::Registry => "registry",
         }
     }
 }

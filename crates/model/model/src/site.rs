@@ -482,6 +482,10 @@ impl Site {
             crate::plan::Service::Ntp => self.services.ntp,
             crate::plan::Service::Router => self.services.router,
             crate::plan::Service::Balancer => self.services.balancer,
+            // It follows from there being a cluster to be installed.
+            crate::plan::Service::Registry => {
+                matches!(self.cluster.distribution, Distribution::Kubeadm)
+            }
         }
     }
 }

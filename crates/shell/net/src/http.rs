@@ -1,7 +1,10 @@
-//! Runs the services over HTTP on the bastion's LAN address: network boot, and unlocking.
+//! Runs the services over HTTP on the bastion's LAN address: network boot, unlocking, and over TLS the registry.
 //!
-//! Files go from the page cache to the socket by `sendfile(2)`, never through this process. Every wait has an
-//! end: a client that sends its request byte by byte, or takes none of its answer, is let go.
+//! Every wait has an end: a client that sends its request byte by byte, or takes none of its answer, is let go. What
+//! to answer is decided by [`Pages`]; how, here.
+
+mod answer;
+mod wire;
 
 use std::{
     collections::HashMap,
@@ -11,40 +14,34 @@ use std::{
     time::Duration,
 };
 
-use faros_http::{BadRequest, Method, Part, Request, Response, Select, parse, select};
+use faros_http::{BadRequest, Request, parse};
 use faros_model::api::ServiceState;
-use jiff::Timestamp;
-use rustix::{fs::sendfile, net::SendFlags};
+use rustls::ServerConfig;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{Instant, timeout},
 };
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+use self::wire::Wire;
 use crate::{
-    pages::{Ask, Ended, OpenFile, Page, Pages},
+    pages::{Ask, Pages},
     service::{BindError, Health},
     socket,
 };
 
 /// Most connections at a time.
 const MAX_CONNECTIONS: usize = 1024;
+/// The same over TLS, which takes more memory for each.
+const MAX_TLS_CONNECTIONS: usize = 256;
 /// Most connections of one client.
 const MAX_PER_CLIENT: usize = 64;
-/// How long a client may take to send a whole request.
+/// How long a client may take to send a whole request, and before that for the handshake of TLS.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_mins(1);
-/// How long a client may take none of its answer.
-const STALLED: Duration = Duration::from_mins(1);
-/// Bytes for one `sendfile`: long enough to cost nothing, short enough to be fair.
-const PIECE: u64 = 1 << 20;
-/// How often progress is told.
-const TELL: Duration = Duration::from_millis(500);
-/// Separates the parts of an answer with several ranges.
-const BOUNDARY: &str = "faros-part-of-a-file";
 
 /// The HTTP service.
 pub struct Http {
@@ -55,6 +52,7 @@ pub struct Http {
 
 struct Shared {
     pages: Arc<dyn Pages>,
+    tls: Option<TlsAcceptor>,
     health: Health,
     clients: Mutex<HashMap<Ipv4Addr, usize>>,
 }
@@ -73,12 +71,35 @@ impl Http {
     /// # Errors
     /// If it cannot be had.
     pub fn bind(address: SocketAddrV4, pages: Arc<dyn Pages>, health: Health) -> Result<Self, BindError> {
+        Self::bind_with(address, None, pages, health)
+    }
+
+    /// Takes the port, for HTTP over TLS (RFC 9110 section 4.2.2).
+    ///
+    /// # Errors
+    /// If it cannot be had.
+    pub fn bind_tls(
+        address: SocketAddrV4,
+        tls: Arc<ServerConfig>,
+        pages: Arc<dyn Pages>,
+        health: Health,
+    ) -> Result<Self, BindError> {
+        Self::bind_with(address, Some(tls.into()), pages, health)
+    }
+
+    fn bind_with(
+        address: SocketAddrV4,
+        tls: Option<TlsAcceptor>,
+        pages: Arc<dyn Pages>,
+        health: Health,
+    ) -> Result<Self, BindError> {
         let listener = socket::tcp(address)?;
         Ok(Self {
             address,
             listener,
             shared: Arc::new(Shared {
                 pages,
+                tls,
                 health,
                 clients: Mutex::default(),
             }),
@@ -88,7 +109,11 @@ impl Http {
     /// Serves until told to stop; answers under way end with it.
     pub async fn run(self, stop: CancellationToken) {
         self.shared.health.set(ServiceState::Ready, "");
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let room = match self.shared.tls {
+            Some(_) => MAX_TLS_CONNECTIONS,
+            None => MAX_CONNECTIONS,
+        };
+        let room = Arc::new(Semaphore::new(room));
         loop {
             let accepted = tokio::select! {
                 () = stop.cancelled() => return,
@@ -164,23 +189,28 @@ impl Client {
         })
     }
 
-    async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
+    async fn serve(&self, stream: TcpStream) -> io::Result<()> {
+        let Ok(opened) = timeout(PATIENCE, Wire::open(stream, self.shared.tls.as_ref())).await else {
+            self.shared.health.counter("http_slow_client").add(1);
+            return Ok(());
+        };
+        let mut wire = opened.inspect_err(|_| self.shared.health.counter("http_tls_failed").add(1))?;
         let mut buffer = Vec::with_capacity(2048);
         loop {
-            let request = match self.head(&mut stream, &mut buffer).await? {
+            let request = match self.head(&mut wire, &mut buffer).await? {
                 Ok(Some(request)) => request,
                 Ok(None) => return Ok(()),
                 Err(bad) => {
                     self.shared.health.counter(bad.label()).add(1);
-                    return self.status(&mut stream, bad.status(), false, false).await;
+                    answer::status(&mut wire, bad.status(), false, false).await?;
+                    return wire.end().await;
                 }
             };
             if request.expects_continue && buffer.len() < request.body_length {
-                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+                wire.write(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
             }
             while buffer.len() < request.body_length {
-                if timeout(PATIENCE, stream.read_buf(&mut buffer)).await?? == 0 {
+                if timeout(PATIENCE, wire.read(&mut buffer)).await?? == 0 {
                     return Ok(());
                 }
             }
@@ -190,21 +220,14 @@ impl Client {
                 from: self.from,
                 method: request.method,
                 path: request.path.clone(),
+                query: request.query.clone(),
+                accept: request.accept.clone(),
                 body,
             };
-            match self.shared.pages.page(ask).await {
-                Page::File(file) => self.file(&mut stream, &request, file).await?,
-                Page::Text { content_type, text } => {
-                    self.text(&mut stream, &request, content_type, &text).await?;
-                }
-                Page::Status(status) => {
-                    let head_only = request.method == Method::Head;
-                    self.status(&mut stream, status, request.keep_alive, head_only)
-                        .await?;
-                }
-            }
+            let page = self.shared.pages.page(ask).await;
+            self.answer(&mut wire, &request, page).await?;
             if !request.keep_alive {
-                return stream.shutdown().await;
+                return wire.end().await;
             }
         }
     }
@@ -212,7 +235,7 @@ impl Client {
     /// The next request's head; `None` when the client is done. What follows it stays in the buffer.
     async fn head(
         &self,
-        stream: &mut TcpStream,
+        wire: &mut Wire,
         buffer: &mut Vec<u8>,
     ) -> io::Result<Result<Option<Request>, BadRequest>> {
         let begun = Instant::now();
@@ -230,7 +253,7 @@ impl Client {
             } else {
                 PATIENCE.saturating_sub(begun.elapsed())
             };
-            match timeout(wait, stream.read_buf(buffer)).await {
+            match timeout(wait, wire.read(buffer)).await {
                 Ok(Ok(0)) => return Ok(Ok(None)),
                 Ok(Ok(_)) => (),
                 Ok(Err(error)) => return Err(error),
@@ -241,210 +264,4 @@ impl Client {
             }
         }
     }
-
-    async fn status(
-        &self,
-        stream: &mut TcpStream,
-        status: u16,
-        keep_alive: bool,
-        head_only: bool,
-    ) -> io::Result<()> {
-        let text = if head_only || status < 400 {
-            String::new()
-        } else {
-            format!("{status}\n")
-        };
-        let head = Response {
-            status,
-            content_type: (!text.is_empty()).then_some("text/plain"),
-            content_length: text.len() as u64,
-            keep_alive,
-            ..Response::default()
-        };
-        let answer = [head.encode(&date()), text.into_bytes()].concat();
-        timeout(STALLED, stream.write_all(&answer)).await?
-    }
-
-    async fn text(
-        &self,
-        stream: &mut TcpStream,
-        request: &Request,
-        kind: &str,
-        text: &str,
-    ) -> io::Result<()> {
-        let head = Response {
-            status: 200,
-            content_type: Some(kind),
-            content_length: text.len() as u64,
-            keep_alive: request.keep_alive,
-            ..Response::default()
-        };
-        let mut answer = head.encode(&date());
-        if request.method != Method::Head {
-            answer.extend_from_slice(text.as_bytes());
-        }
-        timeout(STALLED, stream.write_all(&answer)).await?
-    }
-
-    async fn file(&self, stream: &mut TcpStream, request: &Request, file: OpenFile) -> io::Result<()> {
-        if request.method == Method::Post {
-            return self.status(stream, 405, request.keep_alive, false).await;
-        }
-        let etag = file.digest.to_string();
-        let size = file.size;
-        let whole = Part {
-            first: 0,
-            last: size.saturating_sub(1),
-        };
-        let chosen = select(request, size, &etag);
-        let content_range = match &chosen {
-            Select::One(part) => Some(part.content_range(size)),
-            Select::Unsatisfiable => Some(format!("bytes */{size}")),
-            Select::Whole | Select::Many(_) | Select::NotModified => None,
-        };
-        // Each piece: what stands before it, and the bytes of the file.
-        let (status, pieces, end) = match &chosen {
-            Select::Whole if size == 0 => (200, vec![], String::new()),
-            Select::Whole => (200, vec![(String::new(), whole)], String::new()),
-            Select::One(part) => (206, vec![(String::new(), *part)], String::new()),
-            Select::Many(parts) => {
-                let lead = |part: &Part| {
-                    let range = part.content_range(size);
-                    format!(
-                        "\r\n--{BOUNDARY}\r\nContent-Type: application/octet-stream\r\nContent-Range: {range}\r\n\r\n"
-                    )
-                };
-                let pieces = parts.iter().map(|part| (lead(part), *part)).collect();
-                (206, pieces, format!("\r\n--{BOUNDARY}--\r\n"))
-            }
-            Select::NotModified => (304, vec![], String::new()),
-            Select::Unsatisfiable => (416, vec![], String::new()),
-        };
-        let length = pieces
-            .iter()
-            .map(|(lead, part)| lead.len() as u64 + part.len())
-            .sum::<u64>()
-            + end.len() as u64;
-        let multipart = format!("multipart/byteranges; boundary={BOUNDARY}");
-        let head = Response {
-            status,
-            content_type: Some(if matches!(chosen, Select::Many(_)) {
-                &multipart
-            } else {
-                "application/octet-stream"
-            }),
-            content_length: if status == 304 { size } else { length },
-            etag: Some(&etag),
-            content_range: content_range.as_deref(),
-            accepts_ranges: true,
-            keep_alive: request.keep_alive,
-        };
-        let mut lead = head.encode(&date());
-        if request.method == Method::Head || pieces.is_empty() {
-            return timeout(STALLED, stream.write_all(&lead)).await?;
-        }
-        let started = Instant::now();
-        let of = pieces.iter().map(|(_, part)| part.len()).sum();
-        let mut sending = Sending {
-            client: self,
-            file: &file,
-            sent: 0,
-            of,
-            told: started,
-        };
-        let mut result = Ok(());
-        for (before, part) in &pieces {
-            lead.extend_from_slice(before.as_bytes());
-            result = async {
-                send_more(stream, &lead).await?;
-                sending.part(stream, *part).await
-            }
-            .await;
-            lead.clear();
-            if result.is_err() {
-                break;
-            }
-        }
-        if result.is_ok() && !end.is_empty() {
-            result = timeout(STALLED, stream.write_all(end.as_bytes())).await?;
-        }
-        let bytes = sending.sent;
-        let failed = result
-            .as_ref()
-            .err()
-            .map(|error| format!("the connection broke: {error}"));
-        let (from, elapsed) = (self.from, started.elapsed());
-        self.shared.health.counter("http_bytes").add(bytes);
-        self.shared.pages.ended(Ended {
-            from,
-            file,
-            bytes,
-            of,
-            elapsed,
-            protocol: "http",
-            failed,
-        });
-        result
-    }
-}
-
-/// The state of an answer that sends parts of a file.
-struct Sending<'a> {
-    client: &'a Client,
-    file: &'a OpenFile,
-    sent: u64,
-    of: u64,
-    told: Instant,
-}
-
-impl Sending<'_> {
-    async fn part(&mut self, stream: &TcpStream, part: Part) -> io::Result<()> {
-        let mut offset = part.first;
-        while offset <= part.last {
-            let count = usize::try_from((part.last - offset + 1).min(PIECE)).unwrap_or(usize::MAX);
-            let piece = stream.async_io(Interest::WRITABLE, || {
-                Ok(sendfile(stream, &*self.file.file, Some(&mut offset), count)?)
-            });
-            let sent = timeout(STALLED, piece).await??;
-            if sent == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file became shorter",
-                ));
-            }
-            self.sent += sent as u64;
-            if self.told.elapsed() >= TELL {
-                self.told = Instant::now();
-                self.client
-                    .shared
-                    .pages
-                    .progress(self.client.from, &self.file.name, self.sent, self.of);
-            }
-            // A fast client must not keep the others waiting.
-            tokio::task::yield_now().await;
-        }
-        Ok(())
-    }
-}
-
-/// Sends bytes that more bytes follow, so that a head does not travel alone.
-async fn send_more(stream: &TcpStream, bytes: &[u8]) -> io::Result<()> {
-    let mut left = bytes;
-    while !left.is_empty() {
-        let ready = stream.async_io(Interest::WRITABLE, || {
-            Ok(rustix::net::send(
-                stream,
-                left,
-                SendFlags::MORE | SendFlags::NOSIGNAL,
-            )?)
-        });
-        let sent = timeout(STALLED, ready).await??;
-        left = &left[sent..];
-    }
-    Ok(())
-}
-
-/// Now, in the form of RFC 9110 section 5.6.7.
-fn date() -> String {
-    Timestamp::now().strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }

@@ -30,8 +30,21 @@ pub struct Ask {
     pub method: Method,
     /// What it asks for: the path, as it was sent.
     pub path: String,
+    /// What follows the path after a `?`, as it was sent.
+    pub query: Option<String>,
+    /// What it says that it understands.
+    pub accept: String,
     /// What it sent along, at most 64 KiB.
     pub body: Vec<u8>,
+}
+
+/// What an answer says of itself.
+#[derive(Debug, Clone, Default)]
+pub struct Said {
+    /// Media type.
+    pub content_type: String,
+    /// Further header fields.
+    pub fields: Vec<(&'static str, String)>,
 }
 
 /// The answer to a request.
@@ -39,6 +52,22 @@ pub struct Ask {
 pub enum Page {
     /// A file, or the parts of it that are asked for.
     File(OpenFile),
+    /// The same of a file of which more is known than its bytes.
+    Described {
+        /// The file.
+        file: OpenFile,
+        /// What it is.
+        said: Said,
+    },
+    /// A text with a status of its own.
+    Answer {
+        /// Status.
+        status: u16,
+        /// What it is.
+        said: Said,
+        /// The text.
+        text: String,
+    },
     /// A text.
     Text {
         /// Media type.
@@ -63,7 +92,7 @@ pub struct Ended {
     pub of: u64,
     /// How long it took.
     pub elapsed: Duration,
-    /// `tftp` or `http`.
+    /// `tftp`, `http` or `https`.
     pub protocol: &'static str,
     /// Why it ended before its end.
     pub failed: Option<String>,

@@ -51,6 +51,9 @@ impl Bastion {
         if shared.unlock.thumbprint().is_none() && node.encryption.threshold > 0 {
             return Err("the unlock keys of the bastion are not open yet".to_owned());
         }
+        if shared.site_ca().is_none() && intent.site.runs(Service::Registry) {
+            return Err("the cluster's root keys are not open yet".to_owned());
+        }
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| format!("there is no randomness: {error}"))?;
         let nonce = Nonce::of(bits);

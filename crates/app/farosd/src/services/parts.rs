@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::Ipv4Addr, sync::Arc};
 use faros_model::{
     lease::Lease,
     plan::Service,
-    ports::{DHCP_SERVER, DNS, NETBOOT_HTTP, NTP, TFTP, UNLOCK},
+    ports::{DHCP_SERVER, DNS, NETBOOT_HTTP, NTP, REGISTRY, TFTP, UNLOCK},
 };
 use faros_net::{dhcp::LeaseLog, service::BindError};
 use tokio_util::sync::CancellationToken;
@@ -21,16 +21,18 @@ pub(super) enum Part {
     Dhcp,
     Unlock,
     Ntp,
+    Registry,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Dns,
         Self::Http,
         Self::Tftp,
         Self::Dhcp,
         Self::Unlock,
         Self::Ntp,
+        Self::Registry,
     ];
 
     /// The services that need it.
@@ -42,6 +44,7 @@ impl Part {
             Self::Dhcp => &[Service::Dhcp],
             Self::Unlock => &[Service::Unlock],
             Self::Ntp => &[Service::Ntp],
+            Self::Registry => &[Service::Registry],
         }
     }
 }
@@ -68,6 +71,7 @@ pub(super) fn listens_on(part: Part, address: Ipv4Addr) -> Vec<String> {
         Part::Tftp => vec![format!("udp {address}:{TFTP}")],
         Part::Ntp => vec![format!("udp {address}:{NTP}")],
         Part::Unlock => vec![format!("tcp {address}:{UNLOCK}")],
+        Part::Registry => vec![format!("tcp {address}:{REGISTRY}")],
         Part::Dhcp => vec![format!("udp 0.0.0.0:{DHCP_SERVER}, on the LAN's interface only")],
     }
 }

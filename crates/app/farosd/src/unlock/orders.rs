@@ -16,7 +16,7 @@ use rand_core::UnwrapErr;
 use serde_json::json;
 use tokio::sync::MutexGuard;
 
-use super::{Unlock, newest};
+use super::{Keys, Unlock, newest};
 use crate::daemon::{Shared, lock};
 
 /// Why an order about unlocking was not carried out.
@@ -61,17 +61,13 @@ impl Shared {
         let seal_with = self.seal_keys_with()?;
         let unlock = &self.unlock;
         let _changing = unlock.change()?;
-        let (mut ring, before, known) = {
-            let keys = unlock.read();
-            let keys = keys.as_ref().ok_or(UnlockError::Sealed)?;
-            let before = newest(&keys.ring, Usage::Exchange).map(|key| key.thumbprint().to_string());
-            (keys.ring.clone(), before, keys.passphrase.clone())
-        };
+        let mut ring = unlock.ring()?;
+        let before = newest(&ring, Usage::Exchange).map(|key| key.thumbprint().to_string());
         ring.rotate(&mut UnwrapErr(getrandom::SysRng), Timestamp::now());
         let key = newest(&ring, Usage::Exchange)
             .map(|key| key.thumbprint().to_string())
             .unwrap_or_default();
-        unlock.put(ring, seal_with, known).await?;
+        unlock.keeper.put(Keys::of(ring), seal_with).await?;
         self.tell(
             EventKind::UnlockRotated,
             json!({ "key": key, "rotated": before, "by": by }),
@@ -89,10 +85,7 @@ impl Shared {
         let intent = self.intent().ok_or(UnlockError::NoSite)?;
         let unlock = &self.unlock;
         let _changing = unlock.change()?;
-        let (mut ring, known) = match &*unlock.read() {
-            Some(keys) => (keys.ring.clone(), keys.passphrase.clone()),
-            None => return Err(UnlockError::Sealed),
-        };
+        let mut ring = unlock.ring()?;
         let added = ring.restore(from);
         let added: Vec<String> = ring
             .keys()
@@ -108,7 +101,8 @@ impl Shared {
                 self.saw_binding(node, key, Seen::Restored).await?;
             }
         }
-        unlock.put(ring, intent.site.unlock.seal_keys_with, known).await?;
+        let seal_with = intent.site.unlock.seal_keys_with;
+        unlock.keeper.put(Keys::of(ring), seal_with).await?;
         self.tell(EventKind::UnlockRestored, json!({ "keys": added, "by": by }));
         Ok(added)
     }
@@ -126,10 +120,7 @@ impl Shared {
             .map_err(|_| UnlockError::NoThumbprint(key.to_owned()))?;
         let unlock = &self.unlock;
         let _changing = unlock.change()?;
-        let (mut ring, known): (KeyRing, _) = match &*unlock.read() {
-            Some(keys) => (keys.ring.clone(), keys.passphrase.clone()),
-            None => return Err(UnlockError::Sealed),
-        };
+        let mut ring = unlock.ring()?;
         ring.retire(&name)?;
         let names: Vec<String> = lock(&unlock.ledger)
             .nodes_of(key)
@@ -139,7 +130,7 @@ impl Shared {
         if !names.is_empty() && !force {
             return Err(UnlockError::InUse { names });
         }
-        unlock.put(ring, seal_with, known).await?;
+        unlock.keeper.put(Keys::of(ring), seal_with).await?;
         self.tell(EventKind::UnlockRetired, json!({ "key": key, "by": by }));
         self.forget_key(key).await?;
         Ok(())
@@ -294,7 +285,12 @@ impl Unlock {
     /// The right to change the keys; none while they wait for a passphrase, for which nobody who asks for something
     /// else is to wait.
     fn change(&self) -> Result<MutexGuard<'_, ()>, UnlockError> {
-        self.changing.try_lock().map_err(|_| UnlockError::Busy)
+        self.keeper.change().ok_or(UnlockError::Busy)
+    }
+
+    fn ring(&self) -> Result<KeyRing, UnlockError> {
+        let keys = self.keeper.held().ok_or(UnlockError::Sealed)?;
+        Ok(keys.ring.clone())
     }
 
     fn set_lockdown(&self, lockdown: Option<Lockdown>) {

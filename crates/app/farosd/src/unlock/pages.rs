@@ -213,8 +213,7 @@ impl Unlock {
     /// What is advertised, and the key to which whoever believes it binds; `None` while the keys are sealed. The
     /// text is `None` if there is none that the asked key signs.
     fn advertisement(&self, asked: Option<&str>) -> Option<(Option<String>, String)> {
-        let keys = self.read();
-        let keys = keys.as_ref()?;
+        let keys = self.keeper.held()?;
         let key = newest(&keys.ring, Usage::Exchange)?.thumbprint().to_string();
         Some((keys.tables.advertisement(asked).map(str::to_owned), key))
     }
@@ -222,12 +221,8 @@ impl Unlock {
     /// The exchange key of that name, as the ledger names it: by SHA-256. clevis asks by the hash that it was bound
     /// with.
     fn exchange_key(&self, asked: &str) -> Option<String> {
-        let keys = self.read();
-        let mut own = keys
-            .as_ref()?
-            .ring
-            .keys()
-            .filter(|key| key.usage() == Usage::Exchange);
+        let keys = self.keeper.held()?;
+        let mut own = keys.ring.keys().filter(|key| key.usage() == Usage::Exchange);
         let is_it = |key: &&faros_tang::Key| Hash::ALL.iter().any(|hash| key.thumbprint_by(*hash) == asked);
         own.find(is_it).map(|key| key.thumbprint().to_string())
     }

@@ -111,7 +111,9 @@ async fn key(world: &World) -> anyhow::Result<String> {
 
 fn unlock_waits(status: &faros_model::api::Status) -> bool {
     status.services.iter().all(|own| match own.service {
-        Service::Unlock => own.state == ServiceState::Waiting && own.reason.contains("passphrase"),
+        Service::Unlock | Service::Registry => {
+            own.state == ServiceState::Waiting && own.reason.contains("passphrase")
+        }
         _ => own.state == ServiceState::Ready,
     })
 }

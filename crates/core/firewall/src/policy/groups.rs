@@ -50,7 +50,8 @@ const fn runs(site: &Site, service: LanService) -> bool {
         LanService::Unlock => site.runs(Service::Unlock),
         LanService::Ntp => site.runs(Service::Ntp),
         LanService::Ingress => site.runs(Service::Balancer),
-        LanService::Ssh | LanService::Console | LanService::Api | LanService::Registry => true,
+        LanService::Registry => site.runs(Service::Registry),
+        LanService::Ssh | LanService::Console | LanService::Api => true,
     }
 }
 

@@ -121,11 +121,16 @@ pub(super) const ROWS: &[Row] = &[
         .need(May, Source::Faros)
         .service(LanService::Console)
         .note("from outside if it is published"),
-    Row::new("bastion-registry", "container images")
-        .tcp(&[one(REGISTRY)])
-        .on(ON, BOOT_NODES)
-        .need(May, Source::Faros)
-        .service(LanService::Registry),
+    Row::new(
+        "bastion-registry",
+        "container images, and what nodes join the cluster with",
+    )
+    .tcp(&[one(REGISTRY)])
+    .on(ON, BOOT_NODES)
+    .when(&[Is::Distribution(&[Distribution::Kubeadm])])
+    .need(Must, Source::Faros)
+    .service(LanService::Registry)
+    .note("the registry gives images to the nodes of the site, and to whom `lan.firewall` opens it"),
     Row::new("vip-api", "Kubernetes API on its virtual IP")
         .tcp(&[one(KUBERNETES_API)])
         .on(ON, Party::NODES)
