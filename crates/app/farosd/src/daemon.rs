@@ -129,7 +129,7 @@ impl Shared {
             _ => Map::new(),
         };
         self.sightings.send(Sighting {
-            at: Timestamp::now(),
+            at: self.sightings.now(),
             mac,
             address,
             kind,
@@ -429,6 +429,13 @@ fn with_hint(error: OpenStore) -> anyhow::Error {
 
 /// Records events together with what the boot tracker changed.
 pub(crate) fn keep(shared: &Shared, events: Vec<Event>, changes: Changes) {
+    // Events are for people, and for whoever compares them with the logs of other machines.
+    let clock = shared.sightings.clock();
+    let shown = |event: Event| Event {
+        at: clock.shown(event.at),
+        ..event
+    };
+    let events: Vec<Event> = events.into_iter().map(shown).collect();
     shared.store.record(events.clone(), changes);
     for event in events {
         // Nobody may be watching.

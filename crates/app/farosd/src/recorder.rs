@@ -23,8 +23,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
         let due = lock(&shared.tracker).next_timer();
         let overdue = async {
             match due {
-                // A clock that was set back must not make this spin, nor one that jumps ahead make it wait for ever.
-                Some(due) => tokio::time::sleep(until(due)).await,
+                Some(due) => tokio::time::sleep(until(&shared, due)).await,
                 None => std::future::pending().await,
             }
         };
@@ -52,8 +51,8 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
 }
 
 /// How long to sleep until `due`.
-fn until(due: Timestamp) -> Duration {
-    let left = due.duration_since(Timestamp::now());
+fn until(shared: &Shared, due: Timestamp) -> Duration {
+    let left = due.duration_since(shared.sightings.now());
     Duration::try_from(left)
         .unwrap_or_default()
         .clamp(SHORTEST, LONGEST)
@@ -63,7 +62,7 @@ fn until(due: Timestamp) -> Duration {
 fn record_overdue(shared: &Shared, seq: &mut u64) {
     let mut tracker = lock(&shared.tracker);
     let mut events = Vec::new();
-    for draft in tracker.on_timer(Timestamp::now()) {
+    for draft in tracker.on_timer(shared.sightings.now()) {
         let event = draft.numbered(*seq);
         *seq += 1;
         tracker.recorded(&event);

@@ -4,7 +4,7 @@
 //! nix has it. The kernel's own loop steers, as with systemd-timesyncd: what was told to it last goes on if
 //! this process ends.
 
-use std::{fs, io, time::Duration};
+use std::{fs, io};
 
 use faros_ntp::{Correction, KernelClock, Leap};
 use jiff::SignedDuration;
@@ -35,14 +35,6 @@ const DAEMONS: &[&str] = &[
     "systemd-timesyn",
     "timemaster",
 ];
-
-/// How long ago the machine started, with the time it slept: a clock that nobody sets.
-pub fn since_boot() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    // Both are in their range, says the kernel.
-    let (seconds, nanos) = (u64::try_from(now.tv_sec), u32::try_from(now.tv_nsec));
-    Duration::new(seconds.unwrap_or_default(), nanos.unwrap_or_default())
-}
 
 /// What the kernel knows of its clock. Changes nothing.
 ///

@@ -19,7 +19,6 @@ use faros_model::{
     ports::{DHCP_CLIENT, DHCP_SERVER},
     sighting::Sighting,
 };
-use jiff::Timestamp;
 use tokio::{
     net::UdpSocket,
     sync::{mpsc, oneshot, watch},
@@ -152,7 +151,7 @@ impl Dhcp {
                 }
                 Some(answer) = self.questions.recv() => {
                     // Whoever asked may have gone.
-                    let _ = answer.send(rows::all(&self.server, Timestamp::now()));
+                    let _ = answer.send(rows::all(&self.server, self.sightings.now()));
                 }
                 () = readable(self.sockets.as_ref().map(|sockets| &sockets.udp)) => {
                     self.receive(&mut buffer, &committed);
@@ -205,7 +204,7 @@ impl Dhcp {
             .unwrap_or_default();
         let detail = [("interface".to_owned(), name.into())].into_iter().collect();
         self.sightings.send(Sighting {
-            at: Timestamp::now(),
+            at: self.sightings.now(),
             mac: None,
             address: None,
             kind,
@@ -247,7 +246,7 @@ impl Dhcp {
                     if look_around::is_own(&buffer[..length]) {
                         continue;
                     }
-                    let effects = self.server.on_datagram(Timestamp::now(), &buffer[..length]);
+                    let effects = self.server.on_datagram(self.sightings.now(), &buffer[..length]);
                     self.carry_out(effects, committed);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -269,7 +268,7 @@ impl Dhcp {
                 return;
             };
             if buffer.first() == Some(&2) {
-                let effects = self.server.on_datagram(Timestamp::now(), &buffer[..length]);
+                let effects = self.server.on_datagram(self.sightings.now(), &buffer[..length]);
                 self.carry_out(effects, committed);
             }
         }
@@ -330,7 +329,7 @@ impl Dhcp {
 
     fn probes_due(&mut self, committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
         for (ticket, by) in self.probes.ended() {
-            let effects = self.server.on_probed(Timestamp::now(), ticket, by);
+            let effects = self.server.on_probed(self.sightings.now(), ticket, by);
             self.carry_out(effects, committed);
         }
     }

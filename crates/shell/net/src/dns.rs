@@ -16,7 +16,6 @@ use faros_dns::{
     Cache, Cached, Outcome, Question, Rcode, Transport, Zones, upstream_answers, with_id, with_rcode,
 };
 use faros_model::ports::DNS;
-use jiff::Timestamp;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, UdpSocket},
@@ -26,6 +25,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::Clock,
     service::{BindError, Health},
     socket,
 };
@@ -54,6 +54,7 @@ struct Shared {
     zones: watch::Receiver<Arc<Zones>>,
     health: Health,
     cache: Mutex<Cache>,
+    clock: Clock,
     asked: Semaphore,
     /// The forwarder that answered last is asked first.
     preferred: AtomicUsize,
@@ -84,6 +85,7 @@ impl Dns {
             zones,
             health,
             cache: Mutex::default(),
+            clock: Clock::default(),
             asked: Semaphore::new(MAX_ASKED),
             preferred: AtomicUsize::new(0),
         };
@@ -220,7 +222,7 @@ async fn resolve(shared: &Shared, zones: &Zones, question: Question, query: &[u8
     let count = |label| shared.health.counter(label).add(1);
     let cached = {
         let cache = shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.get(Timestamp::now(), &question)
+        cache.get(shared.clock.now(), &question)
     };
     let stale = match cached {
         Some(Cached::Fresh(answer)) => {
@@ -243,7 +245,7 @@ async fn resolve(shared: &Shared, zones: &Zones, question: Question, query: &[u8
     match (answered, stale) {
         (Some(answer), _) => {
             let mut cache = shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            cache.put(Timestamp::now(), question, &answer);
+            cache.put(shared.clock.now(), question, &answer);
             for_client(query, answer)
         }
         (None, Some(stale)) => {

@@ -4,6 +4,7 @@
 //! drivers have the same shape: `bind` touches the world and may fail, `run` serves until it is told to
 //! stop, new tables arrive on a watch channel and are swapped in between two packets.
 
+pub mod clock;
 pub mod dhcp;
 pub mod dns;
 pub mod http;

@@ -14,7 +14,10 @@ use faros_model::{
     plan::Service,
     sighting::Sighting,
 };
+use jiff::Timestamp;
 use tokio::sync::mpsc;
+
+use crate::clock::Clock;
 
 /// The way out for what services see. Bounded: a flood of packets must not become a flood of memory, so a
 /// sighting that finds the channel full is dropped and counted.
@@ -22,6 +25,7 @@ use tokio::sync::mpsc;
 pub struct Sightings {
     to: mpsc::Sender<Sighting>,
     dropped: Arc<AtomicU64>,
+    clock: Clock,
 }
 
 impl Sightings {
@@ -32,6 +36,7 @@ impl Sightings {
             Self {
                 to,
                 dropped: Arc::default(),
+                clock: Clock::default(),
             },
             from,
         )
@@ -42,6 +47,16 @@ impl Sightings {
         if self.to.try_send(sighting).is_err() {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// What time it is, by the clock that counts for sightings.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// That clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// How many sightings were dropped.

@@ -11,11 +11,11 @@ use std::{
 
 use faros_model::{api::ServiceState, ports::TFTP};
 use faros_tftp::{ErrorCode, Limits, Packet, ReadRequest, Step, Transfer, data_header, error, parse};
-use jiff::Timestamp;
 use tokio::{net::UdpSocket, sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    clock::Clock,
     pages::{Ended, Loaders, OpenFile},
     service::{BindError, Health},
     socket,
@@ -187,7 +187,8 @@ async fn transfer(
     from: Ipv4Addr,
 ) -> Result<u64, (u64, String)> {
     let limits = Limits::for_mtu(pages.mtu());
-    let (mut transfer, mut step) = Transfer::begin(Timestamp::now(), request, file.size, limits);
+    let clock = Clock::default();
+    let (mut transfer, mut step) = Transfer::begin(clock.now(), request, file.size, limits);
     let mut packet = vec![0; 4 + usize::from(limits.block_size)];
     let mut received = [0; 600];
     let mut told = Instant::now();
@@ -217,14 +218,14 @@ async fn transfer(
             told = Instant::now();
             pages.progress(from, &file.name, transfer.bytes_acked(), file.size);
         }
-        let left = transfer.deadline().duration_since(Timestamp::now());
+        let left = transfer.deadline().duration_since(clock.now());
         let left = Duration::try_from(left).unwrap_or(Duration::ZERO);
         step = match tokio::time::timeout(left, socket.recv(&mut received)).await {
-            Err(_) => transfer.on_timeout(Timestamp::now()),
+            Err(_) => transfer.on_timeout(clock.now()),
             // The client's port is closed: it is gone.
             Ok(Err(error)) => return Err((transfer.bytes_acked(), format!("the client is gone: {error}"))),
             Ok(Ok(length)) => match parse(&received[..length]) {
-                Ok(Packet::Ack(block)) => transfer.on_ack(Timestamp::now(), block),
+                Ok(Packet::Ack(block)) => transfer.on_ack(clock.now(), block),
                 Ok(Packet::Error { code, message }) => {
                     // Firmware asks for the size first, and then breaks off with code 8.
                     let why = format!("the client broke off: {message} (error {code})");

@@ -41,6 +41,11 @@ pub fn program(name: &str) -> anyhow::Result<PathBuf> {
 
 /// Starts `farosd` and waits until it answers on its socket.
 pub fn start(lab: &str, folder: &Folder) -> anyhow::Result<u32> {
+    start_with(lab, folder, &[])
+}
+
+/// The same, with more in its environment.
+pub fn start_with(lab: &str, folder: &Folder, environment: &[(&str, &str)]) -> anyhow::Result<u32> {
     if let Some(pid) = pid(folder) {
         bail!("farosd runs already, as process {pid}");
     }
@@ -61,6 +66,7 @@ pub fn start(lab: &str, folder: &Folder) -> anyhow::Result<u32> {
         .arg(format!("unix:path={}", folder.system_bus().display()))
         // The clock is this machine's, which no lab is to touch.
         .args(["--clock", "leave"])
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)

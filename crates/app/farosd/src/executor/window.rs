@@ -6,7 +6,6 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use faros_kernel::clock::since_boot;
 use faros_model::{
     api::{ApplyProgress, ConfirmRequest, Confirmed, Failure, ServiceState, Window},
     event::EventKind,
@@ -14,6 +13,7 @@ use faros_model::{
     plan::{Plan, Service},
     site::Site,
 };
+use faros_net::clock::since_boot;
 use serde_json::json;
 use tokio::{
     sync::{mpsc, oneshot},

@@ -13,7 +13,6 @@ use faros_model::{
 };
 use faros_net::pages::Page;
 use faros_render::Install;
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Bastion, reading};
@@ -57,7 +56,7 @@ impl Bastion {
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| format!("there is no randomness: {error}"))?;
         let nonce = Nonce::of(bits);
-        let pass = Pass::issue(node.name.clone(), &nonce, Timestamp::now());
+        let pass = Pass::issue(node.name.clone(), &nonce, self.0.sightings.now());
         // A pass that is just being used must not take the place of this one.
         let _one = shared.passing.lock().await;
         if let Err(error) = shared.store.put_pass(pass).await {
@@ -122,7 +121,7 @@ impl Bastion {
         let shared = &self.0;
         // Two requests at once must not both find the pass unused.
         let _one = shared.passing.lock().await;
-        let now = Timestamp::now();
+        let now = shared.sightings.now();
         let name = node.name.clone();
         let pass = reading(shared, move |store| store.pass(&name)).await?;
         let asks = Asks {

@@ -249,7 +249,7 @@ impl Shared {
 
     /// Takes note that a node depends on a key; on disk when this returns.
     pub(super) async fn saw_binding(&self, node: &Node, key: &str, seen: Seen) -> Result<(), StoreError> {
-        let now = Timestamp::now();
+        let now = self.sightings.now();
         let learn = |ledger: &mut faros_unlock::Ledger| ledger.saw(&node.name, key, seen, now);
         self.learn(node, Some(key), seen.as_str(), learn).await
     }

@@ -75,7 +75,7 @@ impl TangPages {
         let (Some(intent), Some(tables)) = (self.0.serves(Service::Unlock), unlock.tables()) else {
             return Page::Status(503);
         };
-        let now = Timestamp::now();
+        let now = self.0.sightings.now();
         let node = intent.site.nodes.values().find(|node| node.address == from);
         let mac = faros_kernel::neighbors::mac_of(from);
         if let Err(refusal) = self.admit(&intent, node, mac, asked, now) {

@@ -1,0 +1,142 @@
+//! The bastion's clock is set while machines boot: by an hour ahead, and by two hours back.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, ensure};
+use faros_conformance::Site;
+use faros_lab::daemon;
+use jiff::Timestamp;
+
+const NODE: &str = "client:node-1=52:54:00:08:00:01";
+const MAC: &str = "52-54-00-08-00-01";
+
+/// A site whose farosd believes what a file says of the time; the machine's clock stays as it is.
+struct SetClock {
+    site: Site,
+    off: PathBuf,
+    /// The key of the node's disk, as clevis has it there. Hosts of the lab share no folder below `/run`.
+    sealed: tempfile::NamedTempFile,
+}
+
+impl SetClock {
+    fn up() -> anyhow::Result<Self> {
+        let site = Site::up("t-clock")?;
+        let folder = site.lab.folder();
+        let off = folder.path().join("clock");
+        fs::write(&off, "+0")?;
+        daemon::stop(folder, false)?;
+        let file = off.display().to_string();
+        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
+        let environment = [
+            ("LD_PRELOAD", library),
+            ("FAKETIME_TIMESTAMP_FILE", &file),
+            ("FAKETIME_NO_CACHE", "1"),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+            ("NO_FAKE_STAT", "1"),
+        ];
+        daemon::start_with(site.lab.name(), folder, &environment)?;
+        site.lab.wait_until_ready()?;
+        let sealed = tempfile::NamedTempFile::new()?;
+        Ok(Self { site, off, sealed })
+    }
+
+    /// Sets the clock to this many hours off the machine's.
+    fn set(&self, hours: i64) -> anyhow::Result<()> {
+        // In one step: farosd reads it all the time.
+        let new = self.off.with_extension("new");
+        fs::write(&new, format!("{:+}", hours * 3600))?;
+        fs::rename(&new, &self.off)?;
+        Ok(())
+    }
+
+    /// How far what farosd told last is off the machine's clock, in whole hours.
+    fn told(&self) -> anyhow::Result<i64> {
+        let last = self.site.events()?.pop().context("nothing was told")?;
+        let off = last.at.duration_since(Timestamp::now()).as_secs_f64() / 3600.0;
+        #[expect(clippy::cast_possible_truncation, reason = "a few hours")]
+        Ok(off.round() as i64)
+    }
+
+    fn address(&mut self, host: &str) -> anyhow::Result<String> {
+        let said = self
+            .site
+            .run(host, &["ip", "-4", "-br", "address", "show", "eth0"])?;
+        Ok(said.split_whitespace().nth(2).context("no address")?.to_owned())
+    }
+
+    /// Has the node's disk, a file in this test, opened as its initramfs does.
+    fn unlocks(&mut self) -> anyhow::Result<()> {
+        let decrypt = format!("clevis decrypt < {}", self.sealed.path().display());
+        let said = self.site.run(NODE, &["sh", "-c", &decrypt])?;
+        ensure!(said.trim() == "the key of the disk", "{said}");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_disturbs_neither_boots_nor_leases_nor_trials() -> anyhow::Result<()> {
+    let mut world = SetClock::up()?;
+    world.site.add_dummy_image()?;
+
+    // A machine has an address, and a node is in the middle of its boot, with a key that opens its disk.
+    world
+        .site
+        .run("client:one", &["dhclient", "-4", "-1", "-v", "eth0"])?;
+    let address = world.address("client:one")?;
+    world.site.firmware(NODE, "0007", 4, &[])?;
+    world.site.run(NODE, &["dhclient", "-4", "-1", "eth0"])?;
+    let config = world.site.ignition_path(NODE, MAC)?;
+    let encrypt = format!(
+        "printf 'the key of the disk' | clevis encrypt tang '{{\"url\":\"http://192.168.8.1:8082\"}}' -y > {}",
+        world.sealed.path().display()
+    );
+    world.site.run(NODE, &["sh", "-c", &encrypt])?;
+    world.unlocks()?;
+    assert_eq!(world.told()?, 0);
+
+    for (hours, newcomer) in [(1, "client:two"), (-1, "client:three")] {
+        world.set(hours)?;
+        // The boot goes on.
+        world.unlocks()?;
+        assert_eq!(world.told()?, hours, "what people see is what the clock shows");
+        if hours == 1 {
+            let url = format!("http://192.168.8.1:8080{config}");
+            world.site.run(NODE, &["curl", "-sf", "-o", "/dev/null", &url])?;
+        }
+        // The lease goes on: nobody else gets the address, and its holder keeps it.
+        world
+            .site
+            .run(newcomer, &["dhclient", "-4", "-1", "-v", "eth0"])?;
+        ensure!(world.address(newcomer)? != address, "two machines have {address}");
+        world
+            .site
+            .run("client:one", &["dhclient", "-4", "-1", "-v", "eth0"])?;
+        assert_eq!(world.address("client:one")?, address);
+    }
+
+    // A trial ends in its time, though the clock goes back in the middle of it.
+    let text = fs::read_to_string(faros_conformance::root().join("examples/demo.yaml"))?;
+    let moved = text.replacen(
+        "  uplink:\n",
+        "  uplink:\n    trustedNetworks: [203.0.113.0/24]\n    publish: [ssh]\n",
+        1,
+    );
+    ensure!(moved != text, "the example has an uplink");
+    let file = world.site.lab.folder().path().join("moved.yaml");
+    fs::write(&file, moved)?;
+    let file = file.display().to_string();
+    let (said, code) = world
+        .site
+        .farosctl(&["apply", "--yes", "--confirm-within", "5s", &file])?;
+    ensure!(code == 0 && said.contains("runs on trial"), "{code}: {said}");
+    world.set(-3)?;
+    let begun = std::time::Instant::now();
+    while !world.site.saw("apply-reverted")? {
+        ensure!(
+            begun.elapsed() < Duration::from_mins(10),
+            "it is on trial for ever"
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    Ok(())
+}
