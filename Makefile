@@ -28,6 +28,7 @@ trouble:        ## emulated machines install themselves through power cuts, a ba
 	@scripts/setup test
 	cargo test -p faros-conformance --test install --test hardware -- --ignored --nocapture
 	cargo test -p faros-kernel --lib clock -- --ignored
+	if command -v go >/dev/null; then cargo test -p faros-kubernetes --test build -- --ignored; else echo "no Go here: Kubernetes is not built from nothing" >&2; fi
 
 bench:          ## figures beside the peers and against the promises; BENCH_ARGS=--quick for less
 	@scripts/setup bench

@@ -40,7 +40,7 @@ pub enum BadArchive {
     },
     /// It is no tar archive.
     #[error("it is not a tar archive")]
-    NotTar(#[source] io::Error),
+    NotTar,
     /// It ends too early.
     #[error("it is cut off: {name} should have {size} bytes")]
     Truncated {
@@ -116,7 +116,7 @@ impl BadArchive {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Compressed { undo, .. } => return Some(format!("unpack it first, with `{undo}`")),
-            Self::NotTar(_) | Self::NoImages => {
+            Self::NotTar | Self::NoImages => {
                 "`docker save IMAGE > FILE` and `skopeo copy docker://IMAGE oci-archive:FILE:IMAGE` make one"
             }
             Self::Truncated { .. } | Self::Missing(_) | Self::Damaged { .. } => "fetch or make it again",

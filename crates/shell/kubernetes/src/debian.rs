@@ -1,6 +1,7 @@
 //! What comes from this machine's Debian: `nft` with its shared objects, and versions of packages.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -10,7 +11,7 @@ use serde::Serialize;
 
 use crate::{
     error::{BuildError, at},
-    run::text,
+    run::{output, text},
 };
 
 /// A package that is in the outcome.
@@ -50,12 +51,7 @@ pub(crate) fn nft() -> Result<Linked, BuildError> {
         files.push((there, here));
     }
     files.sort();
-    let mut packages = Vec::new();
-    for (_, here) in &files {
-        packages.push(owner(here)?);
-    }
-    packages.sort();
-    packages.dedup();
+    let packages = owners(files.iter().map(|(_, here)| here.as_path()))?;
     Ok(Linked { files, packages })
 }
 
@@ -67,19 +63,22 @@ fn objects(said: &str) -> Vec<&str> {
     paths.filter_map(|path| path.split_whitespace().next()).collect()
 }
 
-/// Which package has a file.
-fn owner(path: &Path) -> Result<Package, BuildError> {
-    let query = |path: &Path| {
-        let mut command = Command::new("dpkg-query");
-        text(command.arg("-S").arg(path), "dpkg-query")
-    };
-    // Packages made before /usr was merged know their files by the old path.
-    let said = query(path).or_else(|error| match path.strip_prefix("/usr") {
-        Ok(rest) => query(&Path::new("/").join(rest)),
-        Err(_) => Err(error),
-    })?;
-    let name = said.split(':').next().unwrap_or_default();
-    version(name)
+/// Which packages have these files.
+fn owners<'a>(files: impl Iterator<Item = &'a Path>) -> Result<Vec<Package>, BuildError> {
+    let mut command = Command::new("dpkg-query");
+    command.arg("-S");
+    for file in files {
+        command.arg(file);
+        // Packages made before /usr was merged know their files by the old path.
+        if let Ok(rest) = file.strip_prefix("/usr") {
+            command.arg(Path::new("/").join(rest));
+        }
+    }
+    // It complains of the paths that are not known, of which there are some.
+    let said = output(&mut command)?.stdout;
+    let said = String::from_utf8_lossy(&said);
+    let names: BTreeSet<&str> = said.lines().filter_map(|line| line.split(':').next()).collect();
+    names.into_iter().map(version).collect()
 }
 
 /// The version of an installed package.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    io::{self, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom},
 };
 
 use tar::EntryType;
@@ -73,10 +73,11 @@ pub(super) fn scan(reader: &mut (impl Read + Seek)) -> Result<Entries, BadArchiv
     reader.rewind().map_err(BadArchive::Read)?;
     let mut entries = Entries::default();
     let mut archive = tar::Archive::new(&mut *reader);
-    for entry in archive.entries_with_seek().map_err(BadArchive::NotTar)? {
+    for entry in archive.entries_with_seek().map_err(|_| BadArchive::NotTar)? {
+        // What the reader says of the bytes is of use to nobody who has another file than they thought.
         let entry = entry.map_err(|error| {
             if entries.0.is_empty() {
-                BadArchive::NotTar(error)
+                BadArchive::NotTar
             } else {
                 BadArchive::Read(error)
             }
@@ -114,7 +115,7 @@ pub(super) fn scan(reader: &mut (impl Read + Seek)) -> Result<Entries, BadArchiv
         entries.0.insert(path, entry);
     }
     if entries.0.is_empty() {
-        return Err(BadArchive::NotTar(io::ErrorKind::UnexpectedEof.into()));
+        return Err(BadArchive::NotTar);
     }
     Ok(entries)
 }

@@ -246,3 +246,14 @@ fn what_docker_saved_becomes_an_image_with_a_manifest() -> Result<(), BadArchive
     assert!(said(&bytes, Some("arm64"), None).contains("is not there for linux/arm64, but for linux/amd64"));
     Ok(())
 }
+
+#[test]
+fn the_seeds_of_the_fuzz_target_are_archives() -> Result<(), BadArchive> {
+    for seed in [
+        &include_bytes!("../../../../../fuzz/seeds/image_archive/oci")[..],
+        include_bytes!("../../../../../fuzz/seeds/image_archive/docker"),
+    ] {
+        assert_eq!(read(seed, None, None)?.len(), 1);
+    }
+    Ok(())
+}
