@@ -24,6 +24,7 @@ use faros_kernel::{
 use faros_model::{
     api::ServiceState,
     event::EventKind,
+    ids::MacAddr,
     net::Subnet,
     plan::Service,
     site::{InterfaceRef, Site, UplinkAddressing},
@@ -72,8 +73,8 @@ struct Sight {
     /// The uplink, if it is there.
     uplink: Option<Uplink>,
     is_set: Vec<bool>,
-    /// Which parts of the bridge are there, and which it has.
-    parts: (Vec<bool>, Option<Vec<String>>),
+    /// The MACs of the bridge and its parts that are there, and which parts it has.
+    parts: (Vec<MacAddr>, Option<Vec<String>>),
 }
 
 /// How the uplink is.
@@ -86,6 +87,15 @@ struct Uplink {
 }
 
 impl Watched {
+    /// The MACs of the bridge and of its parts, where there is one.
+    fn bridge_macs(&self) -> Vec<MacAddr> {
+        if self.parts.is_empty() {
+            return vec![];
+        }
+        let names = self.parts.iter().map(String::as_str).chain([BRIDGE]);
+        names.filter_map(lan::look).map(|own| own.mac).collect()
+    }
+
     fn look(&self) -> Sight {
         let uplink = lan::look(&self.uplink);
         let held = (!self.parts.is_empty()).then(|| router::members_of(BRIDGE));
@@ -106,10 +116,7 @@ impl Watched {
                 networks: own.networks,
             }),
             is_set: self.settings.iter().map(router::Setting::is_set).collect(),
-            parts: (
-                self.parts.iter().map(|part| lan::look(part).is_some()).collect(),
-                held.flatten(),
-            ),
+            parts: (self.bridge_macs(), held.flatten()),
         }
     }
 }
@@ -266,7 +273,8 @@ impl Router {
             router::ensure_bridge(BRIDGE, &site.lan.interfaces, site.lan.mtu).await?;
         }
         // Rules before forwarding: nothing passes that they have not seen.
-        let rules = Ruleset::compile(site, &Interfaces::new(&lan, &watched.uplink)?);
+        let interfaces = Interfaces::new(&lan, &watched.uplink)?.with_bridge(watched.bridge_macs());
+        let rules = Ruleset::compile(site, &interfaces);
         self.fights.look();
         self.hold(shared, &rules).await?;
         let was_set = |setting: &router::Setting| {

@@ -57,7 +57,7 @@ impl Ruleset {
                 Some(Hook::Arriving),
                 vec![go(lan(), "arriving_lan"), go(uplink(), "arriving_uplink")],
             ),
-            chain("arriving_lan", None, arriving_lan(site)),
+            chain("arriving_lan", None, arriving_lan(site, &interfaces.bridge)),
             chain("arriving_uplink", None, arriving_uplink(site)),
             chain(
                 "answering",

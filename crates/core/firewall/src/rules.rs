@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use faros_balancer::Affinity;
-use faros_model::site::Transport;
+use faros_model::{ids::MacAddr, site::Transport};
 pub use faros_model::{net::Addresses, ports::PortRange};
 
 /// All rules of the bastion's own table.
@@ -78,6 +78,8 @@ pub enum Match {
     Source(bool, Addresses),
     /// Its destination is, or is not, one of these.
     Destination(bool, Addresses),
+    /// Its frame is for one machine, and for none with these MACs: a bridge carries it past.
+    CarriedPast(Vec<MacAddr>),
     /// It is for an address of the bastion itself.
     ToBastion,
     /// It has one of these ports.

@@ -23,6 +23,27 @@ fn the_rules_of_the_demo_are_these() {
 }
 
 #[test]
+fn what_a_bridge_carries_past_is_nobodys_lie_and_what_is_for_the_bastion_may_be() {
+    let site = site("    interface: uplink0\n");
+    let macs = ["52:54:00:00:00:02", "52:54:00:00:00:01", "52:54:00:00:00:02"];
+    let bridge = Interfaces::new("lan0", "uplink0")
+        .unwrap()
+        .with_bridge(macs.map(|mac| mac.parse().unwrap()));
+    let text = Ruleset::compile(&site, &bridge).text("faros", &Live::default());
+    let at = |words: &str| {
+        text.find(words)
+            .unwrap_or_else(|| panic!("no {words} in\n{text}"))
+    };
+    let past = at(
+        "ether daddr & 01:00:00:00:00:00 == 00:00:00:00:00:00 ether daddr != { 52:54:00:00:00:01, 52:54:00:00:00:02 } return",
+    );
+    assert!(at("spoofed: an address of the bastion itself") < past);
+    assert!(past < at("spoofed: not an address of the LAN"));
+    assert!(past < at("to pods or services, which are not out there"));
+    assert!(!compile(&site).text("faros", &Live::default()).contains("ether"));
+}
+
+#[test]
 fn the_rules_of_a_site_with_everything_are_these() {
     let text = include_str!("../../../../examples/everything.yaml");
     let rules = compile(&faros_site::load(text).unwrap().site);

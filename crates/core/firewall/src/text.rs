@@ -213,6 +213,15 @@ impl fmt::Display for Match {
             Self::OutBy(name) => write!(f, "oifname \"{name}\""),
             Self::Source(is, who) => write!(f, "ip saddr {}{}", not(*is), braced(who)),
             Self::Destination(is, who) => write!(f, "ip daddr {}{}", not(*is), braced(who)),
+            Self::CarriedPast(macs) => {
+                let macs: Vec<String> = macs.iter().map(ToString::to_string).collect();
+                let (group, none) = ("01:00:00:00:00:00", "00:00:00:00:00:00");
+                write!(
+                    f,
+                    "ether daddr & {group} == {none} ether daddr != {{ {} }}",
+                    macs.join(", ")
+                )
+            }
             Self::ToBastion => write!(f, "fib daddr type local"),
             Self::Ports(transport, side, ports) => {
                 let side = match side {

@@ -57,6 +57,32 @@ async fn several_interfaces_of_the_lan_are_one_switch_and_one_that_is_taken_out_
     let asked = two.output("dig +short +time=2 @192.168.8.1 bastion.quay.edge.example.com")?;
     assert_eq!(asked.trim(), "192.168.8.1");
 
+    // Where the bridge's frames pass the filter, pods that are routed over the LAN reach each other all the same; nobody
+    // gets out by the bastion with an address of theirs.
+    let filters = "sysctl -q -w net.bridge.bridge-nf-call-iptables=1";
+    if world.net.output(filters).is_ok() {
+        for (host, pod, other, via) in [
+            (&one, "10.128.0.9", "10.128.1.9", "192.168.8.52"),
+            (&two, "10.128.1.9", "10.128.0.9", "192.168.8.51"),
+        ] {
+            host.ip(&format!("address add {pod}/32 dev lo"))?;
+            host.ip(&format!("route add {other}/32 via {via} src {pod}"))?;
+        }
+        eventually("pods reach each other", || pings(&one, "10.128.1.9")).await?;
+        ensure!(
+            one.output("ping -n -c 1 -W 1 -I 10.128.0.9 192.168.8.1").is_err(),
+            "a lie is heard"
+        );
+        let rules = world.net.output("nft list chain inet faros arriving_lan")?;
+        let dropped = rules
+            .lines()
+            .find(|line| line.contains("spoofed: not an address of the LAN"));
+        ensure!(
+            dropped.is_some_and(|line| !line.contains("packets 0 ")),
+            "{rules}"
+        );
+    }
+
     // A part that goes takes nothing with it, and is taken in again when it is back.
     world.net.ip("link set lan1 nomaster")?;
     eventually("it is a part again", || pings(&one, "192.168.8.52")).await?;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use faros_balancer::virtual_addresses;
 use faros_model::{
+    ids::MacAddr,
     net::Subnet,
     plan::Service,
     ports::{DHCP_CLIENT, DHCP_SERVER, DNS, MACHINE_CONFIG, NTP},
@@ -13,26 +14,35 @@ use faros_model::{
 use super::{cluster, ports, short_questions};
 use crate::rules::{Addresses, Match, Rule, Side, Verdict};
 
-pub(super) fn arriving_lan(site: &Site) -> Vec<Rule> {
+pub(super) fn arriving_lan(site: &Site, bridge: &[MacAddr]) -> Vec<Rule> {
     let bastion = || Addresses::each([site.lan.addresses.bastion]);
     let mut own: Vec<Ipv4Addr> = vec![site.lan.addresses.bastion];
     if site.runs(Service::Balancer) {
         own.extend(virtual_addresses(site));
     }
     let own = Addresses::each(own);
-    let heard = [
+    let servers = [
         site.lan.addresses.bastion,
         site.lan.subnet.broadcast(),
         Ipv4Addr::BROADCAST,
     ];
     let dhcp = || {
-        let to = Match::Destination(true, Addresses::each(heard));
+        let to = Match::Destination(true, Addresses::each(servers));
         vec![
             to,
             short_questions(&[DHCP_SERVER, DHCP_CLIENT], Side::Destination),
         ]
     };
-    vec![
+    // With `br_netfilter` what a bridge carries between its parts comes by here; where a plug-in routes pods over the
+    // LAN, it has their addresses.
+    let past = (!bridge.is_empty()).then(|| {
+        Rule::new(
+            vec![Match::CarriedPast(bridge.to_vec())],
+            Verdict::Return,
+            "between parts of the LAN",
+        )
+    });
+    let heard = vec![
         Rule::new(dhcp(), Verdict::NotTracked, ""),
         Rule::new(
             dhcp(),
@@ -44,6 +54,8 @@ pub(super) fn arriving_lan(site: &Site) -> Vec<Rule> {
             Verdict::Drop,
             "spoofed: an address of the bastion itself",
         ),
+    ];
+    let judged = [
         Rule::new(
             vec![Match::Source(false, Addresses::of([site.lan.subnet]))],
             Verdict::Drop,
@@ -62,7 +74,8 @@ pub(super) fn arriving_lan(site: &Site) -> Vec<Rule> {
             Verdict::NotTracked,
             "short questions",
         ),
-    ]
+    ];
+    heard.into_iter().chain(past).chain(judged).collect()
 }
 
 /// Networks whose addresses do not come from outside, and whose they are.

@@ -1,4 +1,6 @@
-//! The names of interfaces, as far as they can stand in rules.
+//! The interfaces, as far as they can stand in rules.
+
+use faros_model::ids::MacAddr;
 
 /// The bastion's interfaces, as they are called now. Invariant: names that nftables can quote, and that match
 /// one interface each.
@@ -6,6 +8,8 @@
 pub struct Interfaces {
     pub(crate) lan: String,
     pub(crate) uplink: String,
+    /// Where the LAN's is a bridge, the MACs that frames for the bastion itself have: its own, and those of its parts.
+    pub(crate) bridge: Vec<MacAddr>,
 }
 
 /// A name that cannot stand in a rule.
@@ -28,6 +32,16 @@ impl Interfaces {
         Ok(Self {
             lan: lan.to_owned(),
             uplink: uplink.to_owned(),
+            bridge: vec![],
         })
+    }
+
+    /// The same with a bridge on the LAN, for whose machine itself frames with these MACs are.
+    #[must_use]
+    pub fn with_bridge(self, macs: impl IntoIterator<Item = MacAddr>) -> Self {
+        let mut bridge: Vec<MacAddr> = macs.into_iter().collect();
+        bridge.sort_unstable();
+        bridge.dedup();
+        Self { bridge, ..self }
     }
 }
