@@ -35,7 +35,9 @@ use crate::{
     authority::Roots,
     executor::{self, CutOff, Pending},
     keeper::{Keeper, UnsealBy},
-    loaders, notify, recorder,
+    loaders, notify,
+    pages::FILTER,
+    recorder,
     router::{self, BRIDGE},
     services::Services,
     time::{self, KeepClock},
@@ -86,6 +88,8 @@ pub(crate) struct Shared {
     pub(crate) unlock: Unlock,
     pub(crate) authority: Keeper<Roots>,
     pub(crate) balancing: Balancing,
+    /// What each node last said of its packet filter.
+    pub(crate) filters: Mutex<BTreeMap<HostName, [Option<Value>; FILTER.len()]>>,
     /// How the clock stands, while the time service runs.
     pub(crate) time: watch::Sender<Option<TimeStatus>>,
     /// Held while a pass is looked at and used.
@@ -297,6 +301,7 @@ impl Daemon {
             lan: watch::Sender::new(None),
             leases: Mutex::new(None),
             balancing: Balancing::new(store.drained()?),
+            filters: Mutex::default(),
             time: watch::Sender::new(None),
             passing: tokio::sync::Mutex::new(()),
             applying: Arc::default(),

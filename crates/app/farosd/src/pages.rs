@@ -22,6 +22,9 @@ use serde_json::{Value, json};
 
 use crate::daemon::{Intent, Shared, lock};
 
+/// What a node says of its packet filter.
+pub(crate) const FILTER: [&str; 3] = ["filtered", "filterChanged", "filter"];
+
 /// Answers for the network boot and Ignition services.
 pub(crate) struct Bastion(pub(crate) Arc<Shared>);
 
@@ -113,7 +116,12 @@ impl Bastion {
         };
         said.insert("node".into(), json!(name));
         // Life signs come all the time; only one that changes something is an event.
-        let is_news = report != "alive" || lock(&self.0.tracker).is_news(name);
+        let filter = FILTER.map(|key| said.get(key).cloned());
+        let is_other = filter != FILTER.map(|_| None) && {
+            let before = lock(&self.0.filters).insert(name.clone(), filter.clone());
+            before.is_some_and(|before| before != filter)
+        };
+        let is_news = report != "alive" || is_other || lock(&self.0.tracker).is_news(name);
         // Disarmed before the answer leaves: a node that knows that it is installed is never installed again.
         if report == "installed" {
             if let Err(error) = self.wiped(node).await {

@@ -110,6 +110,10 @@ pub fn kind(site: &Site, machine: &Machine) -> (Vec<Party>, Vec<(usize, Vec<u16>
 
 /// What tells a node's own pods, and those that come by the plug-in's tunnel, from somebody on the wire who says
 /// that he is a pod.
+///
+/// Where pods of other nodes are routed over the LAN itself (Bridge; Calico without a tunnel; Flannel's `host-gw`),
+/// their packets do come by the wire, and a machine of the LAN that says that it is one of them is taken for it. One
+/// that says that it is a pod of this node is not: the way back to those is another interface.
 const fn pods(facts: &Facts) -> &'static str {
     match (facts.distribution, facts.plugin) {
         (Distribution::None, _) => "",

@@ -77,6 +77,10 @@ pub enum Kind {
     MissingListener,
     /// A node does not hold its packet filter.
     Unfiltered,
+    /// Somebody changed a node's packet filter since it was loaded.
+    ChangedFilter,
+    /// A node's packet filter is not the one that the site leads to by now.
+    OutdatedFilter,
 }
 
 impl Kind {
@@ -90,6 +94,8 @@ impl Kind {
             Self::ExposedListener => "exposed-listener",
             Self::MissingListener => "missing-listener",
             Self::Unfiltered => "unfiltered",
+            Self::ChangedFilter => "changed-filter",
+            Self::OutdatedFilter => "outdated-filter",
         }
     }
 }

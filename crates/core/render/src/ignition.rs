@@ -126,6 +126,7 @@ fn coreos(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>)
         )
     }));
     files.push(file("/etc/chrony.conf", 0o644, &chrony(site)));
+    files.extend(started_script(site, node));
     let storage = foreign_storage(site, node, install, "root", "root", "xfs", files);
     config(
         site,
@@ -151,6 +152,7 @@ fn flatcar(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>
         0o644,
         RESOLVED,
     ));
+    files.extend(started_script(site, node));
     let storage = foreign_storage(site, node, install, "ROOT", "rootencrypted", "ext4", files);
     config(
         site,
@@ -268,14 +270,25 @@ fn live(site: &Site, node: &Node, install: &Install<'_>) -> Value {
     )
 }
 
+fn started_script(site: &Site, node: &Node) -> Option<Value> {
+    let text = firewall::report(report_url(site, node).trim());
+    firewall::rules(site, node).map(|_| file(firewall::REPORT, 0o644, &text))
+}
+
 /// Tells the bastion that the node runs from its disk.
 fn started_unit(site: &Site, node: &Node) -> Value {
+    let tell = match firewall::rules(site, node) {
+        Some(_) => format!("/bin/bash {}", firewall::REPORT),
+        None => format!(
+            "/usr/bin/curl -fsS --retry 20 --retry-all-errors -H 'Content-Type: application/json' \
+             -d '{{\"report\":\"started\"}}' {}",
+            report_url(site, node).trim()
+        ),
+    };
     let unit = format!(
         "[Unit]\nDescription=Report to the bastion that this node runs\nWants=network-online.target\n\
-         After=network-online.target\n\n[Service]\nType=oneshot\nExecStart=/usr/bin/curl -fsS --retry 20 \
-         --retry-all-errors -H 'Content-Type: application/json' -d '{{\"report\":\"started\"}}' {}\n\n\
-         [Install]\nWantedBy=multi-user.target\n",
-        report_url(site, node).trim()
+         After=network-online.target\n\n[Service]\nType=oneshot\nExecStart={tell}\n\n\
+         [Install]\nWantedBy=multi-user.target\n"
     );
     json!({ "name": "faros-report.service", "enabled": true, "contents": unit })
 }

@@ -45,11 +45,11 @@ pub(crate) const REPORTS: &[Report] = &[
     Report {
         name: "started",
         when: "the system started from its disk",
-        facts: "`kernel`, `uuid`, `firmware`, `encrypted`, `filtered` (the packet filter is loaded), `listens` (sockets as `ss` tells them, such as `tcp 0.0.0.0:22`)",
+        facts: "`kernel`, `uuid`, `firmware`, `encrypted`, `filtered` (the packet filter is loaded), `filterChanged` (and not as it was then), `filter` (SHA-256 of its text), `listens` (sockets as `ss` tells them, such as `tcp 0.0.0.0:22`)",
     },
     Report {
         name: "alive",
-        when: "every five minutes from then on; an event only if it was not known that the node runs",
+        when: "every five minutes from then on; an event only if it was not known that the node runs, or its packet filter is another",
         facts: "as `started`",
     },
     Report {

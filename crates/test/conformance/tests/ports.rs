@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use faros_conformance::{Site, root};
+use sha2::{Digest as _, Sha256};
 
 const NODE: &str = "client:node=52:54:00:08:00:01";
 const NODE_ADDRESS: &str = "192.168.8.11";
@@ -322,6 +323,10 @@ fn verify_finds_who_listens_where_the_matrix_has_nobody() -> anyhow::Result<()> 
             "http://192.168.8.1:8080/report/node-1",
         ],
     )?;
+    // What else it tells hides nothing: more than is looked at first.
+    let chatter = r#"{"report":"installing"}"#;
+    let url = "http://192.168.8.1:8080/report/node-1?[1-1100]";
+    site.run(NODE, &["curl", "-sf", "-o", "/dev/null", "-d", chatter, url])?;
     let expected = [
         "bastion unexpected-listener tcp/7777",
         "bastion unexpected-listener udp/7777",
@@ -330,6 +335,36 @@ fn verify_finds_who_listens_where_the_matrix_has_nobody() -> anyhow::Result<()> 
     ];
     let found = findings(&site)?;
     ensure!(found == (expected.map(str::to_owned).to_vec(), 3), "{found:?}");
+
+    // The filter in the kernel: as it was loaded, or not; of this site, or not. A life sign tells if it is another.
+    let (site_file, _) = site.farosctl(&["show", "--file"])?;
+    let loaded = faros_site::load(&site_file).map_err(|_| anyhow::anyhow!("{site_file}"))?;
+    let node = loaded
+        .site
+        .nodes
+        .values()
+        .find(|node| node.name.as_str() == "node-1");
+    let rules = node
+        .and_then(|node| faros_render::node_filter(&loaded.site, node))
+        .context("a filter")?;
+    let digest: String = Sha256::digest(rules)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    for (report, changed, digest, finding) in [
+        ("started", false, "00", Some("node-1 outdated-filter ")),
+        ("alive", false, digest.as_str(), None),
+        ("alive", true, digest.as_str(), Some("node-1 changed-filter ")),
+    ] {
+        let said = serde_json::json!({
+            "report": report, "filtered": true, "filterChanged": changed, "filter": digest, "listens": [],
+        });
+        let url = "http://192.168.8.1:8080/report/node-1";
+        site.run(NODE, &["curl", "-sf", "-d", &said.to_string(), url])?;
+        let found = findings(&site)?.0;
+        let of_node: Vec<&String> = found.iter().filter(|own| own.starts_with("node-1")).collect();
+        ensure!(of_node == finding.as_slice(), "{report} {changed}: {found:?}");
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@ use faros_client::{Client, ClientError, Events};
 use faros_model::{
     api::{ServiceState, Status},
     event::EventKind,
+    ids::HostName,
     site::Site,
 };
 use faros_ports::{
@@ -13,6 +14,7 @@ use faros_ports::{
     verify::{self, Finding, Listener},
 };
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::site_of;
 use crate::{
@@ -123,9 +125,6 @@ fn of_rules(site: &Site, facts: &Facts, scope: &mut Scope) -> Vec<Finding> {
         scope.checked.push(format!(
             "the filters that {with} nodes get when they are installed"
         ));
-        let what =
-            "whether nodes hold those filters now: a node that was installed before has those of its time";
-        scope.not_covered.push(what.to_owned());
     }
     if without > 0 {
         scope
@@ -193,19 +192,14 @@ async fn of_nodes(
     let mut findings = Vec::new();
     let mut silent = Vec::new();
     for node in site.nodes.values() {
-        let events = Events {
-            node: Some(node.name.clone()),
-            limit: Some(1000),
-            ..Events::default()
-        };
-        let Some((at, told)) = last_told(client, &events).await? else {
+        let Some((at, told)) = last_told(client, &node.name).await? else {
             silent.push(node.name.to_string());
             continue;
         };
         let listens = told.get("listens").and_then(Value::as_array);
         let listeners: Vec<Listener> = listens.into_iter().flatten().filter_map(listener).collect();
         scope.checked.push(format!(
-            "{} listening sockets of {}, and whether its filter is loaded, as it told at {at}",
+            "{} listening sockets of {}, and whether its filter is loaded and the site's, as it told at {at}",
             listeners.len(),
             node.name
         ));
@@ -217,39 +211,84 @@ async fn of_nodes(
             &listeners,
             false,
         ));
-        let is_filtered = told.get("filtered").and_then(Value::as_bool);
-        if is_filtered == Some(false) && faros_render::node_filter(site, node).is_some() {
-            findings.push(Finding {
-                kind: verify::Kind::Unfiltered,
-                on: node.name.to_string(),
-                port: String::new(),
-                who: String::new(),
-                what: "its packet filter is not loaded: see `systemctl status faros-firewall` on it"
-                    .to_owned(),
-            });
-        }
+        let of_filter = faros_render::node_filter(site, node).and_then(|rules| filter(&told, &rules));
+        findings.extend(of_filter.map(|(kind, what)| Finding {
+            kind,
+            on: node.name.to_string(),
+            port: String::new(),
+            who: String::new(),
+            what: what.to_owned(),
+        }));
     }
     if !silent.is_empty() {
-        let what = format!("who listens on {}: they did not tell", silent.join(", "));
+        let what = format!(
+            "who listens on {}, and their filters: they did not tell",
+            silent.join(", ")
+        );
         scope.not_covered.push(what);
     }
     Ok(findings)
 }
 
-/// What a node's latest report that has sockets says.
+/// What is wrong with the filter of a node that told of it, and by the site should have these rules.
+fn filter(told: &Detail, rules: &str) -> Option<(verify::Kind, &'static str)> {
+    let is = |key: &str| told.get(key).and_then(Value::as_bool);
+    let digest = Sha256::digest(rules);
+    let own = digest
+        .iter()
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+    match told.get("filter").and_then(Value::as_str) {
+        _ if is("filtered") == Some(false) => Some((
+            verify::Kind::Unfiltered,
+            "its packet filter is not loaded: see `systemctl status faros-firewall` on it",
+        )),
+        _ if is("filterChanged") == Some(true) => Some((
+            verify::Kind::ChangedFilter,
+            "somebody changed its packet filter: `systemctl reload faros-firewall` on it loads it anew",
+        )),
+        Some(held) if held != own => Some((
+            verify::Kind::OutdatedFilter,
+            "its packet filter is that of its install, and the site leads to another by now: install it again, or put what \
+             `farosctl ports --output nft` prints into /etc/faros/node.nft and reload faros-firewall on it",
+        )),
+        _ => None,
+    }
+}
+
+/// What a node's latest report that tells of its sockets or its filter says.
 async fn last_told(
     client: &Client,
-    events: &Events,
+    node: &HostName,
 ) -> Result<Option<(jiff::Timestamp, Detail)>, ClientError> {
-    let mut lines = client.events(events).await?;
-    let mut told = None;
-    while let Some(event) = lines.next().await? {
-        if event.kind == EventKind::NodeReport && event.detail.contains_key("listens") {
-            told = Some((event.at, event.detail));
+    let newest = Events {
+        node: Some(node.clone()),
+        limit: Some(NEWEST),
+        ..Events::default()
+    };
+    let all = Events {
+        node: Some(node.clone()),
+        after: Some(0),
+        ..Events::default()
+    };
+    // Most often it is among the newest; but no node hides behind what else it tells.
+    for wanted in [newest, all] {
+        let mut lines = client.events(&wanted).await?;
+        let mut told = None;
+        while let Some(event) = lines.next().await? {
+            let has = |key: &str| event.detail.contains_key(key);
+            if event.kind == EventKind::NodeReport && (has("listens") || has("filtered")) {
+                told = Some((event.at, event.detail));
+            }
+        }
+        if told.is_some() {
+            return Ok(told);
         }
     }
-    Ok(told)
+    Ok(None)
 }
+
+/// So many events of a node are looked at first.
+const NEWEST: usize = 1000;
 
 /// The facts of an event.
 type Detail = serde_json::Map<String, Value>;
