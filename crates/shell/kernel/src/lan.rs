@@ -1,6 +1,9 @@
 //! The LAN's interface: whether it is there, and that it has the bastion's address.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 use faros_model::{ids::MacAddr, net::Subnet};
 use rtnetlink::LinkUnspec;
@@ -8,6 +11,7 @@ use tokio::sync::watch;
 
 use crate::{
     changes::Changes,
+    fights::{Fights, Told},
     own::{self, Given, Owner},
 };
 
@@ -145,13 +149,33 @@ pub async fn watch(
 ) {
     let mut refused = false;
     let mut kernel = Changes::of_links().ok();
+    // The interface that had the address, and how often somebody took it.
+    let (mut had, mut fights) = (None, Fights::default());
     loop {
+        fights.look();
         let now = match wanted() {
             None => None,
             Some((name, address, subnet)) => match look(&name) {
-                Some(found) if found.is_up && found.has(address, subnet) => Some(found),
+                Some(found) if found.is_up && found.has(address, subnet) => {
+                    had = Some((found.index, address));
+                    Some(found)
+                }
+                Some(found)
+                    if had == Some((found.index, address))
+                        && !fights.may(&format!("{address} of {name}"), Instant::now()) =>
+                {
+                    None
+                }
                 Some(found) => match ensure(&found, address, subnet, Owner::Lan).await {
-                    Ok(_) => look(&name),
+                    Ok(missing) => {
+                        let is_taken = missing && had == Some((found.index, address));
+                        let what = format!("{address} of {name}");
+                        if is_taken && fights.repaired(&what, Instant::now()) == Told::Fight {
+                            tracing::warn!(what, "somebody keeps taking it away");
+                        }
+                        had = Some((found.index, address));
+                        look(&name)
+                    }
                     Err(error) => {
                         // Said once, not every second.
                         if !refused {
@@ -174,6 +198,10 @@ pub async fn watch(
             return;
         }
         let rest = if refused || kernel.is_none() { SOON } else { LOOK };
+        let due = fights
+            .next()
+            .map(|due| due.saturating_duration_since(Instant::now()));
+        let rest = due.map_or(rest, |due| rest.min(due));
         let told = async {
             match &mut kernel {
                 Some(kernel) => drop(kernel.next().await),

@@ -410,6 +410,7 @@ async fn who_keeps_changing_what_is_the_routers_is_told_of_once_and_answered_eve
     let rule = |world: &World| world.net.output("nft list table inet faros");
     let stubborn = [
         Stubborn::new(&world, "sysctl -q -w net.ipv4.conf.lan0.forwarding=0")?,
+        Stubborn::new(&world, "ip address del 192.168.8.1/24 dev lan0")?,
         Stubborn::new(
             &world,
             "nft list table inet faros | grep -q 31337 || nft insert rule inet faros input_uplink tcp dport 31337 accept",
@@ -435,12 +436,12 @@ async fn who_keeps_changing_what_is_the_routers_is_told_of_once_and_answered_eve
             world.log()
         );
     }
-    let status = world.status().await?;
-    let (state, why) = state_of(&status, Service::Router);
-    ensure!(
-        state == ServiceState::Waiting && why.contains("the table inet faros"),
-        "{state:?} {why}"
-    );
+    world
+        .until(|status| {
+            let (state, why) = state_of(status, Service::Router);
+            state == ServiceState::Waiting && why.contains("the table inet faros")
+        })
+        .await?;
     drop(stubborn);
     // Whoever stops is forgotten: what was wrong by then is put right after its pause.
     eventually("all is right again", || {
@@ -450,6 +451,13 @@ async fn who_keeps_changing_what_is_the_routers_is_told_of_once_and_answered_eve
     .await?;
     let fights = told(&world, EventKind::RouterTrouble, "the table inet faros").await?;
     ensure!(fights <= 4, "told {fights} times\n{}", world.log());
+    eventually("the bastion is on the LAN again", || {
+        let has = world.net.output("ip -4 -br address show dev lan0");
+        has.is_ok_and(|has| has.contains("192.168.8.1/24"))
+    })
+    .await?;
+    let log = world.log();
+    ensure!(log.contains("somebody keeps taking it away"), "{log}");
     // A change that is meant is never held up.
     world
         .apply(&SITE.replace("192.168.8.0/24\n", "192.168.8.0/24\n    mtu: 1400\n"))
