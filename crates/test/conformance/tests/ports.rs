@@ -347,10 +347,10 @@ fn verify_finds_who_listens_where_the_matrix_has_nobody() -> anyhow::Result<()> 
     let rules = node
         .and_then(|node| faros_render::node_filter(&loaded.site, node))
         .context("a filter")?;
-    let digest: String = Sha256::digest(rules)
+    let bytes = Sha256::digest(rules);
+    let digest = bytes
         .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+        .fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     for (report, changed, digest, finding) in [
         ("started", false, "00", Some("node-1 outdated-filter ")),
         ("alive", false, digest.as_str(), None),

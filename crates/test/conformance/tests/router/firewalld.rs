@@ -213,6 +213,9 @@ fn what_others_do_to_firewalld_is_put_right_and_theirs_stays_theirs() -> anyhow:
     beside.ask(&["--permanent", "--zone=home", "--add-interface=uplink0"])?;
     beside.lab.serve("uplink", 8001)?;
     beside.lab.serve("bastion", 9090)?;
+    for port in [80, 8000] {
+        beside.lab.serve(NODE, port)?;
+    }
     beside.farosd()?;
     beside.lab.apply(PUBLISHED)?;
     beside.held_by(THROUGH)?;
@@ -220,9 +223,20 @@ fn what_others_do_to_firewalld_is_put_right_and_theirs_stays_theirs() -> anyhow:
         let out = beside.lab.seen_as(NODE, UPLINK, 8001)?;
         let console = beside.lab.seen_as("uplink", BASTION_OUTSIDE, 9090)?;
         ensure!(console.is_none(), "the console is open to the uplink");
-        Ok(out.as_deref() == Some(BASTION_OUTSIDE))
+        // What the balancer leads on, from the LAN and from the uplink.
+        let balanced = beside.lab.seen_as(NODE, "192.168.8.2", 80)?;
+        let published = beside.lab.seen_as("uplink", BASTION_OUTSIDE, 8883)?;
+        let is_led = balanced.as_deref() == Some("192.168.8.1") && published.as_deref() == Some(UPLINK);
+        Ok(is_led && out.as_deref() == Some(BASTION_OUTSIDE))
     };
-    assert!(is_open(&mut beside)?);
+    eventually("all is led where it should", || is_open(&mut beside))?;
+    let maps = |beside: &mut Beside| {
+        beside
+            .lab
+            .nft(&["-s", "list", "map", "inet", "faros", "to_ingress-http"])
+    };
+    let led = maps(&mut beside)?;
+    ensure!(led.contains(NODE_ADDRESS), "{led}");
 
     // What is permanent in somebody else's zone stays there, and is read again at each reload.
     for how in ["--reload", "--complete-reload"] {
@@ -231,6 +245,15 @@ fn what_others_do_to_firewalld_is_put_right_and_theirs_stays_theirs() -> anyhow:
         eventually("the uplink is in our zone", || {
             Ok(beside.ask(&["--get-zone-of-interface=uplink0"])? == "faros-uplink")
         })?;
+        eventually("the balancer leads as before", || Ok(maps(&mut beside)? == led))?;
+        let events = beside.lab.site.events()?;
+        let mut repaired = events
+            .iter()
+            .filter(|event| event.kind.as_str() == "router-repaired");
+        ensure!(
+            !repaired.any(|event| event.detail["what"] == "rules"),
+            "a reload leaves our table alone"
+        );
     }
     beside.ask(&["--zone=faros-lan", "--add-port=31337/tcp"])?;
     beside.told("zone faros-lan: `31337/tcp` was in ports and is not ours")?;

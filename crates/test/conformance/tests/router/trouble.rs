@@ -29,6 +29,62 @@ fn a_chain_of_somebody_else_that_drops_what_is_forwarded_is_told() -> anyhow::Re
 }
 
 #[test]
+fn rules_of_docker_and_of_libvirt_leave_the_bastion_its_work_once_docker_lets_it() -> anyhow::Result<()> {
+    // What dockerd does by iptables-nft when it starts; what libvirt does with nftables for its network `default`.
+    const DOCKER: &str = "
+iptables -N DOCKER && iptables -N DOCKER-USER && iptables -N DOCKER-FORWARD
+iptables -P FORWARD DROP
+iptables -A FORWARD -j DOCKER-USER && iptables -A FORWARD -j DOCKER-FORWARD
+iptables -A DOCKER-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+iptables -A DOCKER-FORWARD -o docker0 -j DOCKER && iptables -A DOCKER-FORWARD -i docker0 -j ACCEPT
+iptables -A DOCKER ! -i docker0 -o docker0 -j DROP
+iptables -t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE";
+    const LIBVIRT: &str = "table ip libvirt_network {
+  chain forward { type filter hook forward priority filter; policy accept; jump guest_cross; jump guest_input; jump guest_output; }
+  chain guest_output { ip saddr 192.168.122.0/24 iif \"virbr0\" counter accept; iif \"virbr0\" counter reject; }
+  chain guest_input { oif \"virbr0\" ip daddr 192.168.122.0/24 ct state established,related counter accept; oif \"virbr0\" counter reject; }
+  chain guest_cross { iif \"virbr0\" oif \"virbr0\" counter accept; }
+  chain guest_nat { type nat hook postrouting priority srcnat; policy accept; ip saddr 192.168.122.0/24 ip daddr != 192.168.122.0/24 counter masquerade; }
+}";
+    let mut lab = Router::up("t-libvirt")?;
+    lab.apply("    trustedNetworks: [203.0.113.0/24]\n    publish: [{name: mqtt, port: 8883/tcp, to: [\"node-1:8000\"]}]\n")?;
+    lab.serve("uplink", 8000)?;
+    lab.serve(NODE, 80)?;
+    lab.serve(NODE, 8000)?;
+    let works = |lab: &mut Router| -> anyhow::Result<[bool; 3]> {
+        let out = lab.seen_as(NODE, UPLINK, 8000)?;
+        let published = lab.seen_as("uplink", BASTION_OUTSIDE, 8883)?;
+        let balanced = lab.seen_as(NODE, "192.168.8.2", 80)?;
+        Ok([
+            out.as_deref() == Some(BASTION_OUTSIDE),
+            published.as_deref() == Some(UPLINK),
+            balanced.as_deref() == Some("192.168.8.1"),
+        ])
+    };
+    eventually("the way out, the way in, and the balancer", || {
+        Ok(works(&mut lab)? == [true; 3])
+    })?;
+    lab.site
+        .run("bastion", &["ip", "link", "add", "virbr0", "type", "bridge"])?;
+    lab.nft(&[LIBVIRT])?;
+    assert_eq!(works(&mut lab)?, [true; 3], "libvirt's are no trouble");
+    lab.site.run("bastion", &["sh", "-ec", DOCKER])?;
+    assert_eq!(works(&mut lab)?, [false; 3], "no other table can let it pass");
+    let ours = ["-s", "list", "table", "inet", "faros"];
+    let before = lab.nft(&ours)?;
+    lab.site.kill_and_start()?;
+    eventually("the way out of it is told", || {
+        let said = lab.site.farosctl(&["status"])?.0;
+        Ok(said.contains("ip filter FORWARD") && said.contains("iptables -I DOCKER-USER -j ACCEPT"))
+    })?;
+    lab.site
+        .run("bastion", &["iptables", "-I", "DOCKER-USER", "-j", "ACCEPT"])?;
+    eventually("what was told helps", || Ok(works(&mut lab)? == [true; 3]))?;
+    assert_eq!(lab.nft(&ours)?, before);
+    Ok(())
+}
+
+#[test]
 fn a_flood_of_openings_from_the_lan_leaves_the_bastion_and_the_way_out_to_others() -> anyhow::Result<()> {
     const FLOOD: &str = "
 import random, socket, struct
