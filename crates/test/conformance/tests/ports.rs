@@ -327,6 +327,9 @@ fn verify_finds_who_listens_where_the_matrix_has_nobody() -> anyhow::Result<()> 
     let chatter = r#"{"report":"installing"}"#;
     let url = "http://192.168.8.1:8080/report/node-1?[1-1100]";
     site.run(NODE, &["curl", "-sf", "-o", "/dev/null", "-d", chatter, url])?;
+    let events = site.events()?;
+    let told = events.iter().filter(|event| event.kind.as_str() == "node-report");
+    ensure!(told.count() > 1000, "it is not told");
     let expected = [
         "bastion unexpected-listener tcp/7777",
         "bastion unexpected-listener udp/7777",
