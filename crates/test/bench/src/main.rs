@@ -6,13 +6,17 @@
 mod balancer;
 mod control;
 mod cpu;
+mod dhcp;
+mod dns;
 mod figures;
 mod footprint;
+mod http;
 mod ntp;
 mod place;
 mod report;
 mod sink;
 mod tang;
+mod tftp;
 mod work;
 mod wrk;
 
@@ -72,7 +76,11 @@ fn works() -> Vec<Box<dyn Work>> {
         Box::new(balancer::Balancer),
         Box::new(balancer::Restart),
         Box::new(ntp::Ntp::default()),
+        Box::new(dns::Dns::default()),
+        Box::new(dhcp::Dhcp::default()),
         Box::new(tang::Tang::default()),
+        Box::new(tftp::Tftp),
+        Box::new(http::Http::default()),
         Box::new(footprint::Loaded),
     ]
 }

@@ -4,7 +4,8 @@
 //! back before it may be: an address is what is slowed down.
 
 use std::{
-    cell::Cell,
+    cell::RefCell,
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddrV4, UdpSocket},
     time::{Duration, Instant},
 };
@@ -26,9 +27,9 @@ const QUESTIONS: usize = 60;
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The number of the next client.
+/// The number of the next client, for each contender.
 #[derive(Default)]
-pub(crate) struct Ntp(Cell<u16>);
+pub(crate) struct Ntp(RefCell<BTreeMap<&'static str, u16>>);
 
 impl Work for Ntp {
     fn name(&self) -> &'static str {
@@ -66,8 +67,10 @@ impl Work for Ntp {
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
         let clients = if bench.quick { 500 } else { 2000 };
         // There are 14,000, of which farosd remembers 4096.
-        let first = self.0.get() % (14_000 - clients);
-        self.0.set(first + clients);
+        let mut next = self.0.borrow_mut();
+        let next = next.entry(contender.name).or_default();
+        let first = *next % (14_000 - clients);
+        *next = first + clients;
         let to = SocketAddrV4::new(contender.place.address, NTP);
         let namespace = contender.place.client()?;
         let before = bench.server_cpu(contender);

@@ -51,21 +51,11 @@ impl Bench {
         let folder = tempfile::tempdir()?;
         let file = write(folder.path(), Router::Off)?;
         let text = std::fs::read_to_string(&file)?;
-        let loaded = faros_site::load(&text).map_err(|problems| {
-            anyhow::anyhow!(
-                "the site has problems: {}",
-                faros_site::report(
-                    faros_site::Severity::Error,
-                    &problems.problems,
-                    "site.yaml",
-                    &text
-                )
-            )
-        })?;
+        let site = site(&text)?;
         let lab = Lab::up(LAB, &file)?;
         Ok(Self {
             lab,
-            site: loaded.site,
+            site,
             folder,
             runs,
             quick,
@@ -175,6 +165,15 @@ impl Drop for Bench {
     }
 }
 
+fn site(text: &str) -> anyhow::Result<Site> {
+    let loaded = faros_site::load(text).map_err(|problems| {
+        let severity = faros_site::Severity::Error;
+        let report = faros_site::report(severity, &problems.problems, "site.yaml", text);
+        anyhow::anyhow!("the site has problems\n{report}")
+    })?;
+    Ok(loaded.site)
+}
+
 fn write(folder: &Path, router: Router) -> anyhow::Result<PathBuf> {
     let file = folder.join("site.yaml");
     let text = match router {
@@ -230,5 +229,21 @@ pub(crate) trait Work {
     /// What is promised.
     fn targets(&self) -> &'static [Target] {
         &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_site_that_is_measured_is_a_good_one() -> anyhow::Result<()> {
+        let with = site(SITE)?;
+        let folder = tempfile::tempdir()?;
+        let without = std::fs::read_to_string(write(folder.path(), Router::Off)?)?;
+        assert!(with.services.balancer && with.services.router);
+        let without = site(&without)?;
+        assert!(!without.services.balancer && !without.services.router);
+        Ok(())
     }
 }

@@ -1,0 +1,258 @@
+//! Addresses: exchanges of four messages from a wide pool, against ISC dhcpd, Kea and dnsmasq, by Debian's `perfdhcp`.
+//!
+//! The clients come at a rate that is raised until one exchange in a hundred is not finished within a second; the last
+//! rate that went well counts, and the server's CPU time at that rate. Ours and dhcpd have every lease on disk before
+//! they promise it; Kea appends without waiting for the disk, dnsmasq writes its file anew.
+
+use std::{cell::RefCell, collections::BTreeMap, thread, time::Duration};
+
+use anyhow::{Context as _, ensure};
+
+use crate::{
+    figures::{Figure, Target},
+    place::inside,
+    work::{Bench, Contender, Work},
+};
+
+const RATE: Figure = Figure::more("exchanges", "1/s");
+const CPU: Figure = Figure::less("CPU of an exchange", "us");
+
+const DHCPD: &str = "isc dhcpd";
+const KEA: &str = "kea";
+
+/// Between two rates that are tried.
+const STEP: f64 = 1.3;
+/// The share of exchanges that may be lost.
+const LOST: f64 = 0.01;
+/// What `perfdhcp` itself can do is not far above.
+const MOST: f64 = 15_000.0;
+
+/// The rate that each was last seen to take.
+#[derive(Default)]
+pub(crate) struct Dhcp(RefCell<BTreeMap<&'static str, f64>>);
+
+impl Work for Dhcp {
+    fn name(&self) -> &'static str {
+        "dhcp"
+    }
+
+    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
+        let ours = bench.ours()?;
+        for folder in [bench.lab.status().state_dir, ours.place.folder().to_owned()] {
+            let kind = rustix::fs::statfs(&folder)?.f_type;
+            // linux/magic.h
+            ensure!(
+                kind != 0x0102_1994,
+                "{} is in memory, where nothing is durable",
+                folder.display()
+            );
+        }
+        let mut all = vec![ours, dhcpd(bench)?, kea(bench)?, dnsmasq(bench)?];
+        for contender in &mut all {
+            let client = contender.place.client()?;
+            for program in &mut contender.programs {
+                let inside = client.clone();
+                // They answer only who asks for an address.
+                program.wait_for(&client, move || {
+                    exchange(&inside, 10.0, 1).is_ok_and(|came| came.finished > 0.0)
+                })?;
+            }
+        }
+        Ok(all)
+    }
+
+    fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
+        let client = contender.place.client()?;
+        let seconds = if bench.quick { 1 } else { 2 };
+        let held = self.0.borrow().get(contender.name).copied();
+        // Near what went well before; from the bottom at first, in wider steps.
+        let (mut rate, step) = held.map_or((150.0, STEP * STEP), |held| (held / STEP, STEP));
+        let mut best: Option<(f64, f64, f64)> = None;
+        loop {
+            let before = bench.server_cpu(contender);
+            let came = exchange(&client, rate, seconds)?;
+            let spent = bench.server_cpu(contender).since(&before);
+            let went_well = came.lost <= LOST * (came.finished + came.lost)
+                && came.finished >= 0.9 * rate * f64::from(seconds);
+            if went_well {
+                let done = came.finished / f64::from(seconds);
+                best = Some((rate, done, spent.as_secs_f64() * 1e6 / came.finished));
+                if rate * step > MOST {
+                    break;
+                }
+                rate *= step;
+            } else {
+                // What is still on its way would be in the way.
+                thread::sleep(Duration::from_secs(1));
+                ensure!(
+                    best.is_some() || rate > 20.0,
+                    "no rate goes well: at {rate:.0} {came:?}"
+                );
+                if best.is_some() {
+                    break;
+                }
+                rate /= step;
+            }
+        }
+        let (rate, done, cpu) = best.context("no rate goes well")?;
+        self.0.borrow_mut().insert(contender.name, rate);
+        Ok(vec![(RATE, done), (CPU, cpu)])
+    }
+
+    fn targets(&self) -> &'static [Target] {
+        const {
+            &[
+                Target::ratio(RATE.name, DHCPD, 7.0),
+                Target::ratio(CPU.name, KEA, 0.5),
+            ]
+        }
+    }
+}
+
+/// Clients that come at a rate, per second.
+fn exchange(client: &str, rate: f64, seconds: u32) -> anyhow::Result<Came> {
+    let (rate, seconds) = (format!("{rate:.0}"), seconds.to_string());
+    let words = [
+        "perfdhcp", "-4", "-l", "eth0", "-r", &rate, "-R", "20000", "-p", &seconds, "-W", "1000000",
+    ];
+    // It ends with 3 if anything was lost.
+    let output = inside(client, &words).output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    parse(&text).with_context(|| format!("perfdhcp said: {text}{}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// What `perfdhcp` tells.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Came {
+    finished: f64,
+    /// Discoveries and requests without an answer.
+    lost: f64,
+}
+
+fn parse(text: &str) -> Option<Came> {
+    let number = |line: &str| line.split_whitespace().next()?.parse::<f64>().ok();
+    let received: Vec<f64> = text
+        .lines()
+        .filter_map(|line| number(line.strip_prefix("received packets: ")?))
+        .collect();
+    let lost = text
+        .lines()
+        .filter_map(|line| number(line.strip_prefix("drops: ")?));
+    Some(Came {
+        finished: *received.last()?,
+        lost: lost.sum(),
+    })
+}
+
+fn dhcpd(bench: &Bench) -> anyhow::Result<Contender> {
+    let mut peer = bench.peer(DHCPD)?;
+    let (lan, place) = (&bench.site.lan, &peer.place);
+    let config = format!(
+        "authoritative; ping-check false; default-lease-time 43200; max-lease-time 43200;
+         subnet {} netmask {} {{
+           range {} {};
+           option routers {address}; option domain-name-servers {address}; option ntp-servers {address};
+           option domain-name \"{}\";
+         }}\n",
+        lan.subnet.network(),
+        lan.subnet.netmask(),
+        lan.dynamic_range.first(),
+        lan.dynamic_range.last(),
+        bench.site.zone(),
+        address = place.address,
+    );
+    let config = place.write("dhcpd.conf", &config)?;
+    let leases = place.write("dhcpd.leases", "")?;
+    let words = [
+        "dhcpd",
+        "-f",
+        "-4",
+        "--no-pid",
+        "-cf",
+        &config.to_string_lossy(),
+        "-lf",
+        &leases.to_string_lossy(),
+        faros_lab::network::BASTION_LAN,
+    ];
+    peer.programs.push(peer.place.start(&words)?);
+    Ok(peer)
+}
+
+fn kea(bench: &Bench) -> anyhow::Result<Contender> {
+    let mut peer = bench.peer(KEA)?;
+    let (lan, folder) = (&bench.site.lan, peer.place.folder().display());
+    let option = |name: &str, data: &str| serde_json::json!({ "name": name, "data": data });
+    let address = peer.place.address.to_string();
+    let config = serde_json::json!({ "Dhcp4": {
+        "interfaces-config": { "interfaces": [faros_lab::network::BASTION_LAN] },
+        "lease-database": { "type": "memfile", "persist": true, "name": format!("{folder}/kea.csv") },
+        "valid-lifetime": 43200,
+        "option-data": [
+            option("routers", &address),
+            option("domain-name-servers", &address),
+            option("ntp-servers", &address),
+            option("domain-name", bench.site.zone().as_str()),
+        ],
+        "subnet4": [{
+            "subnet": lan.subnet.to_string(),
+            "pools": [{ "pool": format!("{} - {}", lan.dynamic_range.first(), lan.dynamic_range.last()) }],
+        }],
+        "loggers": [{ "name": "kea-dhcp4", "severity": "ERROR", "output_options": [{ "output": "stderr" }] }],
+    }});
+    let file = peer.place.write("kea.json", &config.to_string())?;
+    // Its folders for numbers and locks are not this bastion's own otherwise.
+    let (pid, locks) = (
+        format!("KEA_PIDFILE_DIR={folder}"),
+        format!("KEA_LOCKFILE_DIR={folder}"),
+    );
+    let words = ["env", &pid, &locks, "kea-dhcp4", "-c", &file.to_string_lossy()];
+    peer.programs.push(peer.place.start(&words)?);
+    Ok(peer)
+}
+
+fn dnsmasq(bench: &Bench) -> anyhow::Result<Contender> {
+    let mut peer = bench.peer("dnsmasq dhcp")?;
+    let (lan, place) = (&bench.site.lan, &peer.place);
+    let config = format!(
+        "port=0\nuser=root\npid-file=\nno-ping\ndhcp-authoritative\nquiet-dhcp\ndhcp-lease-max=40000\n\
+         dhcp-leasefile={}\ndhcp-range={},{},12h\ndhcp-option=option:ntp-server,{}\ndomain={}\n",
+        place.folder().join("dnsmasq.leases").display(),
+        lan.dynamic_range.first(),
+        lan.dynamic_range.last(),
+        place.address,
+        bench.site.zone(),
+    );
+    let file = place.write("dnsmasq.conf", &config)?;
+    let config = format!("--conf-file={}", file.display());
+    let words = ["dnsmasq", "--keep-in-foreground", &config];
+    peer.programs.push(peer.place.start(&words)?);
+    Ok(peer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_perfdhcp_says_is_understood() {
+        let text = "Running: perfdhcp -4 -l eth0 -r 300
+***Rate statistics***
+Rate: 299.5 4-way exchanges/second, expected rate: 300
+
+***Statistics for: DISCOVER-OFFER***
+sent packets: 600
+received packets: 598
+drops: 2
+***Statistics for: REQUEST-ACK***
+sent packets: 598
+received packets: 597
+drops: 1
+";
+        let came = Came {
+            finished: 597.0,
+            lost: 3.0,
+        };
+        assert_eq!(parse(text), Some(came));
+        assert_eq!(parse("Interface eth0 does not exist"), None);
+    }
+}
