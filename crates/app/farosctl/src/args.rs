@@ -426,7 +426,7 @@ pub(crate) enum BuildCommand {
   farosctl content build kubernetes --version v1.35.4
   farosctl content build kubernetes --output-dir ./v1.36.3  into a folder; add it later by `content add`
 
-The first build takes 12 to 25 minutes on two cores, and 6 GB of disk. Every program is kept when it is finished: a
+The first build takes 12 to 25 minutes on two cores, and 7 GB of disk. Every program is kept when it is finished: a
 build that was interrupted goes on where it was, and a version that has not changed is not built again. Needs Go 1.26 or
 newer, and the Debian packages gcc, libc6-dev, libseccomp-dev, pkg-config, nftables, squashfs-tools and zstd.")]
     Kubernetes {

@@ -95,11 +95,6 @@ impl Release {
             repository.rsplit('/').next() == Some(component)
         })
     }
-
-    /// A program, such as `runc`.
-    pub fn component(&self, name: &str) -> Option<&Component> {
-        self.components.iter().find(|component| component.name == name)
-    }
 }
 
 /// A program of a release.

@@ -231,11 +231,6 @@ impl<R: Read + Seek> Archive<R> {
         Ok(found)
     }
 
-    /// What is at a place, for sending it on.
-    pub fn into_reader(self) -> R {
-        self.reader
-    }
-
     /// An OCI image layout: `index.json`, and blobs by their digests (image-layout.md).
     fn layout(&mut self, platform: Option<&Platform>) -> Result<Vec<Named>, BadArchive> {
         let index = self.document("index.json")?;
