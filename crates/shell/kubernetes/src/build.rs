@@ -44,8 +44,9 @@ const TOOLS: &[(&str, &str)] = &[
     ("dpkg-query", "dpkg"),
 ];
 
-/// What the disk must have for all programs and what Go keeps of them, and for packing alone, in megabytes.
-const SPACE: (u64, u64) = (6_000, 1_500);
+/// What the disk must have for packing, in megabytes, and for each program of a module with what Go keeps of it.
+const SPACE: u64 = 1_500;
+const SPACE_OF_PROGRAM: u64 = 700;
 
 /// What decides how things are packed, so that a change of it packs again.
 const PACKING: &[&str] = &[
@@ -187,9 +188,10 @@ impl Builder {
                 packages,
             });
         }
-        has_space(&self.cache, SPACE.0)?;
+        let needed = SPACE_OF_PROGRAM * module.programs.len() as u64;
+        has_space(&self.cache, needed)?;
         if let Some(cache) = go.cache() {
-            has_space(&cache, SPACE.0)?;
+            has_space(&cache, needed)?;
         }
         if module.c.iter().any(|package| package == "libseccomp-dev") {
             let mut command = Command::new("pkg-config");
@@ -310,7 +312,7 @@ impl Builder {
                 release,
             });
         }
-        has_space(&self.cache, SPACE.1)?;
+        has_space(&self.cache, SPACE)?;
         let folder = keep.work().join("release");
         let mut layout = Layout::new(&folder.join("images"), self.wanted.date)?;
         let place_of = |name: &str| {
