@@ -80,6 +80,7 @@ async fn backup(client: &Client, recipients: Vec<String>, out: Option<PathBuf>) 
         "{} has the keys; `age --decrypt` opens it. A rotation makes it out of date.",
         path.display()
     ));
+    say("The roots of a cluster's certificates are not in it: keep a copy of `authority.sealed` as well.");
     Ok(Done::Ok)
 }
 

@@ -39,10 +39,11 @@ version = 3
 }
 
 /// Whatever an image is called, its content comes from the bastion and from nobody else: `server` is named too, so
-/// that nothing is asked of the registry that the image's name says.
+/// that nothing is asked of the registry that the image's name says. It has the authority a second time: containerd asks
+/// there too, and would complain of a certificate where there is just no such image.
 fn hosts(registry: &str) -> String {
     format!(
-        "# Every image comes from the bastion: made by Faros.\nserver = \"https://{registry}\"\n\n\
+        "# Every image comes from the bastion: made by Faros.\nserver = \"https://{registry}\"\nca = \"{SITE_CA}\"\n\n\
          [host.\"https://{registry}\"]\n  capabilities = [\"pull\", \"resolve\"]\n  ca = \"{SITE_CA}\"\n"
     )
 }
