@@ -80,8 +80,9 @@ impl Series {
     pub(crate) fn summary(&self) -> Option<Summary> {
         let mut values = self.values.clone();
         values.sort_by(f64::total_cmp);
+        let (low, high) = (values.len().checked_sub(1)? / 2, values.len() / 2);
         Some(Summary {
-            median: *values.get(values.len() / 2)?,
+            median: f64::midpoint(values[low], values[high]),
             low: *values.first()?,
             high: *values.last()?,
         })
@@ -274,6 +275,16 @@ mod tests {
         );
         assert_eq!((row.runs, row.met), (3, Some(true)));
         Ok(())
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_of_runs_is_between_the_middle_two() {
+        let mut table = Table::new("names");
+        for value in [9.0, 1.0, 4.0, 2.0] {
+            table.add(OURS, CPU, value);
+        }
+        let median = table.series[0].summary().map(|summary| summary.median);
+        assert_eq!(median, Some(3.0));
     }
 
     #[test]
