@@ -6,7 +6,7 @@
 use std::net::Ipv4Addr;
 
 use faros_model::{
-    ids::{HostName, MacAddr, Nonce},
+    ids::{Digest, HostName, MacAddr, Nonce},
     site::Node,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -27,6 +27,9 @@ pub struct Pass {
     pub issued: Timestamp,
     /// When the config was given for it.
     pub used: Option<Timestamp>,
+    /// SHA-256 of the secret in that config, by which the node is known when it joins a cluster.
+    #[serde(default)]
+    pub join: Option<Digest>,
 }
 
 /// Why there is no config for whoever asks.
@@ -93,6 +96,7 @@ impl Pass {
             nonce: nonce.as_str().to_owned(),
             issued: now,
             used: None,
+            join: None,
         }
     }
 

@@ -72,7 +72,7 @@ pub fn node_parts(
         File::open("/etc/systemd/system/kubelet.service.d/10-kubeadm.conf", KUBELET),
         File::open(containerd::SITE_CA, bond.site_ca),
         File::open("/etc/faros/join.env", environment(site, node, &names)),
-        File::secret(SECRET, format!("Authorization: Bearer {}\n", bond.secret)),
+        File::secret(SECRET, bond.secret),
         File {
             mode: 0o755,
             ..File::open(JOIN, include_str!("../files/join"))

@@ -17,6 +17,7 @@ pub mod join;
 mod kubeadm;
 mod names;
 mod pods;
+mod record;
 pub mod version;
 
 pub use self::{
@@ -26,6 +27,7 @@ pub use self::{
     kubeadm::{Images, NoImage, init_config, join_config},
     names::{API_PORT, Names},
     pods::{PodBlocks, PodNetworkTooSmall},
+    record::{NotTaken, Record, Said},
 };
 
 #[cfg(test)]

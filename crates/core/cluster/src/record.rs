@@ -1,0 +1,218 @@
+//! What the bastion remembers of its cluster, from one run to the next.
+
+use std::collections::BTreeMap;
+
+use faros_model::ids::{HostName, SessionId};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{
+    install::{Attempt, Progress, Work},
+    join::Grant,
+};
+
+/// So much of what a node says of its failure is kept.
+const MAX_SAID: usize = 2000;
+
+/// What is remembered.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Record {
+    /// When the first node had begun the control plane.
+    pub established: Option<Timestamp>,
+    /// What each node was handed last, since it was installed.
+    pub attempts: BTreeMap<HostName, Attempt>,
+    /// Tokens that may still be good.
+    pub grants: Vec<Grant>,
+}
+
+/// What a node says of its joining.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    /// It has begun.
+    Joining(Option<SessionId>),
+    /// It is done.
+    Joined(Option<SessionId>),
+    /// It was a member already when it started.
+    Member,
+    /// It failed.
+    Failed {
+        /// At what.
+        phase: String,
+        /// The last words of what failed.
+        said: String,
+    },
+}
+
+/// Why what a node says is not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotTaken {
+    /// It was handed nothing, or something else since.
+    #[error("the node was not handed this, or something else since")]
+    NotHanded,
+    /// Another node has begun the control plane since.
+    #[error("another node has begun the control plane since")]
+    Established,
+}
+
+impl Said {
+    /// Reads a report; `None` if it is about something else.
+    pub fn of(report: &str, facts: &Map<String, Value>) -> Option<Self> {
+        let word = |key: &str| {
+            let text = facts.get(key).and_then(Value::as_str).unwrap_or_default();
+            text.chars().take(MAX_SAID).collect::<String>()
+        };
+        let session = facts.get("session").and_then(Value::as_u64).map(SessionId);
+        Some(match report {
+            "joining" => Self::Joining(session),
+            "joined" if word("action") == "member" => Self::Member,
+            "joined" => Self::Joined(session),
+            "join-failed" => Self::Failed {
+                phase: word("phase"),
+                said: word("said"),
+            },
+            _ => return None,
+        })
+    }
+}
+
+impl Record {
+    /// A node was installed anew: what it was handed before is of another disk.
+    pub fn installed(&mut self, node: &HostName) {
+        self.attempts.remove(node);
+        self.grants.retain(|grant| grant.node != *node);
+    }
+
+    /// A node is handed something.
+    pub fn hand(&mut self, node: &HostName, work: Work, session: SessionId, now: Timestamp) {
+        let attempt = Attempt::handed(work, session, now, self.attempts.get(node));
+        self.attempts.insert(node.clone(), attempt);
+    }
+
+    /// A token is given; the node's tokens before it, and those that are too old, are to be withdrawn: their public
+    /// halves.
+    pub fn grant(&mut self, grant: Grant, now: Timestamp) -> Vec<String> {
+        let is_over = |own: &Grant| own.node == grant.node || own.expires < now;
+        let over = self.grants.extract_if(.., |own| is_over(own));
+        let over = over.map(|own| own.token_id).collect();
+        self.grants.push(grant);
+        over
+    }
+
+    /// Takes note of what a node says.
+    ///
+    /// # Errors
+    /// It is of something that is no longer the node's to do.
+    pub fn said(&mut self, node: &HostName, said: Said, now: Timestamp) -> Result<(), NotTaken> {
+        let attempt = self.attempts.get(node).ok_or(NotTaken::NotHanded)?;
+        let is_joined = attempt.progress == Progress::Joined;
+        let (session, progress) = match said {
+            Said::Member => {
+                return if is_joined {
+                    Ok(())
+                } else {
+                    Err(NotTaken::NotHanded)
+                };
+            }
+            Said::Joining(session) => (session, Progress::Joining),
+            Said::Joined(session) => (session, Progress::Joined),
+            Said::Failed { phase, said } => (None, Progress::Failed { phase, said }),
+        };
+        if session.is_some_and(|session| session != attempt.session) {
+            return Err(NotTaken::NotHanded);
+        }
+        if attempt.work == Work::Init && !is_joined {
+            if self.established.is_some() {
+                return Err(NotTaken::Established);
+            }
+            if progress == Progress::Joined {
+                self.established = Some(now);
+            }
+        }
+        let attempt = attempt.clone().said(progress, now);
+        self.attempts.insert(node.clone(), attempt);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use serde_json::json;
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn name(text: &str) -> HostName {
+        text.parse().unwrap()
+    }
+
+    fn report(word: &str, facts: &Value) -> Said {
+        Said::of(word, facts.as_object().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_first_who_has_begun_is_the_cluster_and_nobody_after() {
+        let (a, b) = (name("a"), name("b"));
+        let mut record = Record::default();
+        record.hand(&a, Work::Init, SessionId(1), NOW);
+        let later = NOW + SignedDuration::from_mins(21);
+        record.hand(&b, Work::Init, SessionId(2), later);
+        assert_eq!(record.said(&b, Said::Joining(Some(SessionId(2))), later), Ok(()));
+        assert_eq!(record.said(&b, Said::Joined(Some(SessionId(2))), later), Ok(()));
+        assert_eq!(record.established, Some(later));
+        // It was given up, and is late.
+        let late = record.said(&a, Said::Joined(Some(SessionId(1))), later);
+        assert_eq!(late, Err(NotTaken::Established));
+        assert_eq!(record.said(&b, Said::Joined(None), later), Ok(()), "said twice");
+        assert_eq!(record.said(&b, Said::Member, later), Ok(()));
+        assert_eq!(record.said(&a, Said::Member, later), Err(NotTaken::NotHanded));
+    }
+
+    #[test]
+    fn what_was_said_in_another_boot_is_not_taken() {
+        let a = name("a");
+        let mut record = Record::default();
+        assert_eq!(
+            record.said(&a, Said::Joining(None), NOW),
+            Err(NotTaken::NotHanded)
+        );
+        record.hand(&a, Work::JoinWorker, SessionId(1), NOW);
+        record.hand(&a, Work::JoinWorker, SessionId(2), NOW);
+        let old = report("joined", &json!({"session": 1, "action": "join"}));
+        assert_eq!(record.said(&a, old, NOW), Err(NotTaken::NotHanded));
+        record.installed(&a);
+        assert_eq!(record.said(&a, Said::Joined(None), NOW), Err(NotTaken::NotHanded));
+    }
+
+    #[test]
+    fn a_node_has_one_token_at_a_time() {
+        let mut record = Record::default();
+        let grant = |id: &str, node: &str, at| Grant::new(id.to_owned(), name(node), SessionId(1), at);
+        assert!(record.grant(grant("aaaaaa", "a", NOW), NOW).is_empty());
+        assert!(record.grant(grant("bbbbbb", "b", NOW), NOW).is_empty());
+        assert_eq!(record.grant(grant("cccccc", "a", NOW), NOW), ["aaaaaa"]);
+        let later = NOW + SignedDuration::from_hours(1);
+        assert_eq!(
+            record.grant(grant("dddddd", "c", later), later),
+            ["bbbbbb", "cccccc"]
+        );
+        assert_eq!(record.grants.len(), 1);
+    }
+
+    #[test]
+    fn what_is_remembered_is_read_again_and_a_long_tale_is_cut() {
+        let mut record = Record::default();
+        record.hand(&name("a"), Work::Init, SessionId(1), NOW);
+        let tale = json!({"phase": "init", "said": "x".repeat(100_000)});
+        record
+            .said(&name("a"), report("join-failed", &tale), NOW)
+            .unwrap();
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(text.len() < 2 * MAX_SAID);
+        assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+        assert!(Said::of("started", &Map::new()).is_none());
+    }
+}
