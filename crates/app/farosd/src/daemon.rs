@@ -33,6 +33,7 @@ use crate::balancer::{self, Balancing};
 use crate::{
     api,
     authority::Roots,
+    cluster::{self, Clustering},
     executor::{self, CutOff, Pending},
     keeper::{Keeper, UnsealBy},
     loaders, notify,
@@ -87,6 +88,7 @@ pub(crate) struct Shared {
     pub(crate) leases: Mutex<Option<Leases>>,
     pub(crate) unlock: Unlock,
     pub(crate) authority: Keeper<Roots>,
+    pub(crate) cluster: Clustering,
     pub(crate) balancing: Balancing,
     /// What each node last said of its packet filter.
     pub(crate) filters: Mutex<BTreeMap<HostName, [Option<Value>; FILTER.len()]>>,
@@ -287,6 +289,7 @@ impl Daemon {
         };
         let shared = Shared {
             unlock: Unlock::open(&store, options.unseal_by.clone())?,
+            cluster: Clustering::new(store.cluster()?),
             authority: Keeper::new(store.dir(), options.unseal_by.clone()),
             options,
             started_at: Timestamp::now(),
@@ -387,6 +390,7 @@ impl Daemon {
         let services = tokio::spawn(Services::new(Arc::clone(&shared)).run());
         let router = tokio::spawn(router::run(Arc::clone(&shared)));
         let balancer = tokio::spawn(balancer::run(Arc::clone(&shared)));
+        let cluster = tokio::spawn(cluster::run(Arc::clone(&shared)));
         let import = tokio::task::spawn_blocking({
             let shared = Arc::clone(&shared);
             move || loaders::import(&shared)
@@ -407,7 +411,7 @@ impl Daemon {
         executor::close(&shared).await;
         // An apply under way may end its step; the rest is resumed at the next start.
         shared.stop.cancel();
-        let _ = tokio::join!(services, router, balancer);
+        let _ = tokio::join!(services, router, balancer, cluster);
         serve.abort();
         let _ = import.await;
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), recorder).await;

@@ -6,6 +6,7 @@
 mod api;
 mod authority;
 mod balancer;
+mod cluster;
 mod daemon;
 mod executor;
 mod firewalld;

@@ -7,6 +7,7 @@ mod install;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
+use faros_cluster::Said;
 use faros_http::{Method, Route, route};
 use faros_kernel::neighbors;
 use faros_model::{
@@ -151,6 +152,19 @@ impl Bastion {
         {
             tracing::error!(node = %name, "{:#}", anyhow::Error::new(error));
             return Page::Status(503);
+        }
+        if let Some(joins) = Said::of(&report, &said) {
+            match self.0.cluster_said(name, joins).await {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => {
+                    tracing::warn!(node = %name, report, "what the node says of its joining is not taken: {why}");
+                    return Page::Status(409);
+                }
+                Err(error) => {
+                    tracing::error!(node = %name, "{error:#}");
+                    return Page::Status(503);
+                }
+            }
         }
         if is_news {
             let said = Value::Object(said);

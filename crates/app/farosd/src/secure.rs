@@ -5,6 +5,7 @@
 //! takes the [`Intent`] and the [`Ask`] and gives a [`Page`]. Whoever is let in by [`Pages::serves`] is nobody yet:
 //! each area judges by itself whom it answers.
 
+mod join;
 mod registry;
 
 use std::{net::Ipv4Addr, sync::Arc};
@@ -26,12 +27,15 @@ pub(crate) struct SecurePages {
 enum Area {
     /// `/v2/…`: container images.
     Images,
+    /// `/join/<node>`: what makes a node one of its cluster.
+    Join,
 }
 
 impl Area {
     fn of(path: &str) -> Option<Self> {
         match path.split('/').nth(1)? {
             "v2" => Some(Self::Images),
+            "join" => Some(Self::Join),
             _ => None,
         }
     }
@@ -60,6 +64,7 @@ impl Pages for SecurePages {
             };
             match Area::of(&ask.path) {
                 Some(Area::Images) => self.images.page(&intent, &ask).await,
+                Some(Area::Join) => join::page(&self.shared, &intent, &ask).await,
                 None => Page::Status(404),
             }
         })

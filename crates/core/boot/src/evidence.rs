@@ -31,6 +31,12 @@ pub(crate) enum Evidence {
     Runs,
     /// The machine is not the one it was, and how that shows.
     Impostor(String),
+    /// The node is a member of its cluster.
+    Joined,
+    /// Kubernetes says that the node is ready.
+    Ready,
+    /// Kubernetes says that the node is not ready.
+    NotReady,
     /// The node says that something failed, and what.
     Failed(String),
     /// It belongs to the boot, and proves nothing more.
@@ -86,6 +92,7 @@ impl Evidence {
                 "installed" => Self::Installed,
                 "booting" => Self::DiskBoot,
                 "started" | "alive" => Self::Runs,
+                "joined" => Self::Joined,
                 "failed" => Self::Failed(match (word("stage"), word("message")) {
                     ("", "") => "the node reported a failure".to_owned(),
                     ("", message) => message.to_owned(),
@@ -93,6 +100,8 @@ impl Evidence {
                 }),
                 _ => Self::Other,
             },
+            EventKind::NodeReady => Self::Ready,
+            EventKind::NodeNotReady => Self::NotReady,
             EventKind::IgnitionRefused | EventKind::JoinRefused => Self::Hearsay,
             // Else the first refusal would make live the very boot that is not.
             EventKind::UnlockRefused
@@ -115,11 +124,13 @@ impl Evidence {
             Self::Sent(reached) => Some(*reached),
             Self::Script(_) => Some(Reached::Script),
             Self::Ignition => Some(Reached::Kernel),
-            Self::Runs => Some(Reached::System),
+            Self::Runs | Self::Joined => Some(Reached::System),
             Self::Installed
             | Self::DiskBoot
             | Self::SystemAsks
             | Self::Unlocked
+            | Self::Ready
+            | Self::NotReady
             | Self::Impostor(_)
             | Self::Failed(_)
             | Self::Other

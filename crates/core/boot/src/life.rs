@@ -36,6 +36,10 @@ pub enum Life {
     LocalBoot(Boot),
     /// Its disk was unlocked, or it has no lock and runs.
     Unlocked(Boot),
+    /// It is a member of its cluster.
+    Joined(Boot),
+    /// Kubernetes says that it is ready.
+    Ready(Boot),
     /// It reported a failure, or is not who it says it is.
     Failed {
         /// The boot in which it failed.
@@ -88,6 +92,8 @@ impl Life {
             Self::Installed(_) => Phase::Installed,
             Self::LocalBoot(_) => Phase::LocalBoot,
             Self::Unlocked(_) => Phase::Unlocked,
+            Self::Joined(_) => Phase::Joined,
+            Self::Ready(_) => Phase::Ready,
             Self::Failed { .. } => Phase::Failed,
         }
     }
@@ -101,6 +107,8 @@ impl Life {
             | Self::Installed(boot)
             | Self::LocalBoot(boot)
             | Self::Unlocked(boot)
+            | Self::Joined(boot)
+            | Self::Ready(boot)
             | Self::Failed { boot, .. } => Some(boot),
         }
     }
@@ -108,7 +116,8 @@ impl Life {
     /// Where the node is in its boot, as far as unlocking its disks is concerned.
     pub const fn booting(&self) -> Booting {
         match self {
-            Self::Expected => Booting::Never,
+            // Its disks are open, and long so.
+            Self::Expected | Self::Joined(_) | Self::Ready(_) => Booting::Never,
             Self::Failed { is_closed: true, .. } => Booting::Closed,
             Self::Unlocked(boot) => Booting::Unlocked(boot.since),
             Self::Netbooting(boot)
@@ -116,6 +125,19 @@ impl Life {
             | Self::Installed(boot)
             | Self::LocalBoot(boot)
             | Self::Failed { boot, .. } => Booting::Since(boot.heard),
+        }
+    }
+
+    /// The session of a node that runs the system on its disk, as far as is known; `None` while it boots, or is closed.
+    pub const fn running(&self) -> Option<SessionId> {
+        match self {
+            Self::Unlocked(boot) | Self::Joined(boot) | Self::Ready(boot) => Some(boot.session),
+            Self::Expected
+            | Self::Netbooting(_)
+            | Self::Provisioning(_)
+            | Self::Installed(_)
+            | Self::LocalBoot(_)
+            | Self::Failed { .. } => None,
         }
     }
 
@@ -140,7 +162,9 @@ impl Life {
     /// How long the node may be in this phase; `None` if as long as it likes.
     pub const fn limit(&self) -> Option<SignedDuration> {
         match self {
-            Self::Expected | Self::Unlocked(_) | Self::Failed { .. } => None,
+            Self::Expected | Self::Unlocked(_) | Self::Joined(_) | Self::Ready(_) | Self::Failed { .. } => {
+                None
+            }
             Self::Netbooting(_) => Some(SignedDuration::from_mins(10)),
             Self::Provisioning(_) => Some(SignedDuration::from_mins(30)),
             Self::Installed(_) | Self::LocalBoot(_) => Some(SignedDuration::from_mins(15)),
@@ -156,7 +180,9 @@ impl Life {
             | Self::Provisioning(_)
             | Self::Installed(_)
             | Self::LocalBoot(_)
-            | Self::Unlocked(_) => "",
+            | Self::Unlocked(_)
+            | Self::Joined(_)
+            | Self::Ready(_) => "",
         }
     }
 
@@ -168,7 +194,7 @@ impl Life {
             | Self::Provisioning(boot)
             | Self::Installed(boot)
             | Self::LocalBoot(boot) => Some(boot.session),
-            Self::Unlocked(boot) | Self::Failed { boot, .. } => {
+            Self::Unlocked(boot) | Self::Joined(boot) | Self::Ready(boot) | Self::Failed { boot, .. } => {
                 (at.duration_since(boot.since) < TAIL).then_some(boot.session)
             }
         }
@@ -177,6 +203,11 @@ impl Life {
     /// What becomes of this life when `evidence` is seen. `fresh` is the id of the session that is opened, if one is;
     /// `is_proven` says that the machine showed with it that it is the one that is known.
     pub(crate) fn step(self, at: Timestamp, evidence: &Evidence, fresh: SessionId, is_proven: bool) -> Self {
+        // What Kubernetes says of a node is no sign of life of the machine: it need not have changed since it was cut off.
+        let is_told = matches!(evidence, Evidence::Ready | Evidence::NotReady);
+        if is_told && !matches!(self, Self::Unlocked(_) | Self::Joined(_) | Self::Ready(_)) {
+            return self;
+        }
         if *evidence == Evidence::Hearsay || self.is_closed() && !is_proven {
             return self;
         }
@@ -203,7 +234,11 @@ impl Life {
             | Evidence::Hearsay => life,
             Evidence::Script(Script::LocalDisk) | Evidence::DiskBoot | Evidence::SystemAsks => match life {
                 // Already on its way to its disk; an installer asks for an address too.
-                Self::Installed(_) | Self::Unlocked(_) | Self::Failed { .. } => life,
+                Self::Installed(_)
+                | Self::Unlocked(_)
+                | Self::Joined(_)
+                | Self::Ready(_)
+                | Self::Failed { .. } => life,
                 Self::Netbooting(_) | Self::Provisioning(_)
                     if *evidence == Evidence::SystemAsks && !opens =>
                 {
@@ -215,6 +250,11 @@ impl Life {
             Evidence::Installed => life.enter(Phase::Installed, at, Self::Installed),
             // What is unlocked during an install is not the node's own system.
             Evidence::Unlocked if matches!(life, Self::Provisioning(_)) => life,
+            // A member of a cluster runs, and says so every few minutes.
+            Evidence::Unlocked | Evidence::Runs if matches!(life, Self::Joined(_) | Self::Ready(_)) => life,
+            Evidence::Joined if matches!(life, Self::Ready(_)) => life,
+            Evidence::Joined | Evidence::NotReady => life.enter(Phase::Joined, at, Self::Joined),
+            Evidence::Ready => life.enter(Phase::Ready, at, Self::Ready),
             Evidence::Unlocked | Evidence::Runs => life.enter(Phase::Unlocked, at, Self::Unlocked),
             Evidence::Failed(why) => life.enter(Phase::Failed, at, |boot| Self::Failed {
                 boot,
@@ -263,7 +303,7 @@ impl Life {
                 _ => false,
             },
             // The system that was unlocked asks for its address again, on a slow disk much later.
-            Self::Unlocked(boot) => match evidence {
+            Self::Unlocked(boot) | Self::Joined(boot) | Self::Ready(boot) => match evidence {
                 Evidence::Speaks(_) | Evidence::Sent(_) | Evidence::Script(_) | Evidence::Ignition => true,
                 Evidence::DiskBoot => at.duration_since(boot.since) > YOUNG,
                 Evidence::SystemAsks => {
@@ -296,6 +336,8 @@ impl Life {
         | Self::Installed(boot)
         | Self::LocalBoot(boot)
         | Self::Unlocked(boot)
+        | Self::Joined(boot)
+        | Self::Ready(boot)
         | Self::Failed { boot, .. } = &mut self
         {
             boot.heard = at;
@@ -314,6 +356,8 @@ impl Life {
             | Self::Installed(boot)
             | Self::LocalBoot(boot)
             | Self::Unlocked(boot)
+            | Self::Joined(boot)
+            | Self::Ready(boot)
             | Self::Failed { boot, .. } => make(Boot {
                 since: if stays { boot.since } else { at },
                 ..boot

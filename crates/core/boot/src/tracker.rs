@@ -298,7 +298,10 @@ impl Tracker {
 
     /// Whether a sign of life of this node says something new, which makes it an event.
     pub fn is_news(&self, node: &HostName) -> bool {
-        !matches!(self.life(node), Some(Life::Unlocked(_)))
+        !matches!(
+            self.life(node),
+            Some(Life::Unlocked(_) | Life::Joined(_) | Life::Ready(_))
+        )
     }
 
     fn observe_node(&mut self, node: HostName, sighting: Sighting) -> Vec<Draft> {

@@ -179,9 +179,7 @@ pub const CHECKS: &[Check] = &[
     check(
         "3.1.1",
         "users have no certificates, for those cannot be taken back",
-        Not(
-            "there is no other login at a site without an uplink; `farosctl cluster credentials` gives personal ones that end soon",
-        ),
+        Not("there is no other login at a site without an uplink"),
     ),
     check(
         "3.2.1",
@@ -266,7 +264,7 @@ pub const CHECKS: &[Check] = &[
         "5.1.1",
         "`cluster-admin` is used only where it must",
         Otherwise(
-            "the bastion's own identity has a role of its own; `farosctl cluster credentials` gives the role that is asked for",
+            "the bastion signs itself a certificate of that group for a day at a time; nobody else has one but root on a control-plane node",
         ),
     ),
     check(

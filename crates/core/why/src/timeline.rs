@@ -170,6 +170,8 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::TransferFailed
         | EventKind::IgnitionRefused
         | EventKind::JoinRefused
+        | EventKind::NodeNotReady
+        | EventKind::CertificateDenied
         | EventKind::UnlockRefused
         | EventKind::UnlockLockdown
         | EventKind::IdentityConflict

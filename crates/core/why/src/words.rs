@@ -112,6 +112,13 @@ pub fn told(event: &Event) -> String {
             event.word("reason"),
         ),
         EventKind::IgnitionServed => "is given its Ignition config".to_owned(),
+        EventKind::NodeReady => "is ready, Kubernetes says".to_owned(),
+        EventKind::NodeNotReady => with("is not ready, Kubernetes says", message(event)),
+        EventKind::CertificateApproved => format!("has a certificate by {}", event.word("signer")),
+        EventKind::CertificateDenied => with(
+            &format!("is denied a certificate by {}", event.word("signer")),
+            message(event),
+        ),
         EventKind::JoinWaiting => with("waits to join the cluster", message(event)),
         EventKind::JoinHanded => format!("is handed what joins it to the cluster: {}", event.word("action")),
         EventKind::JoinRefused => with("is refused what joins it to the cluster", message(event)),

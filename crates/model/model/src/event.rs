@@ -99,6 +99,15 @@ event_kinds! {
     /// A node was handed what makes it one of its cluster. Detail: `action` (`init`, `join-control-plane`, `join-worker`),
     /// `bytes`.
     JoinHanded => "join-handed",
+    /// Kubernetes says that a node is ready. Detail: `version` (of its kubelet).
+    NodeReady => "node-ready",
+    /// Kubernetes says that a node is no longer ready. Detail: `message`.
+    NodeNotReady => "node-not-ready",
+    /// A node's request for a certificate was approved. Detail: `name` (of the request), `signer`, `token` (public half).
+    CertificateApproved => "certificate-approved",
+    /// A request for a certificate was denied. Detail: `name` (of the request), `signer`, `username`, `reason` (a word),
+    /// `message`.
+    CertificateDenied => "certificate-denied",
     /// Someone asked to join a cluster as a node and got nothing. Detail: `address`, `reason` (a word), `message`.
     JoinRefused => "join-refused",
     /// A node reported about itself. Detail: `report` (see the reports in the events page) and what the node said.

@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod balancer;
+mod cluster;
 mod content;
 mod error;
 mod events;

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use anyhow::Context as _;
 use faros_boot::{Asks, NoPass, Pass, admit};
+use faros_cluster::Bond;
 use faros_kernel::neighbors;
 use faros_model::{
     event::EventKind,
@@ -12,11 +13,11 @@ use faros_model::{
     site::Node,
 };
 use faros_net::pages::Page;
-use faros_render::Install;
+use faros_render::{Install, Joining};
 use serde_json::json;
 
 use super::{Bastion, reading};
-use crate::daemon::Intent;
+use crate::{cluster::release, daemon::Intent};
 
 impl Bastion {
     /// The script that installs an armed node, with a pass for its config; or why there is none.
@@ -50,9 +51,8 @@ impl Bastion {
         if shared.unlock.thumbprint().is_none() && node.encryption.threshold > 0 {
             return Err("the unlock keys of the bastion are not open yet".to_owned());
         }
-        if shared.site_ca().is_none() && intent.site.runs(Service::Registry) {
-            return Err("the cluster's root keys are not open yet".to_owned());
-        }
+        // A machine of a cluster is not installed without what makes it one.
+        shared.ready_to_join(&intent.site, node).await?;
         let mut bits = [0; 16];
         getrandom::fill(&mut bits).map_err(|error| format!("there is no randomness: {error}"))?;
         let nonce = Nonce::of(bits);
@@ -133,7 +133,7 @@ impl Bastion {
             nonce,
             now,
         };
-        let used = admit(&asks, pass).map_err(Refused::NoPass)?;
+        let mut used = admit(&asks, pass).map_err(Refused::NoPass)?;
         let image = shared
             .store
             .image(&node.image)
@@ -149,11 +149,25 @@ impl Bastion {
             None if node.encryption.threshold == 0 => "",
             None => return Err(anyhow::anyhow!("the unlock keys are not open").into()),
         };
+        let ready = shared
+            .ready_to_join(&intent.site, node)
+            .await
+            .map_err(|why| anyhow::anyhow!(why))?;
+        let (secret, digest) = release::secret()?;
+        used.join = ready.is_some().then_some(digest);
+        shared.cluster_forgets(&node.name).await?;
         shared.store.put_pass(used).await.map_err(anyhow::Error::new)?;
+        let joining = ready.as_ref().map(|ready| Joining {
+            release: &ready.release,
+            bond: Bond {
+                site_ca: &ready.site_ca,
+                secret: &secret,
+            },
+        });
         let install = Install {
             image: &image,
             thumbprint,
-            joining: None,
+            joining,
         };
         Ok(faros_render::ignition(&intent.site, node, &install))
     }

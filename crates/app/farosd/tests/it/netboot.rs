@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::Context as _;
 use faros_model::{api::ServiceState, event::EventKind};
 
-use crate::world::{Namespace, Outcome, SITE, World};
+use crate::world::{Namespace, Outcome, SITE, World, only_machines};
 
 /// A machine on the bastion's LAN.
 pub(crate) struct Machine(pub(crate) Namespace);
@@ -75,6 +75,13 @@ async fn a_node_gets_its_address_its_name_its_script_and_its_config() -> Outcome
     assert_eq!(status, 200);
     assert!(text.contains("not in the site file"), "{text}");
     world.add_image("debian-13").await?;
+    // A machine of a cluster is not installed as one of none.
+    let (_, text) = machine.http(BOOT)?;
+    assert!(
+        text.contains("a release of Kubernetes is not in the content store"),
+        "{text}"
+    );
+    world.apply(&only_machines(SITE)).await?;
     let (_, text) = machine.http(BOOT)?;
     let ignition = text
         .split_whitespace()

@@ -9,7 +9,7 @@ use faros_model::{
 
 use crate::{
     netboot::Machine,
-    world::{Outcome, SITE, World, refusal},
+    world::{Outcome, SITE, World, only_machines, refusal},
 };
 
 const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
@@ -31,7 +31,7 @@ async fn booting() -> anyhow::Result<(World, Machine)> {
     let mut world = World::without_interface()?;
     let machine = Machine::plug(&world, "52:54:00:08:00:01")?;
     world.start().await?;
-    world.apply(SITE).await?;
+    world.apply(&only_machines(SITE)).await?;
     world.all_are(ServiceState::Ready).await?;
     let address = world.client().nodes().await?[0].address;
     machine.0.ip(&format!("address add {address}/24 dev eth0"))?;

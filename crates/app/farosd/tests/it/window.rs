@@ -12,7 +12,7 @@ use faros_model::{
 };
 
 use crate::netboot::Machine;
-use crate::world::{Outcome, SITE, World, refusal, request, site_with_printer, state_of};
+use crate::world::{Outcome, SITE, World, only_machines, refusal, request, site_with_printer, state_of};
 
 /// The site with a bastion that has moved.
 fn moved() -> String {
@@ -193,12 +193,12 @@ async fn no_machine_is_installed_by_what_is_on_trial() -> Outcome {
     let mut world = World::without_interface()?;
     let machine = Machine::plug(&world, "52:54:00:08:00:99")?;
     world.start().await?;
-    world.apply(SITE).await?;
+    world.apply(&only_machines(SITE)).await?;
     world.all_are(ServiceState::Ready).await?;
     world.add_image("debian-13").await?;
     let address = world.client().nodes().await?[0].address;
     machine.0.ip(&format!("address add {address}/24 dev eth0"))?;
-    let replaced = moved().replace("52:54:00:08:00:01", "52:54:00:08:00:99");
+    let replaced = only_machines(&moved()).replace("52:54:00:08:00:01", "52:54:00:08:00:99");
     let mut lines = on_trial(&world, &replaced, Window::Planned).await?;
     let boot = "http://192.168.8.9:8080/boot/52-54-00-08-00-99.ipxe";
     let (_, text) = machine.http(boot)?;

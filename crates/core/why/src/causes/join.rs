@@ -56,7 +56,7 @@ pub(crate) const RULES: &[Rule] = &[
     failed(
         "join-certificate-refused",
         "the node cannot join, because its request for a certificate was not approved",
-        "`farosctl kubectl get csr` shows the request; the bastion approves it if name, address and boot are the node's",
+        "`kubectl get csr` shows the request; the bastion approves it if name, address and boot are the node's",
     ),
     failed(
         "join-cgroups",
@@ -166,6 +166,30 @@ pub(crate) const RULES: &[Rule] = &[
         "the node waits for content of the cluster that is not in the content store, or for keys that are not open",
         "`farosctl content build kubernetes`, or the passphrase that `farosctl status` asks for",
     ),
+    Rule {
+        code: "certificate-denied",
+        confidence: Confidence::Certain,
+        means: "the node's request for a certificate was denied",
+        told_by: "`certificate-denied`, and no `certificate-approved` after it",
+        next: "the reason names what does not agree with the site file: names and addresses of {node} must be those there; after a change, install it anew",
+        find: find_denied,
+    },
+    Rule {
+        code: "node-without-network",
+        confidence: Confidence::Certain,
+        means: "the node is a member and not ready, because its pods have no network",
+        told_by: "`node-not-ready`, by what it says",
+        next: "`ls /etc/cni/net.d` on {node}; with a `networkPlugin` other than `bridge` you have to install the plug-in",
+        find: find_not_ready,
+    },
+    Rule {
+        code: "node-not-ready",
+        confidence: Confidence::Certain,
+        means: "the node is a member, and Kubernetes says that it is not ready",
+        told_by: "`node-not-ready`, and no `node-ready` after it",
+        next: "`kubectl describe node {node}`, and `journalctl -u kubelet` on it",
+        find: find_not_ready,
+    },
 ];
 
 /// By which words of `said` a failure is known. The first row that fits counts.
@@ -340,6 +364,28 @@ fn find_refused(case: &Case<'_>, rule: &Rule) -> Option<Found> {
     let word = rule.code.strip_prefix("join-")?;
     (last.word("reason") == word).then(|| {
         let summary = words::with(rule.means, last.word("address"));
+        Found::new(summary, vec![case.cite(last)])
+    })
+}
+
+/// The latest event of one kind that no event of the other kind came after.
+fn latest<'a>(case: &Case<'a>, kind: EventKind, but: EventKind) -> Option<&'a Event> {
+    let over = case.last(but).map_or(0, |event| event.seq);
+    case.last(kind).filter(|event| event.seq > over)
+}
+
+fn find_denied(case: &Case<'_>, rule: &Rule) -> Option<Found> {
+    let last = latest(case, EventKind::CertificateDenied, EventKind::CertificateApproved)?;
+    let summary = words::with(rule.means, words::message(last));
+    Some(Found::new(summary, vec![case.cite(last)]))
+}
+
+fn find_not_ready(case: &Case<'_>, rule: &Rule) -> Option<Found> {
+    let last = latest(case, EventKind::NodeNotReady, EventKind::NodeReady)?;
+    let said = last.word("message");
+    let is_network = said.contains("cni plugin not initialized") || said.contains("NetworkPluginNotReady");
+    (is_network == (rule.code == "node-without-network")).then(|| {
+        let summary = words::with(rule.means, said);
         Found::new(summary, vec![case.cite(last)])
     })
 }

@@ -145,6 +145,10 @@ const FAULTS: &[(Fault, &str)] = &[
     (("join-waits-for-old-self", "not-armed", 900.0, STARTED), "200 join-waiting reason=still-ready"),
     (("join-waits-for-old-self", "not-armed", 900.0, STARTED), "200 join-waiting reason=old-member"),
     (("join-release-missing", "not-armed", 900.0, STARTED), "200 join-waiting reason=no-keys"),
+    (("certificate-denied", "not-armed", 900.0, STARTED), "200 certificate-denied reason=wrong-address message=no"),
+    (("node-without-network", "not-armed", 900.0, STARTED), "200 node-not-ready message=container_runtime_network_not_ready:_cni_plugin_not_initialized"),
+    (("node-not-ready", "not-armed", 900.0, STARTED), "200 node-not-ready message=kubelet_stopped_posting"),
+    (("started", "not-armed", 900.0, STARTED), "200 node-not-ready message=x\n300 node-ready version=v1.36.3"),
     // What failed and then went well is over.
     (("started", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=the_moon_is_full\n300 join-handed action=init\n400 node-report report=joined action=init"),
     // Nothing is wrong.

@@ -1,0 +1,90 @@
+//! Decides on the requests for certificates of the cluster's nodes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use faros_cluster::csr::{Decision, KUBELET_CLIENT, KUBELET_SERVING, Known, decide};
+use faros_kube::Kube;
+use faros_model::{event::EventKind, site::Site};
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::daemon::{Shared, lock};
+
+impl Shared {
+    /// Approves and denies what is open. What is none of ours is left to people.
+    pub(super) async fn decide_on_certificates(&self, site: &Site, kube: &Kube) -> anyhow::Result<()> {
+        for pending in kube.pending().await? {
+            let csr = &pending.csr;
+            if !matches!(csr.signer.as_str(), KUBELET_CLIENT | KUBELET_SERVING) {
+                continue;
+            }
+            let mut record = self.cluster.deciding.lock().await;
+            let (mut sessions, mut closed) = (BTreeMap::new(), BTreeSet::new());
+            for name in site.nodes.keys() {
+                let tracker = lock(&self.tracker);
+                let Some(life) = tracker.life(name) else { continue };
+                if life.is_closed() {
+                    closed.insert(name.clone());
+                }
+                if let Some(session) = life.running() {
+                    sessions.insert(name.clone(), session);
+                }
+            }
+            let decision = decide(
+                csr,
+                &Known {
+                    site,
+                    grants: &record.grants,
+                    live: &sessions,
+                    closed: &closed,
+                    now: Timestamp::now(),
+                },
+            );
+            match decision {
+                Decision::Leave => {}
+                Decision::Approve { node, token_id } => {
+                    // On disk before it is approved: the token is good for no other.
+                    let grant = record
+                        .grants
+                        .iter_mut()
+                        .find(|grant| token_id.as_ref() == Some(&grant.token_id));
+                    if let Some(grant) = grant {
+                        grant.used_for = Some(csr.name.clone());
+                        self.store.put_cluster(record.clone()).await?;
+                    }
+                    kube.decide(&pending, true, "names, boot and token are those of the node")
+                        .await?;
+                    if let Some(node) = site.nodes.get(&node) {
+                        let detail = json!({ "name": csr.name, "signer": csr.signer, "token": token_id });
+                        self.tell_of(node, EventKind::CertificateApproved, detail);
+                    }
+                }
+                Decision::Deny(why) => {
+                    tracing::warn!(
+                        csr = csr.name,
+                        username = csr.username,
+                        "a certificate is denied: {why}"
+                    );
+                    kube.decide(&pending, false, why.message()).await?;
+                    let detail = json!({
+                        "name": csr.name, "signer": csr.signer, "username": csr.username,
+                        "reason": why.label(), "message": why.message(),
+                    });
+                    let names = csr
+                        .request
+                        .as_ref()
+                        .map(|request| request.common_names.as_slice());
+                    let about = names.into_iter().flatten().find_map(|name| {
+                        let name = name.strip_prefix("system:node:")?;
+                        site.nodes.values().find(|node| node.name.as_str() == name)
+                    });
+                    match about {
+                        Some(node) => self.tell_of(node, EventKind::CertificateDenied, detail),
+                        None => self.tell(EventKind::CertificateDenied, detail),
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

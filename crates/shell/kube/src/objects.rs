@@ -1,0 +1,256 @@
+//! The objects of Kubernetes that the bastion reads and writes.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use faros_cluster::{
+    csr::{BOOTSTRAPPERS, Csr},
+    join::Token,
+};
+use faros_model::{net::Subnet, site::Node};
+use hyper::Method;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{Kube, KubeError, request};
+
+const JSON: &str = "application/json";
+const MERGE: &str = "application/merge-patch+json";
+/// Server-side apply: what is there already is brought to what is wanted.
+const APPLY: &str = "application/apply-patch+yaml";
+const CSRS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+
+/// What the bastion reads of a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Its name.
+    pub name: String,
+    /// When it came to be.
+    pub created: Timestamp,
+    /// Whether it is ready.
+    pub is_ready: bool,
+    /// What its kubelet says of that.
+    pub says: String,
+    /// The version of its kubelet.
+    pub version: String,
+    /// Its block of pod addresses.
+    pub pod_block: Option<String>,
+    /// Its roles, as `kubectl get nodes` shows them.
+    pub roles: Vec<String>,
+}
+
+/// A request for a certificate that nobody has decided on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// What is asked for.
+    pub csr: Csr,
+    /// The whole object, to be given back with its approval.
+    object: Value,
+}
+
+impl Kube {
+    /// The nodes.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn nodes(&self) -> Result<Vec<NodeFacts>, KubeError> {
+        let list = self.ask(Method::GET, "/api/v1/nodes", None).await?;
+        Ok(items(&list).filter_map(node_facts).collect())
+    }
+
+    /// Members of etcd by the nodes that they are on, and whether they are well: the static pods say so.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn etcd(&self) -> Result<Vec<(String, bool)>, KubeError> {
+        let path = "/api/v1/namespaces/kube-system/pods?labelSelector=component%3Detcd";
+        let list = self.ask(Method::GET, path, None).await?;
+        let member = |pod| (text(pod, "/spec/nodeName"), is_ready(pod));
+        Ok(items(&list).map(member).collect())
+    }
+
+    /// Makes a bootstrap token, good until `expires`.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn make_token(&self, token: &Token, node: &Node, expires: Timestamp) -> Result<(), KubeError> {
+        let secret = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token",
+            "metadata": { "name": format!("bootstrap-token-{}", token.id), "namespace": "kube-system" },
+            "stringData": {
+                "token-id": token.id,
+                "token-secret": token.secret,
+                "expiration": expires.round(jiff::Unit::Second).unwrap_or(expires).to_string(),
+                "usage-bootstrap-authentication": "true",
+                "auth-extra-groups": BOOTSTRAPPERS,
+                "description": format!("farosd: {} joins", node.name),
+            },
+        });
+        let path = "/api/v1/namespaces/kube-system/secrets";
+        self.ask(Method::POST, path, Some((JSON, &secret))).await?;
+        Ok(())
+    }
+
+    /// Withdraws a token; one that is not there is withdrawn.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn withdraw_token(&self, token_id: &str) -> Result<(), KubeError> {
+        let path = format!("/api/v1/namespaces/kube-system/secrets/bootstrap-token-{token_id}");
+        match self.ask(Method::DELETE, &path, None).await {
+            Ok(_) | Err(KubeError::Refused { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets whoever has a token look whether its node is there, and ask for its certificate: what `kubeadm init` would
+    /// have allowed with its own token.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn allow_tokens(&self) -> Result<(), KubeError> {
+        let group =
+            json!([{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": BOOTSTRAPPERS }]);
+        let binding = |name: &str, role: &str| {
+            json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": { "name": name }, "subjects": group,
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
+            })
+        };
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": { "name": "kubeadm:get-nodes" },
+            "rules": [{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get"] }],
+        });
+        self.apply("clusterroles", &role).await?;
+        self.apply(
+            "clusterrolebindings",
+            &binding("kubeadm:get-nodes", "kubeadm:get-nodes"),
+        )
+        .await?;
+        self.apply(
+            "clusterrolebindings",
+            &binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper"),
+        )
+        .await
+    }
+
+    async fn apply(&self, kind: &str, object: &Value) -> Result<(), KubeError> {
+        let name = object["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!("{RBAC}/{kind}/{name}?fieldManager=farosd&force=true");
+        self.ask(Method::PATCH, &path, Some((APPLY, object))).await?;
+        Ok(())
+    }
+
+    /// Requests for certificates that nobody has decided on.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn pending(&self) -> Result<Vec<Pending>, KubeError> {
+        let list = self.ask(Method::GET, CSRS, None).await?;
+        let open = items(&list).filter(|own| own.pointer("/status/conditions").is_none());
+        Ok(open.map(pending).collect())
+    }
+
+    /// Approves a request, or denies it, and says why.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses: somebody else may have decided.
+    pub async fn decide(&self, pending: &Pending, approves: bool, why: &str) -> Result<(), KubeError> {
+        let mut object = pending.object.clone();
+        object["apiVersion"] = "certificates.k8s.io/v1".into();
+        object["kind"] = "CertificateSigningRequest".into();
+        object["status"]["conditions"] = json!([{
+            "type": if approves { "Approved" } else { "Denied" },
+            "status": "True", "reason": "Farosd", "message": why,
+        }]);
+        let path = format!("{CSRS}/{}/approval", pending.csr.name);
+        self.ask(Method::PUT, &path, Some((JSON, &object))).await?;
+        Ok(())
+    }
+
+    /// Gives a node its block of pod addresses and its roles.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses: a block that a node has cannot be changed.
+    pub async fn furnish(&self, node: &Node, block: Option<Subnet>) -> Result<(), KubeError> {
+        let roles = node.roles.iter().map(|role| {
+            let key = format!("node-role.kubernetes.io/{}", role.as_str());
+            (key, Value::from(""))
+        });
+        let labels: serde_json::Map<String, Value> = roles.collect();
+        let mut change = json!({ "metadata": { "labels": labels } });
+        if let Some(block) = block {
+            change["spec"] = json!({ "podCIDR": block, "podCIDRs": [block] });
+        }
+        let path = format!("/api/v1/nodes/{}", node.name);
+        self.ask(Method::PATCH, &path, Some((MERGE, &change))).await?;
+        Ok(())
+    }
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.get("items").and_then(Value::as_array).into_iter().flatten()
+}
+
+fn text(object: &Value, pointer: &str) -> String {
+    let text = object.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
+}
+
+fn texts(object: &Value, pointer: &str) -> Vec<String> {
+    let all = object
+        .pointer(pointer)
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
+    all.filter_map(|own| own.as_str().map(str::to_owned)).collect()
+}
+
+fn condition(object: &Value) -> Option<&Value> {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .find(|own| own["type"] == "Ready")
+}
+
+fn is_ready(object: &Value) -> bool {
+    condition(object).is_some_and(|own| own["status"] == "True")
+}
+
+fn node_facts(object: &Value) -> Option<NodeFacts> {
+    let ready = condition(object);
+    let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
+    let role = |key: &String| key.strip_prefix("node-role.kubernetes.io/").map(str::to_owned);
+    Some(NodeFacts {
+        name: text(object, "/metadata/name"),
+        created: text(object, "/metadata/creationTimestamp").parse().ok()?,
+        is_ready: is_ready(object),
+        says: ready.map(|own| text(own, "/message")).unwrap_or_default(),
+        version: text(object, "/status/nodeInfo/kubeletVersion"),
+        pod_block: object
+            .pointer("/spec/podCIDR")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        roles: labels
+            .into_iter()
+            .flat_map(|labels| labels.keys().filter_map(role))
+            .collect(),
+    })
+}
+
+fn pending(object: &Value) -> Pending {
+    let pem = STANDARD.decode(text(object, "/spec/request")).unwrap_or_default();
+    Pending {
+        csr: Csr {
+            name: text(object, "/metadata/name"),
+            signer: text(object, "/spec/signerName"),
+            username: text(object, "/spec/username"),
+            groups: texts(object, "/spec/groups"),
+            usages: texts(object, "/spec/usages"),
+            request: request::parse(&pem),
+        },
+        object: object.clone(),
+    }
+}
