@@ -487,7 +487,8 @@ pub(crate) enum UnlockCommand {
     Rotate,
     /// Destroy a rotated key, on which no node may depend any more.
     Retire {
-        /// Its thumbprint, as the ledger shows it.
+        /// Its thumbprint, as the ledger shows it; it may begin with `-`.
+        #[arg(allow_hyphen_values = true)]
         key: String,
         /// Even if nodes depend on it: their disks can never be opened again.
         #[arg(long)]
@@ -605,4 +606,23 @@ fn generation(text: &str) -> Result<Generation, String> {
     text.parse()
         .map(Generation)
         .map_err(|_| format!("`{text}` is no number of a generation"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_may_look_like_a_flag() -> Result<(), clap::Error> {
+        for own in ["-5Zk", "-yA_", "--x", "Zk-"] {
+            let words = ["farosctl", "unlock", "retire", "--force", own];
+            let args = Args::try_parse_from(words)?;
+            let said = format!("{:?}", args.command);
+            assert!(
+                said.contains(&format!("key: \"{own}\"")) && said.contains("force: true"),
+                "{said}"
+            );
+        }
+        Ok(())
+    }
 }

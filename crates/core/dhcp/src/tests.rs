@@ -548,8 +548,9 @@ fn an_address_that_a_stranger_still_has_is_not_given_to_its_new_owner() {
 fn a_full_pool_of_the_largest_size_answers_as_fast_as_an_empty_one() {
     let text = SITE.replace("192.168.8.60", "10.0.0.60").replace(
         "dynamicRange: 192.168.8.200-192.168.8.202",
-        "subnet: 10.0.0.0/14\n    dynamicRange: 10.1.0.0-10.3.255.250\n  cluster: {distribution: none}",
+        "subnet: 10.0.0.0/14\n    dynamicRange: 10.1.0.0-10.3.255.250",
     );
+    let text = text.replace("  nodes:\n", "  cluster: {distribution: none}\n  nodes:\n");
     let tables = Arc::new(Tables::compile(&faros_site::load(&text).unwrap().site));
     let mut server = Server::new(tables, vec![]);
     let now = Timestamp::UNIX_EPOCH;

@@ -96,7 +96,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + listens on  192.168.8.1:5000
 
         8. start ignition
-           + config of node-1  3635 bytes, db07fd24
+           + config of node-1  3778 bytes, a2ec3d19
 
         9. start netboot
            + answers            192.168.8.0/24
@@ -142,11 +142,11 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         4. reconfigure ignition
-           ~ config of node-1  3809 bytes, 015e5ee8 -> 3809 bytes, 172d2ae5
+           ~ config of node-1  3952 bytes, b294a86d -> 3952 bytes, b87ddc72
                                takes effect at the node's next install
-           ~ config of node-2  3915 bytes, e2787491 -> 3915 bytes, fc07fc98
+           ~ config of node-2  4058 bytes, c172f8ce -> 4058 bytes, 81a281fd
                                takes effect at the node's next install
-           ~ config of node-3  3809 bytes, a6f9cebc -> 3809 bytes, 2cce3185
+           ~ config of node-3  3952 bytes, 176d6321 -> 3952 bytes, 6f06bc52
                                takes effect at the node's next install
 
         5. reconfigure dhcp

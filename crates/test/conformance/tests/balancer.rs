@@ -571,7 +571,7 @@ fn haproxy_and_keepalived_take_what_is_rendered_for_them() -> anyhow::Result<()>
         "haproxy",
         "-db",
         "-f",
-        &format!("{folder}/demo.haproxy"),
+        &format!("{folder}/three-nodes.haproxy"),
     ]);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     lab.children.push(("bastion".to_owned(), child));
