@@ -1,17 +1,17 @@
 //! Building node images.
 
-use std::{io::IsTerminal as _, path::PathBuf, time::Duration};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use faros_client::Client;
 use faros_image::{Builder, Kernel};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use crate::{
     args::ImageKernel,
     content::add_image,
     outcome::{Done, Error, print, say},
+    progress::Steps,
     screens::size,
 };
 
@@ -45,7 +45,7 @@ pub(crate) async fn build(
     let steps = Steps::new(as_json);
     let to = folder.clone();
     let built = tokio::task::spawn_blocking(move || {
-        let built = builder.build(&to, &mut |step| steps.tell(step));
+        let built = builder.build(&to, &mut |step| steps.begins(step));
         steps.end();
         built
     });
@@ -71,34 +71,4 @@ pub(crate) async fn build(
     let added = add_image(client, &folder, as_json).await;
     drop(std::fs::remove_dir_all(&folder));
     added
-}
-
-/// What the build is at: one line that moves on a terminal, else a line for each step.
-struct Steps(Option<ProgressBar>);
-
-impl Steps {
-    fn new(as_json: bool) -> Self {
-        let moves = !as_json && std::io::stderr().is_terminal();
-        Self(moves.then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
-                bar.set_style(style);
-            }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        }))
-    }
-
-    fn tell(&self, step: &str) {
-        match &self.0 {
-            Some(bar) => bar.set_message(step.to_owned()),
-            None => say(step),
-        }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
-    }
 }

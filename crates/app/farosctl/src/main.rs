@@ -8,6 +8,7 @@ mod content;
 mod image;
 mod outcome;
 mod ports;
+mod progress;
 mod screens;
 mod site;
 mod story;

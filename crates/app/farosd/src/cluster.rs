@@ -167,7 +167,7 @@ impl Shared {
         let allows_tokens = {
             let mut view = lock(&self.cluster.view);
             self.tell_readiness(site, &view.nodes, &nodes);
-            view.at = Some(Timestamp::now());
+            view.at = Some(self.sightings.now());
             view.why.clear();
             view.nodes.clone_from(&nodes);
             view.etcd = etcd;
@@ -222,7 +222,7 @@ impl Shared {
     /// A token of a node that has joined is of no use, and is withdrawn.
     async fn withdraw_used_tokens(&self, kube: &Kube) -> anyhow::Result<()> {
         let mut record = self.cluster.deciding.lock().await;
-        let now = Timestamp::now();
+        let now = self.sightings.now();
         let is_over = |node: &HostName, expires: Timestamp| {
             let attempt = record.attempts.get(node);
             expires < now || attempt.is_some_and(|attempt| attempt.progress == Progress::Joined)
@@ -262,7 +262,7 @@ impl Shared {
                 attempt: record.attempts.get(name).cloned(),
                 member: facts.map(|facts| Member {
                     is_ready: facts.is_ready,
-                    created: facts.created,
+                    created: self.sightings.clock().counted(facts.created),
                 }),
                 etcd: etcd.filter(|_| is_fresh).map(|(_, is_well)| *is_well),
             }
@@ -288,7 +288,7 @@ impl Shared {
     ) -> anyhow::Result<Result<(), NotTaken>> {
         let mut record = self.cluster.deciding.lock().await;
         let mut next = record.clone();
-        let taken = next.said(node, said, Timestamp::now());
+        let taken = next.said(node, said, self.sightings.now());
         if taken.is_ok() && next != *record {
             self.store.put_cluster(next.clone()).await?;
             *record = next;

@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::Context as _;
 use faros_boot::{Changes, Tracker};
-use faros_kernel::lan::Interface;
+use faros_kernel::{lan::Interface, neighbors};
 use faros_model::{
     api::{ApplyStatus, ServiceState, ServiceStatus, Status, TimeStatus},
     event::{Event, EventKind},
@@ -17,7 +17,7 @@ use faros_model::{
     plan::Service,
     problem::Problem,
     sighting::Sighting,
-    site::{Node, Site},
+    site::{Caller, Node, Site},
 };
 use faros_net::{
     dhcp::Leases,
@@ -201,6 +201,16 @@ impl Shared {
         let tracker = lock(&self.tracker);
         let life = tracker.life(node).filter(|life| life.is_closed())?;
         Some(life.why().to_owned())
+    }
+
+    /// Whoever asks from this address as a node.
+    pub(crate) fn caller<'a>(&self, node: &'a Node, from: Ipv4Addr) -> Caller<'a> {
+        Caller {
+            node,
+            from,
+            mac: neighbors::mac_of(from),
+            is_closed: self.why_closed(&node.name).is_some(),
+        }
     }
 
     /// Reads anew which nodes are armed. What an apply under way arms is not, until it is accepted.

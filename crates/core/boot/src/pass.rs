@@ -3,11 +3,9 @@
 //! A pass is issued with the boot script of an armed node and stands in the script as a nonce. Whoever shows it
 //! must be that node, at its address and with its MAC, soon, and for the first time.
 
-use std::net::Ipv4Addr;
-
 use faros_model::{
-    ids::{Digest, HostName, MacAddr, Nonce},
-    site::Node,
+    ids::{Digest, HostName, Nonce},
+    site::{Caller, Stranger},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -37,12 +35,8 @@ pub struct Pass {
 pub enum NoPass {
     /// There is no such node.
     UnknownNode,
-    /// Another machine asks: it has not the node's address.
-    WrongAddress,
-    /// The address is the node's, and the MAC is another's or unknown.
-    WrongMac,
-    /// The machine may not be the one it says it is.
-    IdentityConflict,
+    /// Whoever asks is not the node.
+    Stranger(Stranger),
     /// The node is not to be installed.
     NotArmed,
     /// The nonce is not the one of the last boot script.
@@ -58,9 +52,7 @@ impl NoPass {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownNode => "unknown-node",
-            Self::WrongAddress => "wrong-address",
-            Self::WrongMac => "wrong-mac",
-            Self::IdentityConflict => "identity-conflict",
+            Self::Stranger(stranger) => stranger.as_str(),
             Self::NotArmed => "not-armed",
             Self::WrongNonce => "wrong-nonce",
             Self::Used => "used",
@@ -72,9 +64,7 @@ impl NoPass {
     pub const fn message(self) -> &'static str {
         match self {
             Self::UnknownNode => "there is no such node",
-            Self::WrongAddress => "another machine asked for it",
-            Self::WrongMac => "the address is the node's, and the MAC is another's or unknown",
-            Self::IdentityConflict => "the machine may not be the one it says it is",
+            Self::Stranger(stranger) => stranger.message(),
             Self::NotArmed => "the node is not armed",
             Self::WrongNonce => "it was asked for by something other than the last boot script",
             Self::Used => "it was given already for this boot",
@@ -116,14 +106,8 @@ impl Pass {
 /// Somebody asks for the config of a node.
 #[derive(Debug, Clone, Copy)]
 pub struct Asks<'a> {
-    /// The node whose config is asked for.
-    pub node: &'a Node,
-    /// Where the request came from.
-    pub from: Ipv4Addr,
-    /// The MAC behind that address, where the kernel knows it.
-    pub mac: Option<MacAddr>,
-    /// Whether the node's boot session was closed because somebody else may be using its name.
-    pub is_closed: bool,
+    /// Who asks, as the node whose config it is.
+    pub caller: Caller<'a>,
     /// Whether the node is to be installed.
     pub is_armed: bool,
     /// What the request shows.
@@ -138,20 +122,12 @@ pub struct Asks<'a> {
 /// Why there is none for whoever asks: who it is comes first, then whether the node is to be installed, then the
 /// pass.
 pub fn admit(asks: &Asks<'_>, pass: Option<Pass>) -> Result<Pass, NoPass> {
-    if asks.node.address != asks.from {
-        return Err(NoPass::WrongAddress);
-    }
-    if !asks.node.has_mac(asks.mac) {
-        return Err(NoPass::WrongMac);
-    }
-    if asks.is_closed {
-        return Err(NoPass::IdentityConflict);
-    }
+    asks.caller.identified().map_err(NoPass::Stranger)?;
     if !asks.is_armed {
         return Err(NoPass::NotArmed);
     }
     let pass = pass
-        .filter(|pass| pass.node == asks.node.name)
+        .filter(|pass| pass.node == asks.caller.node.name)
         .ok_or(NoPass::WrongNonce)?;
     pass.is_good_for(asks.nonce, asks.now)?;
     Ok(Pass {

@@ -317,7 +317,8 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Who begins the control plane: whoever was handed that and may still be at it, else the first who asks.
+    /// Who begins the control plane: whoever is at it, else whoever failed at it and tries again, else the first who
+    /// asks.
     fn first(&self) -> Option<HostName> {
         let now = self.observed.now;
         let holder = self
@@ -327,9 +328,9 @@ impl<'a> View<'a> {
                 let holds = attempt.work == Work::Init
                     && !attempt.has_given_up(seen.live)
                     && now.duration_since(attempt.at) <= LIMIT;
-                holds.then_some((attempt.at, node))
+                holds.then(|| ((attempt.is_under_way(now), attempt.at), node))
             })
-            .max_by_key(|(at, _)| *at);
+            .max_by_key(|(claim, _)| *claim);
         let asks = || {
             self.control_plane().find(|(_, seen)| {
                 let gave_up = |attempt: &Attempt| attempt.has_given_up(seen.live);

@@ -4,11 +4,9 @@
 //! installation of the node got with its one-time Ignition config. Then it gets one token, which lives for minutes,
 //! works for one certificate of one name, and is withdrawn when the next is given.
 
-use std::net::Ipv4Addr;
-
 use faros_model::{
-    ids::{Digest, HostName, MacAddr, SessionId},
-    site::Node,
+    ids::{Digest, HostName, SessionId},
+    site::{Caller, Stranger},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -27,14 +25,8 @@ pub const CONFIG: &str = "/run/faros-join/kubeadm.yaml";
 /// Somebody asks to join as a node.
 #[derive(Debug, Clone, Copy)]
 pub struct Asks<'a> {
-    /// The node.
-    pub node: &'a Node,
-    /// Where the request came from.
-    pub from: Ipv4Addr,
-    /// The MAC behind that address, where the kernel knows it.
-    pub mac: Option<MacAddr>,
-    /// Whether the node's boot session was closed because somebody else may be using its name.
-    pub is_closed: bool,
+    /// Who asks, as the node.
+    pub caller: Caller<'a>,
     /// The node's boot session, if one is live.
     pub live: Option<SessionId>,
     /// SHA-256 of the secret that the request shows, if it shows one.
@@ -48,12 +40,8 @@ pub struct Asks<'a> {
 pub enum NoJoin {
     /// There is no such node.
     UnknownNode,
-    /// Another machine asks: it has not the node's address.
-    WrongAddress,
-    /// The address is the node's, and the MAC is another's or unknown.
-    WrongMac,
-    /// The machine may not be the one it says it is.
-    IdentityConflict,
+    /// Whoever asks is not the node.
+    Stranger(Stranger),
     /// The bastion has seen no boot of the node that is still live.
     NoSession,
     /// The node was not installed by this bastion for a cluster.
@@ -66,9 +54,9 @@ impl NoJoin {
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::UnknownNode,
-        Self::WrongAddress,
-        Self::WrongMac,
-        Self::IdentityConflict,
+        Self::Stranger(Stranger::WrongAddress),
+        Self::Stranger(Stranger::WrongMac),
+        Self::Stranger(Stranger::IdentityConflict),
         Self::NoSession,
         Self::NotInstalled,
         Self::WrongSecret,
@@ -78,9 +66,7 @@ impl NoJoin {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::UnknownNode => "unknown-node",
-            Self::WrongAddress => "wrong-address",
-            Self::WrongMac => "wrong-mac",
-            Self::IdentityConflict => "identity-conflict",
+            Self::Stranger(stranger) => stranger.as_str(),
             Self::NoSession => "no-session",
             Self::NotInstalled => "not-installed",
             Self::WrongSecret => "wrong-secret",
@@ -91,9 +77,7 @@ impl NoJoin {
     pub const fn message(self) -> &'static str {
         match self {
             Self::UnknownNode => "there is no such node",
-            Self::WrongAddress => "another machine asked for it",
-            Self::WrongMac => "the address is the node's, and the MAC is another's or unknown",
-            Self::IdentityConflict => "the machine may not be the one it says it is",
+            Self::Stranger(stranger) => stranger.message(),
             Self::NoSession => "the bastion has not seen the node boot",
             Self::NotInstalled => "the node was not installed for a cluster by this bastion",
             Self::WrongSecret => "it does not show the secret of the node's last installation",
@@ -111,15 +95,7 @@ impl NoJoin {
 /// # Errors
 /// Why nothing is given to whoever asks: who it is comes first, then its boot, then the secret.
 pub fn admit(asks: &Asks<'_>) -> Result<SessionId, NoJoin> {
-    if asks.node.address != asks.from {
-        return Err(NoJoin::WrongAddress);
-    }
-    if !asks.node.has_mac(asks.mac) {
-        return Err(NoJoin::WrongMac);
-    }
-    if asks.is_closed {
-        return Err(NoJoin::IdentityConflict);
-    }
+    asks.caller.identified().map_err(NoJoin::Stranger)?;
     let session = asks.live.ok_or(NoJoin::NoSession)?;
     // Digests may be compared in any time: who learns where they differ learns nothing of a secret.
     match (asks.installed_with, asks.shows) {
@@ -221,6 +197,8 @@ pub fn discovery_file(endpoint: &str, authority: &str, token: &Token) -> File {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -231,39 +209,43 @@ mod tests {
         let site = site(BRANCH_OFFICE);
         let node = node(&site, "node-1");
         let secret = Digest([7; 32]);
-        let good = Asks {
+        let own = Caller {
             node,
             from: node.address,
             mac: Some(node.boot_mac),
             is_closed: false,
+        };
+        let good = Asks {
+            caller: own,
             live: Some(SessionId(4)),
             shows: Some(secret),
             installed_with: Some(secret),
         };
         assert_eq!(admit(&good), Ok(SessionId(4)));
-        let stranger: MacAddr = "02:00:00:00:00:99".parse().unwrap();
+        let by = |caller| Asks { caller, ..good };
+        let other = "02:00:00:00:00:99".parse().ok();
         let rows = [
             (
-                Asks {
+                by(Caller {
                     from: Ipv4Addr::LOCALHOST,
-                    ..good
-                },
-                NoJoin::WrongAddress,
+                    ..own
+                }),
+                NoJoin::Stranger(Stranger::WrongAddress),
             ),
             (
-                Asks {
-                    mac: Some(stranger),
-                    ..good
-                },
-                NoJoin::WrongMac,
+                by(Caller { mac: other, ..own }),
+                NoJoin::Stranger(Stranger::WrongMac),
             ),
-            (Asks { mac: None, ..good }, NoJoin::WrongMac),
             (
-                Asks {
+                by(Caller { mac: None, ..own }),
+                NoJoin::Stranger(Stranger::WrongMac),
+            ),
+            (
+                by(Caller {
                     is_closed: true,
-                    ..good
-                },
-                NoJoin::IdentityConflict,
+                    ..own
+                }),
+                NoJoin::Stranger(Stranger::IdentityConflict),
             ),
             (Asks { live: None, ..good }, NoJoin::NoSession),
             (

@@ -4,6 +4,7 @@
 //! and MACs are unique, addresses are in their subnet, ranges do not overlap. What no service acts on yet
 //! is kept as the file says it, in [`Site::later`].
 
+mod caller;
 mod node;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use self::caller::{Caller, Stranger};
 pub use self::node::{
     Architecture, Bmc, Bond, BondMode, DataDisk, DiskHints, DiskRef, DiskUsage, Encryption, Node,
     NodeAddressing, NodeNetwork, Role, UnlockBy,

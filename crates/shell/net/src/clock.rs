@@ -25,10 +25,16 @@ impl Clock {
         steps.read(Timestamp::now(), since_boot())
     }
 
-    /// What the machine's clock shows at a time of this one, for people.
+    /// What the machine's clock shows at a time of this one, for people and for other machines.
     pub fn shown(&self, at: Timestamp) -> Timestamp {
         let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         at.saturating_add(steps.all).unwrap_or(at)
+    }
+
+    /// What time it is by this clock when the machine's shows `shown`.
+    pub fn counted(&self, shown: Timestamp) -> Timestamp {
+        let steps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.saturating_sub(steps.all).unwrap_or(shown)
     }
 }
 
@@ -128,11 +134,12 @@ mod tests {
     fn what_is_told_is_told_by_the_machines_clock() {
         let clock = Clock::default();
         let now = clock.now();
-        assert_eq!(clock.shown(now), now);
+        assert_eq!((clock.shown(now), clock.counted(now)), (now, now));
         clock.0.lock().unwrap_or_else(PoisonError::into_inner).all = SignedDuration::from_hours(1);
         assert_eq!(
             clock.shown(now).duration_since(now),
             SignedDuration::from_hours(1)
         );
+        assert_eq!(clock.counted(clock.shown(now)), now);
     }
 }

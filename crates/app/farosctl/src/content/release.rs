@@ -3,9 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::IsTerminal as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -17,13 +15,13 @@ use faros_model::{
     kubernetes::Release,
     oci::Document,
 };
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::{Bytes, send, upload};
 use crate::{
     args::BuildCommand,
     outcome::{Done, Error, print, say},
+    progress::Steps,
     screens::size,
 };
 
@@ -55,7 +53,7 @@ pub(crate) async fn build(client: &Client, what: BuildCommand, as_json: bool) ->
     }
     let steps = Steps::new(as_json);
     let built = tokio::task::spawn_blocking(move || {
-        let built = builder.build(&mut |step| steps.tell(step));
+        let built = builder.build(&mut |step| tell(&steps, step));
         steps.end();
         built
     });
@@ -193,43 +191,16 @@ fn failed(error: BuildError) -> Error {
     Error::Failed(anyhow::anyhow!("{failed:#}{hint}"))
 }
 
-/// What the build is at: a line that moves on a terminal, and one for each step that is done.
-struct Steps(Option<ProgressBar>);
-
-impl Steps {
-    fn new(as_json: bool) -> Self {
-        let moves = !as_json && std::io::stderr().is_terminal();
-        Self(moves.then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed} {msg}") {
-                bar.set_style(style);
+/// Tells of a step: one that begins only where a line moves.
+fn tell(steps: &Steps, step: Step) {
+    match step {
+        Step::Waits => steps.done("waiting for another build to end"),
+        Step::Begins(what) => {
+            if let Some(bar) = steps.moving() {
+                bar.set_message(what);
             }
-            bar.enable_steady_tick(Duration::from_millis(200));
-            bar
-        }))
-    }
-
-    fn tell(&self, step: Step) {
-        let line = match step {
-            Step::Waits => "waiting for another build to end".to_owned(),
-            Step::Begins(what) => {
-                if let Some(bar) = &self.0 {
-                    bar.set_message(what);
-                }
-                return;
-            }
-            Step::Ended { what, kept: true, .. } => format!("{what}: kept from before"),
-            Step::Ended { what, took, .. } => format!("{what}: {:.1} s", took.as_secs_f32()),
-        };
-        match &self.0 {
-            Some(bar) => bar.println(line),
-            None => say(&line),
         }
-    }
-
-    fn end(&self) {
-        if let Some(bar) = &self.0 {
-            bar.finish_and_clear();
-        }
+        Step::Ended { what, kept: true, .. } => steps.done(&format!("{what}: kept from before")),
+        Step::Ended { what, took, .. } => steps.done(&format!("{what}: {:.1} s", took.as_secs_f32())),
     }
 }

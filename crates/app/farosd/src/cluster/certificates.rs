@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use faros_cluster::csr::{Decision, KUBELET_CLIENT, KUBELET_SERVING, Known, decide};
 use faros_kube::Kube;
 use faros_model::{event::EventKind, site::Site};
-use jiff::Timestamp;
 use serde_json::json;
 
 use crate::daemon::{Shared, lock};
@@ -37,7 +36,7 @@ impl Shared {
                     grants: &record.grants,
                     live: &sessions,
                     closed: &closed,
-                    now: Timestamp::now(),
+                    now: self.sightings.now(),
                 },
             );
             match decision {

@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use anyhow::Context as _;
 use faros_boot::{Asks, NoPass, Pass, admit};
 use faros_cluster::Bond;
-use faros_kernel::neighbors;
 use faros_model::{
     event::EventKind,
     ids::{HostName, Nonce},
@@ -125,10 +124,7 @@ impl Bastion {
         let name = node.name.clone();
         let pass = reading(shared, move |store| store.pass(&name)).await?;
         let asks = Asks {
-            node,
-            from,
-            mac: neighbors::mac_of(from),
-            is_closed: shared.why_closed(&node.name).is_some(),
+            caller: shared.caller(node, from),
             is_armed: shared.is_armed(&node.name),
             nonce,
             now,

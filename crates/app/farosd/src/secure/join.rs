@@ -10,14 +10,12 @@ use faros_cluster::{
     join_config,
 };
 use faros_http::Method;
-use faros_kernel::neighbors;
 use faros_model::{
     event::EventKind,
     ids::{HostName, SessionId},
     site::{Node, Role},
 };
 use faros_net::pages::{Ask, Page, Said as Heading};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
@@ -70,10 +68,7 @@ async fn admitted(shared: &Shared, node: &Node, ask: &Ask) -> anyhow::Result<Res
         .life(&node.name)
         .and_then(faros_boot::Life::running);
     Ok(admit(&Asks {
-        node,
-        from: ask.from,
-        mac: neighbors::mac_of(ask.from),
-        is_closed: shared.why_closed(&node.name).is_some(),
+        caller: shared.caller(node, ask.from),
         live,
         shows: Some(digest(ask.body.trim_ascii())),
         installed_with,
@@ -99,7 +94,7 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
     };
     // What is decided holds until it is on disk: two nodes never begin at once.
     let mut record = shared.cluster.deciding.lock().await;
-    let now = Timestamp::now();
+    let now = shared.sightings.now();
     lock(&shared.cluster.asked)
         .entry(node.name.clone())
         .or_default()
@@ -144,7 +139,9 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         for old in next.grant(grant, now) {
             kube.withdraw_token(&old).await?;
         }
-        kube.make_token(&token, node, expires).await?;
+        // Kubernetes judges by the clock that others see, too.
+        let ends = shared.sightings.clock().shown(expires);
+        kube.make_token(&token, node, ends).await?;
         let names = Names::of(site);
         files.push(discovery_file(
             &names.endpoint(),
@@ -238,7 +235,7 @@ fn shown(file: &File) -> Value {
 
 /// Has a node wait; told when the reason is another than before.
 fn wait(shared: &Shared, node: &Node, reason: &str, message: &str, seconds: i64) -> Page {
-    let now = Timestamp::now();
+    let now = shared.sightings.now();
     let before = lock(&shared.cluster.asked).insert(node.name.clone(), (now, reason.to_owned()));
     if before.is_none_or(|(_, before)| before != reason) {
         let detail = json!({ "reason": reason, "message": message });

@@ -1,6 +1,9 @@
 //! Who has a config, and who has not.
 
-use faros_model::{ids::Nonce, site::Node};
+use faros_model::{
+    ids::Nonce,
+    site::{Caller, Node, Stranger},
+};
 
 use super::world::{at, mac, site};
 use crate::{Asks, NoPass, Pass, admit};
@@ -19,10 +22,12 @@ fn ask(change: impl FnOnce(&mut Asks<'_>)) -> Result<(), NoPass> {
 fn answer(node: &Node, pass: Pass, change: impl FnOnce(&mut Asks<'_>)) -> Result<Pass, NoPass> {
     let shown = nonce(1);
     let mut asks = Asks {
-        node,
-        from: node.address,
-        mac: Some(node.boot_mac),
-        is_closed: false,
+        caller: Caller {
+            node,
+            from: node.address,
+            mac: Some(node.boot_mac),
+            is_closed: false,
+        },
         is_armed: true,
         nonce: &shown,
         now: at(160),
@@ -47,12 +52,21 @@ fn the_node_itself_has_its_config_once_and_soon() {
 #[test]
 fn the_config_is_for_nobody_else() {
     assert_eq!(
-        ask(|asks| asks.from = [192, 168, 8, 200].into()),
-        Err(NoPass::WrongAddress)
+        ask(|asks| asks.caller.from = [192, 168, 8, 200].into()),
+        Err(NoPass::Stranger(Stranger::WrongAddress))
     );
-    assert_eq!(ask(|asks| asks.mac = Some(mac(9))), Err(NoPass::WrongMac));
-    assert_eq!(ask(|asks| asks.mac = None), Err(NoPass::WrongMac));
-    assert_eq!(ask(|asks| asks.is_closed = true), Err(NoPass::IdentityConflict));
+    assert_eq!(
+        ask(|asks| asks.caller.mac = Some(mac(9))),
+        Err(NoPass::Stranger(Stranger::WrongMac))
+    );
+    assert_eq!(
+        ask(|asks| asks.caller.mac = None),
+        Err(NoPass::Stranger(Stranger::WrongMac))
+    );
+    assert_eq!(
+        ask(|asks| asks.caller.is_closed = true),
+        Err(NoPass::Stranger(Stranger::IdentityConflict))
+    );
     assert_eq!(ask(|asks| asks.is_armed = false), Err(NoPass::NotArmed));
     let other = nonce(2);
     let site = site();
@@ -66,10 +80,10 @@ fn the_config_is_for_nobody_else() {
 fn whoever_is_not_the_node_learns_nothing_of_its_state() {
     // Each of these alone is refused for another reason.
     let all = |asks: &mut Asks<'_>| {
-        asks.from = [192, 168, 8, 200].into();
-        asks.is_closed = true;
+        asks.caller.from = [192, 168, 8, 200].into();
+        asks.caller.is_closed = true;
         asks.is_armed = false;
         asks.now = at(90_000);
     };
-    assert_eq!(ask(all), Err(NoPass::WrongAddress));
+    assert_eq!(ask(all), Err(NoPass::Stranger(Stranger::WrongAddress)));
 }

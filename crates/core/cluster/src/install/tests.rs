@@ -350,6 +350,23 @@ fn a_machine_in_the_place_of_another_waits_for_what_is_left_of_it() {
 }
 
 #[test]
+fn a_late_failure_takes_nothing_from_whoever_is_at_it() {
+    check(&expect![[r"
+        boots b
+        asks b
+          -> init
+        after 1600
+        boots a
+        asks a
+          -> init
+        fails b
+        after 60
+        asks b
+          -> wait (first): a begins the control plane
+    "]]);
+}
+
+#[test]
 fn a_join_whose_word_was_lost_is_done() {
     check(&expect![[r"
         boots a
