@@ -6,6 +6,7 @@
 //! follows from the site file, its own record and what it sees, so that it may be stopped at any point.
 
 mod certificates;
+mod members;
 pub(crate) mod release;
 
 use std::{
@@ -67,6 +68,8 @@ struct View {
     at: Option<Timestamp>,
     nodes: Vec<NodeFacts>,
     etcd: Vec<(String, bool)>,
+    /// When etcd itself was asked.
+    members_at: Option<Timestamp>,
     why: String,
     client: Option<(Timestamp, Arc<Roots>, Kube)>,
     allows_tokens: bool,
@@ -163,16 +166,22 @@ impl Shared {
         let site = &intent.site;
         let kube = self.kube(site, record).await?;
         let nodes = kube.nodes().await?;
-        let etcd = kube.etcd().await?;
+        let of_pods = kube.etcd().await?;
         let allows_tokens = {
             let mut view = lock(&self.cluster.view);
             self.tell_readiness(site, &view.nodes, &nodes);
             view.at = Some(self.sightings.now());
             view.why.clear();
             view.nodes.clone_from(&nodes);
-            view.etcd = etcd;
             view.allows_tokens
         };
+        if let Err(error) = self.look_at_etcd(intent).await {
+            // A node that was installed by an earlier version keeps its port closed: its pods tell as well.
+            tracing::debug!("etcd cannot be asked: {error:#}");
+            let mut view = lock(&self.cluster.view);
+            view.etcd = of_pods;
+            view.members_at = None;
+        }
         if !allows_tokens {
             kube.allow_tokens().await?;
             lock(&self.cluster.view).allows_tokens = true;

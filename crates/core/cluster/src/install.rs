@@ -202,7 +202,7 @@ pub enum Wait {
     Etcd(HostName),
     /// Kubernetes takes the node for one that runs, from its life before.
     StillReady,
-    /// Its member of etcd from its life before has to be removed.
+    /// Its member of etcd from its life before, or from a try that failed, has to go.
     OldMember,
 }
 
@@ -241,7 +241,7 @@ impl fmt::Display for Wait {
                 "Kubernetes takes the node for one that runs, from its life before; that ends within a minute",
             ),
             Self::OldMember => f.write_str(
-                "etcd has a member of this name from the node's life before, which has to be removed first",
+                "etcd has a member of the node's life before, or of a try that failed, which has to go first",
             ),
         }
     }
@@ -363,7 +363,7 @@ impl<'a> View<'a> {
         if !is_control_plane {
             return Verdict::Do(Work::JoinWorker);
         }
-        if seen.etcd.is_some() && seen.attempt.is_none() {
+        if seen.etcd.is_some() {
             return Verdict::Wait(Wait::OldMember);
         }
         let ill = |(other, seen): &(&Node, Seen)| other.name != node.name && seen.etcd == Some(false);
@@ -382,7 +382,8 @@ impl<'a> View<'a> {
                     || attempt.has_given_up(seen.live)
                     || matches!(attempt.progress, Progress::Failed { .. })
             };
-            let is_old = seen.etcd.is_some() && seen.attempt.is_none();
+            // Its old member may be one that cannot go: nobody has to wait for that.
+            let is_old = seen.etcd.is_some();
             seen.is_asking && seen.live.is_some() && !is_old && !seen.attempt.as_ref().is_some_and(is_out)
         };
         let is_at_it = |seen: &Seen| {

@@ -9,6 +9,7 @@ mod cni;
 mod containerd;
 mod control_plane;
 pub mod csr;
+pub mod etcd;
 mod file;
 pub mod hardening;
 mod host;

@@ -42,6 +42,8 @@ openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.
 openstack security group rule create --ingress --ethertype IPv4 --remote-ip 198.51.100.0/24 --protocol tcp --dst-port 6443:6443 --description 'kubernetes-api' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-control-plane --protocol tcp --dst-port 2379:2380 --description 'etcd' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-arbiter --protocol tcp --dst-port 2379:2380 --description 'etcd' harbour-7-control-plane
+openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.1/32 --protocol tcp --dst-port 2379:2379 --description 'etcd-keeper' harbour-7-control-plane
+openstack security group rule create --ingress --ethertype IPv4 --remote-ip 192.168.8.2/31 --protocol tcp --dst-port 2379:2379 --description 'etcd-keeper' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-control-plane --protocol tcp --dst-port 10250:10250 --description 'kubelet' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-worker --protocol tcp --dst-port 10250:10250 --description 'kubelet-metrics' harbour-7-control-plane
 openstack security group rule create --ingress --ethertype IPv4 --remote-group harbour-7-meta-worker --protocol tcp --dst-port 10250:10250 --description 'kubelet-metrics' harbour-7-control-plane

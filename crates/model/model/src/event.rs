@@ -99,6 +99,8 @@ event_kinds! {
     /// A node was handed what makes it one of its cluster. Detail: `action` (`init`, `join-control-plane`, `join-worker`),
     /// `bytes`.
     JoinHanded => "join-handed",
+    /// A member of etcd was taken away. Detail: `member` (its number), `reason`.
+    EtcdMemberRemoved => "etcd-member-removed",
     /// Kubernetes says that a node is ready. Detail: `version` (of its kubelet).
     NodeReady => "node-ready",
     /// Kubernetes says that a node is no longer ready. Detail: `message`.

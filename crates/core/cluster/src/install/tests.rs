@@ -335,7 +335,7 @@ fn a_machine_in_the_place_of_another_waits_for_what_is_left_of_it() {
           -> wait (still-ready): Kubernetes takes the node for one that runs, from its life before; that ends within a minute
         not-ready b
         asks b
-          -> wait (old-member): etcd has a member of this name from the node's life before, which has to be removed first
+          -> wait (old-member): etcd has a member of the node's life before, or of a try that failed, which has to go first
         boots w
         asks w
           -> join-worker

@@ -38,6 +38,12 @@ pub(super) const ROWS: &[Row] = &[
         .when(&[KUBEADM])
         .need(Must, Source::Kubernetes)
         .note("etcd beside the API servers; they are its only clients"),
+    Row::new("etcd-keeper", "etcd, for the bastion")
+        .tcp(&[one(2379)])
+        .on(CP, &[Bastion])
+        .when(&[KUBEADM])
+        .need(Must, Source::Faros)
+        .note("farosd takes its snapshots, and its dead members away"),
     Row::new("etcd-metrics", "etcd metrics")
         .tcp(&[one(2381)])
         .local(ETCD_MEMBERS)

@@ -1,0 +1,149 @@
+//! The members of the cluster's etcd: how they are, and that none is left over where a machine joins anew.
+
+use std::{net::SocketAddrV4, time::Duration};
+
+use anyhow::Context as _;
+use faros_cluster::{
+    Record,
+    etcd::{CLIENT_PORT, Listed, Member, left_over},
+    install::{Progress, Work, verdicts},
+};
+use faros_kube::Etcd;
+use faros_model::{
+    event::EventKind,
+    site::{Node, Site},
+};
+use faros_pki::Subject;
+use futures_util::future::join_all;
+use jiff::{SignedDuration, Timestamp};
+use rustls::pki_types::PrivateKeyDer;
+use serde_json::json;
+
+use crate::daemon::{Intent, Shared, lock};
+
+/// A member that is well answers within milliseconds.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What was said is good for so long; asking costs every member a connection.
+const FRESH: SignedDuration = SignedDuration::from_secs(15);
+
+/// The bastion's own certificate for etcd.
+const OWN: SignedDuration = SignedDuration::from_hours(24);
+
+/// etcd, as its members say.
+#[derive(Clone)]
+pub(crate) struct Members {
+    /// A member that answers.
+    pub(crate) client: Etcd,
+    /// All of them.
+    pub(crate) all: Vec<Member>,
+}
+
+impl Shared {
+    /// Asks all members how they are.
+    pub(crate) async fn etcd(&self, site: &Site, record: &Record) -> anyhow::Result<Members> {
+        let nodes = record
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| attempt.progress == Progress::Joined && attempt.work != Work::JoinWorker);
+        let nodes: Vec<&Node> = nodes.filter_map(|(name, _)| site.nodes.get(name)).collect();
+        let clients = self.etcd_clients(&nodes)?;
+        let said = join_all(clients.iter().map(|etcd| async move {
+            let status = async { anyhow::Ok((etcd.status().await?.id, etcd.members().await?)) };
+            let (id, listed) = tokio::time::timeout(PATIENCE, status).await??;
+            let health = tokio::time::timeout(PATIENCE, etcd.health()).await;
+            let ill = health.map_or_else(
+                |late| Some(late.to_string()),
+                |health| health.err().map(|error| error.to_string()),
+            );
+            anyhow::Ok((id, ill, listed))
+        }))
+        .await;
+        // Of several that answer, the one that is well knows best who belongs to it.
+        let answers = || {
+            clients
+                .iter()
+                .zip(&said)
+                .filter_map(|(own, said)| Some((own, said.as_ref().ok()?)))
+        };
+        let well = answers().find(|(_, (_, ill, _))| ill.is_none());
+        let Some((client, (_, _, listed))) = well.or_else(|| answers().next()) else {
+            let error = said.into_iter().find_map(Result::err);
+            return Err(error.unwrap_or_else(|| anyhow::anyhow!("no control-plane node has joined")));
+        };
+        let how = |listed: &Listed| {
+            let own = answers().find(|(_, (id, ..))| *id == listed.id);
+            own.map_or_else(
+                || Some("it does not answer".to_owned()),
+                |(_, (_, ill, _))| ill.clone(),
+            )
+        };
+        let all = listed.iter().map(|listed| Member {
+            ill: how(listed),
+            listed: listed.clone(),
+        });
+        Ok(Members {
+            client: client.clone(),
+            all: all.collect(),
+        })
+    }
+
+    fn etcd_clients(&self, nodes: &[&Node]) -> anyhow::Result<Vec<Etcd>> {
+        let roots = self
+            .authority
+            .held()
+            .context("the cluster's root keys are not open")?;
+        let subject = Subject::Client {
+            name: "farosd".to_owned(),
+            organization: None,
+        };
+        let own = roots.etcd.issue(&subject, Timestamp::now(), OWN)?;
+        let client = |node: &&Node| {
+            Ok(Etcd::new(
+                SocketAddrV4::new(node.address, CLIENT_PORT),
+                roots.etcd.certificate_der().clone(),
+                own.certificate.der.clone(),
+                PrivateKeyDer::Pkcs8(own.key.secret_der()),
+            )?)
+        };
+        nodes.iter().map(client).collect()
+    }
+
+    /// Looks at etcd, if that was not done just now, and takes members away that are left over from machines that are
+    /// to join anew.
+    pub(super) async fn look_at_etcd(&self, intent: &Intent) -> anyhow::Result<()> {
+        let site = &intent.site;
+        let now = Timestamp::now();
+        let looked = lock(&self.cluster.view).members_at;
+        if looked.is_some_and(|at| now.duration_since(at) < FRESH && at <= now) {
+            return Ok(());
+        }
+        // What is decided here is not decided at once by a node that asks.
+        let record = self.cluster.deciding.lock().await;
+        let Members { client, all } = self.etcd(site, &record).await?;
+        let etcd = all.iter().filter_map(|member| {
+            let node = member.listed.node(site)?;
+            Some((node.name.to_string(), member.is_well()))
+        });
+        let etcd = etcd.collect();
+        {
+            let mut view = lock(&self.cluster.view);
+            view.etcd = etcd;
+            view.members_at = Some(now);
+        }
+        let verdicts = verdicts(site, &self.observed(site, &record, now));
+        for (node, id, may_go) in left_over(site, &verdicts, &all) {
+            if let Err(risk) = may_go {
+                tracing::warn!(node = %node.name, member = %id, "an old member of etcd has to stay: {risk}");
+                continue;
+            }
+            client.remove(id).await?;
+            let detail = json!({ "member": id.to_string(), "reason": "the machine joins anew" });
+            self.tell_of(node, EventKind::EtcdMemberRemoved, detail);
+            // One at a time: what is left is looked at first.
+            lock(&self.cluster.view).members_at = None;
+            break;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,249 @@
+//! The members of etcd: whose they are, and which may be taken away.
+//!
+//! etcd takes writes while more than half of its voting members are well. A member of a machine that was wiped never
+//! comes back, and counts all the same: it has to go before the machine joins again. But none goes whose going, or
+//! whose absence while it goes, could cost the majority.
+
+use std::{collections::BTreeMap, fmt, net::Ipv4Addr};
+
+use faros_model::{
+    ids::HostName,
+    site::{Node, Site},
+};
+
+use crate::install::{Verdict, Wait};
+
+/// Port on which members answer clients.
+pub const CLIENT_PORT: u16 = 2379;
+
+/// A member's number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId(pub u64);
+
+impl fmt::Display for MemberId {
+    /// As etcd's own tools show it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}", self.0)
+    }
+}
+
+/// A member as etcd lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Its number.
+    pub id: MemberId,
+    /// Its name; empty until it has started for the first time.
+    pub name: String,
+    /// Where other members reach it.
+    pub peers: Vec<String>,
+    /// Whether it has no vote yet.
+    pub is_learner: bool,
+}
+
+impl Listed {
+    /// The node that it is on: by its address, as a member that never started has no name.
+    pub fn node<'a>(&self, site: &'a Site) -> Option<&'a Node> {
+        let own = self.peers.iter().find_map(|peer| address(peer));
+        site.nodes
+            .values()
+            .find(|node| own.is_some_and(|own| own == node.address))
+            .or_else(|| site.nodes.values().find(|node| node.name.as_str() == self.name))
+    }
+}
+
+/// The address of `https://192.168.8.11:2380`.
+fn address(peer: &str) -> Option<Ipv4Addr> {
+    let (_, rest) = peer.split_once("://")?;
+    rest.rsplit_once(':')?.0.parse().ok()
+}
+
+/// A member, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// As etcd lists it.
+    pub listed: Listed,
+    /// Why it does not take writes; `None` if it does.
+    pub ill: Option<String>,
+}
+
+impl Member {
+    /// Whether it takes writes.
+    pub const fn is_well(&self) -> bool {
+        self.ill.is_none()
+    }
+}
+
+/// Why a member may not be taken away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Risk {
+    /// There is no such member.
+    #[error("etcd has no such member")]
+    Unknown,
+    /// It is all that there is.
+    #[error("it is the last member of etcd, and all data of the cluster with it")]
+    Last,
+    /// Nobody can be taken away.
+    #[error("etcd has no majority: {well} of {of} members are well")]
+    NoMajority {
+        /// So many are well.
+        well: usize,
+        /// Of so many that vote.
+        of: usize,
+    },
+    /// The rest would have no majority.
+    #[error("without it etcd would have no majority: {well} of {of} members would be well")]
+    WouldLose {
+        /// So many would be well.
+        well: usize,
+        /// Of so many that would vote.
+        of: usize,
+    },
+}
+
+const fn majority(n_voters: usize) -> usize {
+    n_voters / 2 + 1
+}
+
+/// Whether so many of the members that vote are well that etcd takes writes.
+pub fn has_majority(members: &[Member]) -> bool {
+    let (well, of) = votes(members, |_| true);
+    well >= majority(of)
+}
+
+fn votes(members: &[Member], counts: impl Fn(&Member) -> bool) -> (usize, usize) {
+    let voters = members.iter().filter(|own| !own.listed.is_learner && counts(own));
+    let well = voters.clone().filter(|own| own.is_well()).count();
+    (well, voters.count())
+}
+
+/// Whether a member may be taken away.
+///
+/// # Errors
+/// What would be lost.
+pub fn may_go(members: &[Member], id: MemberId) -> Result<(), Risk> {
+    let own = members
+        .iter()
+        .find(|own| own.listed.id == id)
+        .ok_or(Risk::Unknown)?;
+    let (well, of) = votes(members, |_| true);
+    if of == 1 && !own.listed.is_learner {
+        return Err(Risk::Last);
+    }
+    if well < majority(of) {
+        return Err(Risk::NoMajority { well, of });
+    }
+    let (well, of) = votes(members, |other| other.listed.id != id);
+    if well < majority(of) {
+        return Err(Risk::WouldLose { well, of });
+    }
+    Ok(())
+}
+
+/// Members of machines that are about to join anew, and wait for these to go; and whether they may.
+pub fn left_over<'a>(
+    site: &'a Site,
+    verdicts: &BTreeMap<HostName, Verdict>,
+    members: &[Member],
+) -> Vec<(&'a Node, MemberId, Result<(), Risk>)> {
+    let waits = |node: &Node| verdicts.get(&node.name) == Some(&Verdict::Wait(Wait::OldMember));
+    let old = members.iter().filter_map(|member| {
+        let node = member.listed.node(site).filter(|node| waits(node))?;
+        let id = member.listed.id;
+        Some((node, id, may_go(members, id)))
+    });
+    old.collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::tests::{BRANCH_OFFICE, node, site};
+
+    pub(crate) fn member(id: u64, is_well: bool, is_learner: bool) -> Member {
+        Member {
+            listed: Listed {
+                id: MemberId(id),
+                name: format!("node-{id}"),
+                peers: vec![],
+                is_learner,
+            },
+            ill: (!is_well).then(|| "it does not answer".to_owned()),
+        }
+    }
+
+    #[test]
+    fn a_member_goes_only_if_the_rest_can_decide() {
+        // A letter a member: `w`ell, `i`ll, `l`earner; the first is to go.
+        let rows = [
+            ("www", "may go"),
+            ("iww", "may go"),
+            (
+                "wiw",
+                "without it etcd would have no majority: 1 of 2 members would be well",
+            ),
+            ("iiw", "etcd has no majority: 1 of 3 members are well"),
+            (
+                "w",
+                "it is the last member of etcd, and all data of the cluster with it",
+            ),
+            (
+                "i",
+                "it is the last member of etcd, and all data of the cluster with it",
+            ),
+            ("ww", "may go"),
+            ("iw", "etcd has no majority: 1 of 2 members are well"),
+            ("wi", "etcd has no majority: 1 of 2 members are well"),
+            ("lw", "may go"),
+            ("lwi", "etcd has no majority: 1 of 2 members are well"),
+            ("iiwww", "may go"),
+            (
+                "wwwii",
+                "without it etcd would have no majority: 2 of 4 members would be well",
+            ),
+            ("iwwwi", "may go"),
+        ];
+        for (text, expected) in rows {
+            let members: Vec<Member> = (1..)
+                .zip(text.chars())
+                .map(|(id, own)| member(id, own != 'i', own == 'l'))
+                .collect();
+            let verdict = may_go(&members, MemberId(1));
+            let said = verdict.map_or_else(|why| why.to_string(), |()| "may go".to_owned());
+            assert_eq!(said, expected, "{text}");
+        }
+        assert_eq!(may_go(&[member(1, true, false)], MemberId(2)), Err(Risk::Unknown));
+    }
+
+    #[test]
+    fn a_member_is_known_by_its_address_before_it_has_a_name() {
+        let site = site(BRANCH_OFFICE);
+        let first = node(&site, "node-1");
+        let listed = |name: &str, peer: String| Listed {
+            id: MemberId(1),
+            name: name.to_owned(),
+            peers: vec![peer],
+            is_learner: true,
+        };
+        let own = listed("", format!("https://{}:2380", first.address));
+        assert_eq!(own.node(&site).map(|own| &own.name), Some(&first.name));
+        let named = listed("node-1", "nonsense".to_owned());
+        assert_eq!(named.node(&site).map(|own| &own.name), Some(&first.name));
+        assert_eq!(listed("", "https://10.9.9.9:2380".to_owned()).node(&site), None);
+    }
+
+    proptest! {
+        /// Whatever goes, there was a majority before and there is one after.
+        #[test]
+        fn a_majority_is_never_given_away(kinds in prop::collection::vec((any::<bool>(), any::<bool>()), 1..8), id in 0_u64..8) {
+            let members: Vec<Member> = (0..).zip(&kinds).map(|(id, (well, learner))| member(id, *well, *learner)).collect();
+            if may_go(&members, MemberId(id)).is_ok() {
+                prop_assert!(has_majority(&members));
+                let rest: Vec<Member> = members.into_iter().filter(|own| own.listed.id != MemberId(id)).collect();
+                prop_assert!(has_majority(&rest));
+                prop_assert!(rest.iter().any(|own| !own.listed.is_learner));
+            }
+        }
+    }
+}
