@@ -148,14 +148,6 @@ pub fn services(site: &Site) -> Vec<Service> {
             control_plane(KUBERNETES_API),
         ),
         service(
-            "machine-config",
-            own.api,
-            MACHINE_CONFIG,
-            Check::Https("/healthz"),
-            Affinity::None,
-            control_plane(MACHINE_CONFIG),
-        ),
-        service(
             "ingress-http",
             own.ingress,
             INGRESS_HTTP,
@@ -172,6 +164,17 @@ pub fn services(site: &Site) -> Vec<Service> {
             ingress(INGRESS_HTTPS),
         ),
     ];
+    if site.cluster.distribution.has_machine_config() {
+        let machine_config = service(
+            "machine-config",
+            own.api,
+            MACHINE_CONFIG,
+            Check::Https("/healthz"),
+            Affinity::None,
+            control_plane(MACHINE_CONFIG),
+        );
+        services.insert(1, machine_config);
+    }
     for published in &site.uplink.publish {
         let PublishedTarget::Port {
             name,

@@ -443,12 +443,11 @@ fn the_services_of_the_examples_are_these() {
     expect![[r"
         authority of the API: the site file's
         holds: 192.168.8.2, 192.168.8.3
-        server node-1: 192.168.8.11 for api, machine-config, ingress-http, ingress-https, mqtt
+        server node-1: 192.168.8.11 for api, ingress-http, ingress-https, mqtt
         server node-2: 192.168.8.12 for ingress-http, ingress-https, mqtt
         service api: 6443/tcp on 192.168.8.2; https /readyz
         service ingress-http: 80/tcp on 192.168.8.3, by the client's address; tcp connect
         service ingress-https: 443/tcp on 192.168.8.3, by the client's address; tcp connect
-        service machine-config: 22623/tcp on 192.168.8.2; https /healthz
         service mqtt: 8883/tcp on 192.168.8.3; tcp connect
     "]]
     .assert_eq(&told(&faros_site::load(text).unwrap().site));

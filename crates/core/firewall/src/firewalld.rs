@@ -139,8 +139,10 @@ fn lan_zones(site: &Site, interfaces: &Interfaces) -> BTreeMap<String, Settings>
         })
         .collect();
     let zone = |source: LanSource| {
-        let is_nodes = source == LanSource::Nodes && !site.runs(Service::Balancer);
-        let machine_config = is_nodes.then_some((Transport::Tcp, MACHINE_CONFIG));
+        let has_machine_config = source == LanSource::Nodes
+            && site.cluster.distribution.has_machine_config()
+            && !site.runs(Service::Balancer);
+        let machine_config = has_machine_config.then_some((Transport::Tcp, MACHINE_CONFIG));
         let open = open_to(source)
             .into_iter()
             .chain(dhcp.iter().copied())

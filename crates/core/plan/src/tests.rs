@@ -58,13 +58,12 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + way out                   as the bastion; not for BMCs
 
         3. start balancer
-           + authority of the API    none: any certificate will do
-           + holds                   192.168.8.2
-           + server node-1           192.168.8.11 for api, machine-config, ingress-http, ingress-https
-           + service api             6443/tcp on 192.168.8.2; https /readyz
-           + service ingress-http    80/tcp on 192.168.8.2; tcp connect
-           + service ingress-https   443/tcp on 192.168.8.2; tcp connect
-           + service machine-config  22623/tcp on 192.168.8.2; https /healthz
+           + authority of the API   none: any certificate will do
+           + holds                  192.168.8.2
+           + server node-1          192.168.8.11 for api, ingress-http, ingress-https
+           + service api            6443/tcp on 192.168.8.2; https /readyz
+           + service ingress-http   80/tcp on 192.168.8.2; tcp connect
+           + service ingress-https  443/tcp on 192.168.8.2; tcp connect
 
         4. start dns
            + answers                                  192.168.8.0/24
@@ -136,7 +135,7 @@ fn an_address_that_moves_is_disruptive() {
                         new connections of whoever is shut out are dropped; those that are there go on
 
         2. reconfigure balancer
-           ~ server node-3  192.168.8.13 for api, machine-config, ingress-http, ingress-https -> 192.168.8.99 for api, machine-config, ingress-http, ingress-https
+           ~ server node-3  192.168.8.13 for api, ingress-http, ingress-https -> 192.168.8.99 for api, ingress-http, ingress-https
 
         3. reconfigure dns
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99

@@ -382,6 +382,13 @@ pub enum Distribution {
     None,
 }
 
+impl Distribution {
+    /// Whether its control plane serves machine configs, which have secrets of the cluster, without a password.
+    pub const fn has_machine_config(self) -> bool {
+        matches!(self, Self::Openshift)
+    }
+}
+
 /// Unlocking of disks by the bastion's Tang service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -28,7 +28,7 @@ class Who(http.server.BaseHTTPRequestHandler):
 class Quiet(http.server.ThreadingHTTPServer):
     def handle_error(self, *_): pass
 server = Quiet(('0.0.0.0', port), Who)
-if port == 6443:
+if port in (6443, 22623):
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(folder + '/tls.crt', folder + '/tls.key')
     server.socket = tls.wrap_socket(server.socket, server_side=True)
@@ -192,16 +192,19 @@ impl Balancer {
         serde_json::from_str(&said).context("farosctl prints JSON")
     }
 
-    /// Names of a service's servers with a share, in the order of the site.
-    fn takers(&self, service: &str) -> anyhow::Result<Vec<String>> {
+    /// A service's servers, in the order of the site.
+    fn backends(&self, service: &str) -> anyhow::Result<Vec<Value>> {
         let status = self.status()?;
         let services = status["services"].as_array().context("services")?;
-        let own = services
-            .iter()
-            .find(|own| own["name"] == service)
-            .context("the service")?;
-        let backends = own["backends"].as_array().context("backends")?.iter();
-        let takers = backends.filter(|own| own["share"].as_u64() > Some(0));
+        let own = services.iter().find(|own| own["name"] == service);
+        let backends = own.context("the service")?["backends"].as_array();
+        Ok(backends.context("backends")?.clone())
+    }
+
+    /// Names of a service's servers with a share, in the order of the site.
+    fn takers(&self, service: &str) -> anyhow::Result<Vec<String>> {
+        let backends = self.backends(service)?;
+        let takers = backends.iter().filter(|own| own["share"].as_u64() > Some(0));
         Ok(takers
             .filter_map(|own| Some(own["name"].as_str()?.to_owned()))
             .collect())
@@ -246,7 +249,6 @@ fn whoever_may_is_led_to_who_is_well_and_told_at_once_if_nobody_is() -> anyhow::
     lab.serve(1, 6443)?;
     lab.serve(2, 6443)?;
     lab.serve(1, 80)?;
-    lab.serve(1, 22623)?;
     lab.wait_for("api", &["node-1", "node-2"])?;
     lab.wait_for("ingress-http", &["node-1"])?;
     // The way back is by the bastion, for a neighbor as for who is led to itself, and for the bastion.
@@ -259,11 +261,6 @@ fn whoever_may_is_led_to_who_is_well_and_told_at_once_if_nobody_is() -> anyhow::
         seen.extend(lab.ask(LAPTOP, &api)?);
     }
     assert_eq!(seen.len(), 2, "chance leads to both: {seen:?}");
-    assert_eq!(
-        lab.ask(LAPTOP, &format!("https://{VIP}:22623/"))?,
-        Err(28),
-        "not for laptops"
-    );
     // From the outside: what is published, with the client's own address.
     let published =
         "    interface: uplink0\n    trustedNetworks: [203.0.113.0/24]\n    publish: [ingress-http, api]\n";
@@ -302,6 +299,23 @@ fn whoever_may_is_led_to_who_is_well_and_told_at_once_if_nobody_is() -> anyhow::
 }
 
 #[test]
+fn machine_config_is_for_nodes_alone_and_for_openshift() -> anyhow::Result<()> {
+    let mut lab = Balancer::up("t-config")?;
+    let config = format!("https://{VIP}:22623/");
+    lab.serve(1, 22623)?;
+    let openshift = "  cluster: {distribution: openshift}\n  nodeDefaults:\n";
+    lab.apply("  nodeDefaults:\n", openshift)?;
+    lab.wait_for("machine-config", &["node-1"])?;
+    assert_eq!(lab.ask(&node(2), &config)?, Ok("node-1 192.168.8.1".to_owned()));
+    assert_eq!(lab.ask(LAPTOP, &config)?, Err(28), "not for laptops");
+    // Nobody has one in another distribution, and nobody is asked for one.
+    lab.apply("  nodeDefaults:\n", "  nodeDefaults:\n")?;
+    let (said, _) = lab.site.farosctl(&["balancer"])?;
+    assert!(!said.contains("machine-config"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn clients_of_a_machine_that_dies_are_told_even_those_that_only_listen() -> anyhow::Result<()> {
     let mut lab = Balancer::up("t-dies")?;
     for n in [1, 2] {
@@ -310,8 +324,7 @@ fn clients_of_a_machine_that_dies_are_told_even_those_that_only_listen() -> anyh
     lab.wait_for("ingress-http", &["node-1", "node-2"])?;
     // Who came in last has its full share only after a while.
     eventually("both have their share", || {
-        let status = lab.status()?;
-        let backends = &status["services"][2]["backends"];
+        let backends = lab.backends("ingress-http")?;
         Ok([0, 1]
             .iter()
             .all(|idx| backends[*idx]["share"].as_u64() >= Some(40)))
@@ -349,9 +362,9 @@ fn clients_of_a_machine_that_dies_are_told_even_those_that_only_listen() -> anyh
     eventually("who listens to the dead machine is told", || {
         Ok(reset() as u64 == ended)
     })?;
-    let status = lab.status()?;
-    let left = status["services"][2]["backends"][1]["connections"].as_u64();
-    assert_eq!(left, Some(12 - ended), "and nobody else: {status}");
+    let backends = lab.backends("ingress-http")?;
+    let left = backends[1]["connections"].as_u64();
+    assert_eq!(left, Some(12 - ended), "and nobody else: {backends:?}");
     assert!(lab.saw("backend-down", "reason", "does not answer at all")?);
 
     // A process that dies is noticed as well, and what flaps leaves the service served.
@@ -431,14 +444,10 @@ fn thousands_of_connections_outlive_farosd_and_the_rules() -> anyhow::Result<()>
     assert_eq!(code, 0);
     lab.wait_for("ingress-http", &["node-1", "node-2"])?;
     ask(&mut lab, "with a drained server")?;
-    let status = lab.status()?;
-    let backends = status["services"][2]["backends"]
-        .as_array()
-        .context("backends")?
-        .clone();
+    let backends = lab.backends("ingress-http")?;
     let sum = |key: &str| backends.iter().filter_map(|own| own[key].as_u64()).sum::<u64>();
-    assert_eq!(sum("connections"), COUNT as u64, "{status}");
-    assert!(sum("bytesIn") > 0 && sum("bytesOut") > 0, "{status}");
+    assert_eq!(sum("connections"), COUNT as u64, "{backends:?}");
+    assert!(sum("bytesIn") > 0 && sum("bytesOut") > 0, "{backends:?}");
     Ok(())
 }
 

@@ -17,13 +17,9 @@ async fn a_bastion_serves_its_last_generation_after_a_restart_with_nobody_presen
     let mut world = World::serving().await?;
     world.apply(&site_with_printer()).await?;
     assert!(world.stop().await?.success());
-    let begun = Instant::now();
     world.start().await?;
     world.all_are(ServiceState::Ready).await?;
-    let took = begun.elapsed();
     assert_eq!(world.generation().await?, Some(Generation(2)));
-    // The promise is 200 ms on an idle machine; here others run beside it, and this is not optimized.
-    assert!(took < Duration::from_secs(3), "{took:?}");
     Ok(())
 }
 
@@ -31,10 +27,8 @@ async fn a_bastion_serves_its_last_generation_after_a_restart_with_nobody_presen
 async fn sigterm_ends_it_cleanly() -> Outcome {
     for signal in ["-TERM", "-INT"] {
         let mut world = World::serving().await?;
-        let begun = Instant::now();
         world.signal(signal)?;
         assert!(world.ended().await?.success(), "{signal}");
-        assert!(begun.elapsed() < Duration::from_secs(2), "{signal}");
         assert!(!world.socket().exists());
         let store = faros_store::Store::open(&world.state_dir())?;
         let last = store.events(&faros_store::EventQuery {
@@ -57,9 +51,7 @@ async fn it_ends_though_someone_watches() -> Outcome {
         ..Events::default()
     };
     let mut lines = world.client().events(&follow).await?;
-    let begun = Instant::now();
     assert!(world.stop().await?.success());
-    assert!(begun.elapsed() < Duration::from_secs(2));
     while let Ok(Some(_)) = lines.next().await {}
     Ok(())
 }

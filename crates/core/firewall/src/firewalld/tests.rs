@@ -32,6 +32,7 @@ fn sites() -> Vec<Site> {
     let from_file = [
         ("name: harbour-7", "name: harbour-7"),
         ("gatewayMode: pat", "gatewayMode: nat"),
+        ("distribution: kubeadm", "distribution: openshift"),
     ]
     .map(|(from, to)| everything(from, to));
     SITES.iter().map(|uplink| demo(uplink)).chain(from_file).collect()

@@ -59,7 +59,8 @@ pub(super) fn input_lan(site: &Site, groups: &Groups) -> Vec<Rule> {
             }
         }
     }
-    if let Some(nodes) = groups.source(LanSource::Nodes).filter(|_| !is_balanced) {
+    let has_machine_config = !is_balanced && site.cluster.distribution.has_machine_config();
+    if let Some(nodes) = groups.source(LanSource::Nodes).filter(|_| has_machine_config) {
         rules.push(Rule::new(
             vec![nodes, ports(Tcp, &[MACHINE_CONFIG])],
             Verdict::Accept,

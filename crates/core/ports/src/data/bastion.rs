@@ -178,16 +178,6 @@ pub(super) const ROWS: &[Row] = &[
     .vip()
     .when(&[Is::Distribution(&[Distribution::Openshift])])
     .need(Must, Source::OpenshiftBalancer),
-    Row::new("vip-machine-config-others", "the same where there is none")
-        .tcp(&[one(MACHINE_CONFIG)])
-        .on(ON, Party::NODES)
-        .vip()
-        .when(&[Is::Distribution(&[
-            Distribution::Kubeadm,
-            Distribution::K3s,
-            Distribution::None,
-        ])])
-        .need(May, Source::Faros),
     Row::new("bastion-machine-config-outside", "machine config from outside")
         .tcp(&[one(MACHINE_CONFIG)])
         .on(ON, OUTSIDE)
