@@ -16,6 +16,8 @@ fn config(pause: &str) -> String {
     format!(
         r"# Made by Faros.
 version = 3
+# An operator's own settings come after these.
+imports = ['/etc/containerd/conf.d/*.toml']
 
 [plugins.'io.containerd.cri.v1.images']
   snapshotter = 'overlayfs'

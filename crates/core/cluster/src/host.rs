@@ -112,12 +112,12 @@ fn environment(site: &Site, node: &Node, names: &Names) -> String {
 }
 
 /// It comes after the programs of the system extension are there, and starts what needs them itself: systemd does not
-/// know their units when it plans a start.
+/// know their units when it plans a start. And after the bastion was told that the node runs: before, it gives nothing.
 fn join_unit() -> String {
     format!(
         "[Unit]\nDescription=Join the cluster, or start this node's part of it\nWants=network-online.target \
          systemd-sysext.service\nAfter=network-online.target systemd-sysext.service systemd-modules-load.service \
-         systemd-sysctl.service time-sync.target\n\n[Service]\nType=exec\nExecStart=/bin/sh {JOIN}\nRestart=on-failure\n\
+         systemd-sysctl.service time-sync.target faros-report.service\n\n[Service]\nType=exec\nExecStart=/bin/sh {JOIN}\nRestart=on-failure\n\
          RestartSec=10\nKillMode=mixed\n\n[Install]\nWantedBy=multi-user.target\n"
     )
 }

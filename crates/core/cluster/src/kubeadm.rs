@@ -65,7 +65,7 @@ pub fn init_config(site: &Site, node: &Node, images: &Images) -> String {
         "apiVersion": KUBEADM, "kind": "InitConfiguration",
         "localAPIEndpoint": { "advertiseAddress": node.address, "bindPort": API_PORT },
         "nodeRegistration": registration(node),
-        "skipPhases": ["bootstrap-token"],
+        "skipPhases": ["bootstrap-token", "show-join-command"],
         "timeouts": timeouts(),
     });
     documents(&[init, cluster(site, images), kubelet(site), kube_proxy(site)])

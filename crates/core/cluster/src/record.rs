@@ -63,7 +63,8 @@ impl Said {
             let text = facts.get(key).and_then(Value::as_str).unwrap_or_default();
             text.chars().take(MAX_SAID).collect::<String>()
         };
-        let session = facts.get("session").and_then(Value::as_u64).map(SessionId);
+        let session = facts.get("session").and_then(Value::as_str);
+        let session = session.and_then(|text| text.parse::<SessionId>().ok());
         Some(match report {
             "joining" => Self::Joining(session),
             "joined" if word("action") == "member" => Self::Member,
@@ -181,7 +182,7 @@ mod tests {
         );
         record.hand(&a, Work::JoinWorker, SessionId(1), NOW);
         record.hand(&a, Work::JoinWorker, SessionId(2), NOW);
-        let old = report("joined", &json!({"session": 1, "action": "join"}));
+        let old = report("joined", &json!({"session": "boot-1", "action": "join"}));
         assert_eq!(record.said(&a, old, NOW), Err(NotTaken::NotHanded));
         record.installed(&a);
         assert_eq!(record.said(&a, Said::Joined(None), NOW), Err(NotTaken::NotHanded));

@@ -102,18 +102,18 @@ impl Kube {
         }
     }
 
-    /// Lets whoever has a token look whether its node is there, and ask for its certificate: what `kubeadm init` would
-    /// have allowed with its own token.
+    /// Lets whoever has a token look whether its node is there, and ask for its certificate; and the API server fetch
+    /// what kubelets have, such as logs. It is what `kubeadm init` would have allowed when it made its own token, but
+    /// for what it would have approved.
     ///
     /// # Errors
     /// The API does not answer, or refuses.
     pub async fn allow_tokens(&self) -> Result<(), KubeError> {
-        let group =
-            json!([{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": BOOTSTRAPPERS }]);
-        let binding = |name: &str, role: &str| {
+        let binding = |name: &str, role: &str, kind: &str, whom: &str| {
             json!({
                 "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-                "metadata": { "name": name }, "subjects": group,
+                "metadata": { "name": name },
+                "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": whom }],
                 "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role },
             })
         };
@@ -123,16 +123,25 @@ impl Kube {
             "rules": [{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get"] }],
         });
         self.apply("clusterroles", &role).await?;
-        self.apply(
-            "clusterrolebindings",
-            &binding("kubeadm:get-nodes", "kubeadm:get-nodes"),
-        )
-        .await?;
-        self.apply(
-            "clusterrolebindings",
-            &binding("kubeadm:kubelet-bootstrap", "system:node-bootstrapper"),
-        )
-        .await
+        for (name, role, kind, whom) in [
+            ("kubeadm:get-nodes", "kubeadm:get-nodes", "Group", BOOTSTRAPPERS),
+            (
+                "kubeadm:kubelet-bootstrap",
+                "system:node-bootstrapper",
+                "Group",
+                BOOTSTRAPPERS,
+            ),
+            (
+                "kubeadm:apiserver-kubelet-client",
+                "system:kubelet-api-admin",
+                "User",
+                "kube-apiserver-kubelet-client",
+            ),
+        ] {
+            self.apply("clusterrolebindings", &binding(name, role, kind, whom))
+                .await?;
+        }
+        Ok(())
     }
 
     async fn apply(&self, kind: &str, object: &Value) -> Result<(), KubeError> {
