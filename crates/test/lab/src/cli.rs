@@ -46,6 +46,13 @@ enum Command {
     },
     /// Machines that network-boot.
     Machine(machine::Args),
+    /// Nodes without a machine: what an installed one runs, in namespaces, at full speed.
+    Native {
+        /// The node.
+        node: String,
+        #[command(subcommand)]
+        action: NativeAction,
+    },
     /// Change the cable of a host or a machine.
     Link {
         /// The host, or the machine's node.
@@ -107,6 +114,26 @@ enum Command {
 enum Output {
     Text,
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum NativeAction {
+    /// Power it on: it network-boots, installs itself if it is armed, and starts from its disk.
+    Start,
+    /// Pull the plug.
+    Cut,
+    /// Run a command on it.
+    Exec {
+        /// The command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Show what a unit said, or `console`.
+    Log {
+        /// The unit, such as `faros-join.service`.
+        #[arg(default_value = "console")]
+        unit: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -239,6 +266,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             return Ok(exit_code(status));
         }
         Command::Machine(args) => return run_machine(&mut Lab::open(name)?, args),
+        Command::Native { node, action } => return run_native(&mut Lab::open(name)?, &node, action),
         Command::Link {
             host,
             loss,
@@ -336,6 +364,21 @@ fn run_machine(lab: &mut Lab, args: machine::Args) -> anyhow::Result<ExitCode> {
         machine::Action::Wait { phase, timeout } => {
             lab.wait_for_phase(node, &phase, Duration::from_secs(timeout))?;
         }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+fn run_native(lab: &mut Lab, node: &str, action: NativeAction) -> anyhow::Result<ExitCode> {
+    match action {
+        NativeAction::Start => lab.start_native(node, &mut |text| eprintln!("{text}"))?,
+        NativeAction::Cut => lab.native(node).cut()?,
+        NativeAction::Exec { command } => {
+            let words: Vec<&str> = command.iter().map(String::as_str).collect();
+            let status = lab.native(node).command(&words)?.status();
+            return Ok(exit_code(status.context("cannot run the command")?));
+        }
+        NativeAction::Log { unit } => print!("{}", lab.native(node).log(&unit)),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -13,17 +13,61 @@ use faros_model::{
 };
 use sha2::{Digest as _, Sha256};
 
+use crate::run::run;
+
 /// So many images stay in the cache.
 const KEPT: usize = 3;
+
+/// The root file system of an image that is in the cache, unpacked there once; `digest` is that of its archive.
+pub fn root(digest: Digest) -> anyhow::Result<PathBuf> {
+    let cache = cache()?;
+    let folder = cache.join("roots").join(digest.to_string());
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    let images = fs::read_dir(cache.join("images")).into_iter().flatten().flatten();
+    let archive = images.map(|entry| entry.path()).find_map(|image| {
+        let manifest = fs::read(image.join("image.json")).ok()?;
+        let manifest: ImageManifest = serde_json::from_slice(&manifest).ok()?;
+        let root = manifest.root.filter(|root| root.digest == digest)?;
+        Some(image.join(root.file))
+    });
+    let archive = archive.with_context(|| format!("no image in the cache has the root {digest}"))?;
+    let new = folder.with_extension(format!("new-{}", std::process::id()));
+    fs::create_dir_all(&new).with_context(|| format!("cannot make {}", new.display()))?;
+    run(
+        "tar",
+        &[
+            "-x",
+            "-I",
+            "zstd",
+            "--numeric-owner",
+            "--xattrs",
+            "-f",
+            &archive.display().to_string(),
+            "-C",
+            &new.display().to_string(),
+        ],
+    )?;
+    // Another lab may have been quicker.
+    if fs::rename(&new, &folder).is_err() {
+        fs::remove_dir_all(&new)?;
+    }
+    forget_old(folder.parent().unwrap_or(&folder));
+    Ok(folder)
+}
+
+fn cache() -> anyhow::Result<PathBuf> {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
+    let cache = cache.context("there is no HOME to keep images in")?;
+    Ok(cache.join("faros"))
+}
 
 /// The folder of the image, built if it is not in the cache.
 pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
     let builder = faros_image::Builder::new(faros_image::Kernel::Cloud);
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")));
-    let folder = cache
-        .context("there is no HOME to keep the image in")?
-        .join("faros/images");
+    let folder = cache()?.join("images");
     let folder = folder.join(builder.recipe_digest().to_string());
     if !folder.join("image.json").is_file() {
         tell("building the node image from Debian packages; this is done once");

@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::{
     daemon,
     folder::{Folder, HostRecord, Record},
-    host, network,
+    host, native, network,
     run::{ip, run},
     wire::Quality,
 };
@@ -85,6 +85,7 @@ impl Lab {
             bail!("a lab called {name} is up already; `faros-lab --name {name} down` ends it");
         }
         // What a crash or a power cut left behind.
+        native::remove(name)?;
         network::remove(name)?;
         folder.remove()?;
 
@@ -299,14 +300,14 @@ impl Lab {
         Ok(port)
     }
 
-    fn take_port(&mut self) -> anyhow::Result<String> {
+    pub(crate) fn take_port(&mut self) -> anyhow::Result<String> {
         let port = format!("port{}", self.record.next_port);
         self.record.next_port += 1;
         self.folder.save(&self.record)?;
         Ok(port)
     }
 
-    fn plug(&mut self, name: &str, host: HostRecord) -> anyhow::Result<()> {
+    pub(crate) fn plug(&mut self, name: &str, host: HostRecord) -> anyhow::Result<()> {
         network::plug(&self.record.name, &host)?;
         self.record.hosts.insert(name.to_owned(), host);
         self.folder.save(&self.record)
@@ -414,6 +415,7 @@ impl Lab {
     /// Ends everything and removes all that was made.
     pub fn down(name: &str) -> anyhow::Result<()> {
         let folder = Folder::of(name);
+        native::remove(name)?;
         daemon::stop(&folder, false)?;
         network::remove(name)?;
         folder.remove()

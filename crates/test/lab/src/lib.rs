@@ -12,6 +12,7 @@ pub mod host;
 pub mod image;
 pub mod lab;
 pub mod machine;
+pub mod native;
 pub mod network;
 pub mod run;
 pub mod wire;

@@ -38,8 +38,9 @@ pub fn namespaces(lab: &str) -> anyhow::Result<Vec<String>> {
     let names = listed.lines().filter_map(|line| line.split_whitespace().next());
     // A lab called `a` must not take those of a lab called `a-b` for its own.
     let part_of_ours = |name: &&str| {
-        name.strip_prefix(&prefix)
-            .is_some_and(|part| matches!(part, "lan" | "uplink" | "bastion") || part.starts_with("c."))
+        name.strip_prefix(&prefix).is_some_and(|part| {
+            matches!(part, "lan" | "uplink" | "bastion") || part.starts_with("c.") || part.starts_with("n.")
+        })
     };
     Ok(names.filter(part_of_ours).map(str::to_owned).collect())
 }
@@ -47,6 +48,11 @@ pub fn namespaces(lab: &str) -> anyhow::Result<Vec<String>> {
 /// The namespace of a client.
 pub fn client_namespace(lab: &str, client: &str) -> String {
     namespace(lab, &format!("c.{client}"))
+}
+
+/// The namespace of a native node.
+pub fn node_namespace(lab: &str, node: &str) -> String {
+    namespace(lab, &format!("n.{node}"))
 }
 
 /// Makes the switch, the uplink and the bastion, and the cables between them.
