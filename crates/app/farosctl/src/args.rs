@@ -1,6 +1,9 @@
 //! The command line.
 
+mod cluster;
+mod node;
 mod ports;
+mod snapshot;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -12,7 +15,12 @@ use faros_model::{
     oci::Platform,
 };
 
-pub(crate) use self::ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted};
+pub(crate) use self::{
+    cluster::ClusterCommand,
+    node::{NodeCommand, NodeWork},
+    ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted},
+    snapshot::SnapshotCommand,
+};
 
 /// Plan, apply and watch a Faros site.
 #[derive(Debug, Parser)]
@@ -278,6 +286,16 @@ The page `why.md` of the documentation lists all causes.")]
         /// The node.
         #[arg(value_parser = host)]
         node: HostName,
+    },
+    /// Work on a node of the cluster: empty it, replace its machine, take it out.
+    Node {
+        #[command(subcommand)]
+        command: NodeCommand,
+    },
+    /// The Kubernetes cluster of the site.
+    Cluster {
+        #[command(subcommand)]
+        command: ClusterCommand,
     },
     /// Unlocking of the nodes' disks: its keys, and which node depends on which.
     Unlock {

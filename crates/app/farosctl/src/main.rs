@@ -4,8 +4,10 @@ mod adopt;
 mod apply;
 mod args;
 mod balancer;
+mod cluster;
 mod content;
 mod image;
+mod node;
 mod outcome;
 mod ports;
 mod progress;
@@ -110,6 +112,8 @@ async fn run(args: Args) -> Result<Done, Error> {
         Command::Disarm { node } => site::disarm(&client, &node).await,
         Command::Time => screens::show(json, &client.time().await?, time::screen),
         Command::Balancer { history, command } => balancer::balancer(&client, history, command, json).await,
+        Command::Node { command } => node::node(&client, command, json).await,
+        Command::Cluster { command } => cluster::cluster(&client, command, json).await,
         Command::Unlock { command } => unlock::unlock(&client, command, json).await,
         Command::Lockdown { lift, reason } => unlock::lockdown(&client, lift, &reason, json).await,
         Command::Adopt {

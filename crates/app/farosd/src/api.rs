@@ -6,6 +6,7 @@
 mod balancer;
 mod events;
 mod handlers;
+mod keep;
 mod openapi;
 mod story;
 mod unlock;

@@ -7,7 +7,9 @@
 
 mod certificates;
 mod members;
+pub(crate) mod nodes;
 pub(crate) mod release;
+mod snapshots;
 
 use std::{
     collections::BTreeMap,
@@ -60,6 +62,7 @@ pub(crate) struct Clustering {
     /// When each node asked last, and what it was told.
     pub(crate) asked: Mutex<BTreeMap<HostName, (Timestamp, String)>>,
     view: Mutex<View>,
+    snapshots: snapshots::Snapshots,
 }
 
 /// What the API said when it was asked last.
@@ -81,6 +84,7 @@ impl Clustering {
             deciding: tokio::sync::Mutex::new(record),
             asked: Mutex::default(),
             view: Mutex::default(),
+            snapshots: snapshots::Snapshots::default(),
         }
     }
 }
@@ -102,12 +106,15 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         if record.established.is_none() {
             continue;
         }
-        if let Err(error) = shared.look_at_cluster(&intent, &record).await {
-            let why = format!("{error:#}");
-            let mut view = lock(&shared.cluster.view);
-            if view.why != why {
-                tracing::warn!("the cluster cannot be looked at: {why}");
-                view.why = why;
+        match shared.look_at_cluster(&intent, &record).await {
+            Ok(()) => shared.keep_snapshots(&intent),
+            Err(error) => {
+                let why = format!("{error:#}");
+                let mut view = lock(&shared.cluster.view);
+                if view.why != why {
+                    tracing::warn!("the cluster cannot be looked at: {why}");
+                    view.why = why;
+                }
             }
         }
     }
@@ -269,6 +276,7 @@ impl Shared {
                     .get(name)
                     .is_some_and(|(at, _)| now.duration_since(*at) <= ASKING),
                 attempt: record.attempts.get(name).cloned(),
+                is_removed: record.removed.contains(name),
                 member: facts.map(|facts| Member {
                     is_ready: facts.is_ready,
                     created: self.sightings.clock().counted(facts.created),
@@ -308,7 +316,7 @@ impl Shared {
     /// A node is installed anew: what it was handed before is of another disk.
     pub(crate) async fn cluster_forgets(&self, node: &HostName) -> anyhow::Result<()> {
         let mut record = self.cluster.deciding.lock().await;
-        if record.attempts.contains_key(node) {
+        if record.attempts.contains_key(node) || record.removed.contains(node) {
             let mut next = record.clone();
             next.installed(node);
             self.store.put_cluster(next.clone()).await?;

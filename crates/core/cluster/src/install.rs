@@ -147,6 +147,8 @@ pub struct Seen {
     pub is_asking: bool,
     /// What it was handed last, since it was installed.
     pub attempt: Option<Attempt>,
+    /// Whether it was taken out of the cluster since it was installed.
+    pub is_removed: bool,
     /// What Kubernetes says of it; `None` if it does not know it, or does not answer.
     pub member: Option<Member>,
     /// Whether its member of etcd is well; `None` if there is none, or nobody says.
@@ -278,6 +280,10 @@ impl<'a> View<'a> {
         let attempt = seen.attempt.as_ref();
         if attempt.is_some_and(|attempt| attempt.progress == Progress::Joined) {
             return Verdict::Done;
+        }
+        if seen.is_removed {
+            let why = "it was taken out of the cluster; `farosctl install` takes it in again";
+            return Verdict::Failed(why.to_owned());
         }
         if node.roles.contains(&Role::Arbiter) {
             return Verdict::Failed(

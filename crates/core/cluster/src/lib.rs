@@ -9,6 +9,7 @@ mod cni;
 mod containerd;
 mod control_plane;
 pub mod csr;
+pub mod drain;
 pub mod etcd;
 mod file;
 pub mod hardening;
@@ -19,6 +20,7 @@ mod kubeadm;
 mod names;
 mod pods;
 mod record;
+pub mod snapshots;
 pub mod version;
 
 pub use self::{

@@ -1,6 +1,6 @@
 //! What the bastion remembers of its cluster, from one run to the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use faros_model::ids::{HostName, SessionId};
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ pub struct Record {
     pub established: Option<Timestamp>,
     /// What each node was handed last, since it was installed.
     pub attempts: BTreeMap<HostName, Attempt>,
+    /// Nodes that were taken out of the cluster, until they are installed anew.
+    pub removed: BTreeSet<HostName>,
     /// Tokens that may still be good.
     pub grants: Vec<Grant>,
 }
@@ -82,6 +84,7 @@ impl Record {
     /// A node was installed anew: what it was handed before is of another disk.
     pub fn installed(&mut self, node: &HostName) {
         self.attempts.remove(node);
+        self.removed.remove(node);
         self.grants.retain(|grant| grant.node != *node);
     }
 

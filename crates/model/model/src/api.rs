@@ -4,6 +4,8 @@
 //! UTC; a refusal carries [`Failure`], or [`Problems`](crate::problem::Problems) with status 422 if a site
 //! file is at fault.
 
+mod keep;
+
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use schemars::JsonSchema;
@@ -16,6 +18,8 @@ use crate::{
     plan::{Plan, Service},
     problem::Problem,
 };
+
+pub use self::keep::{NodeWorkRequest, SnapshotExportRequest, SnapshotInfo, SnapshotRequest, WorkProgress};
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

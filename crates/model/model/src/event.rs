@@ -101,6 +101,17 @@ event_kinds! {
     JoinHanded => "join-handed",
     /// A member of etcd was taken away. Detail: `member` (its number), `reason`.
     EtcdMemberRemoved => "etcd-member-removed",
+    /// A snapshot of the cluster's etcd was taken. Detail: `name`, `bytes` (on the bastion's disk), `revision`, `by`,
+    /// `milliseconds`, `dropped` (how many old ones were let go for it).
+    SnapshotTaken => "snapshot-taken",
+    /// A snapshot that was due could not be taken; told once while the reason is the same. Detail: `message`.
+    SnapshotFailed => "snapshot-failed",
+    /// A node was closed to new pods and emptied. Detail: `by`.
+    NodeDrained => "node-drained",
+    /// A node was opened to pods again. Detail: `by`.
+    NodeOpened => "node-opened",
+    /// A node was taken out of its cluster, for good. Detail: `by`.
+    NodeRemoved => "node-removed",
     /// Kubernetes says that a node is ready. Detail: `version` (of its kubelet).
     NodeReady => "node-ready",
     /// Kubernetes says that a node is no longer ready. Detail: `message`.

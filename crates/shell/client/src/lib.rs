@@ -14,9 +14,10 @@ use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ConfirmRequest, Confirmed, ContentAdded,
         ContentVerified, Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown,
-        LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status, TimeStatus, UnlockBackup,
-        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
-        UnlockStatus, Window,
+        LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest, PlanResponse, SnapshotExportRequest,
+        SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest,
+        UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, Window,
+        WorkProgress,
     },
     content::ContentEntry,
     event::Event,
@@ -294,6 +295,62 @@ impl Client {
         Ok(changed.changed)
     }
 
+    /// Empties a node of the cluster, or opens it again.
+    pub async fn drain_node(
+        &self,
+        node: &HostName,
+        request: &NodeWorkRequest,
+    ) -> Result<Lines<WorkProgress>, ClientError> {
+        self.node_work(node, "drain", request).await
+    }
+
+    /// Takes a node out of the cluster, and has the next machine installed in its place.
+    pub async fn replace_node(
+        &self,
+        node: &HostName,
+        request: &NodeWorkRequest,
+    ) -> Result<Lines<WorkProgress>, ClientError> {
+        self.node_work(node, "replace", request).await
+    }
+
+    /// Takes a node out of the cluster for good.
+    pub async fn remove_node(
+        &self,
+        node: &HostName,
+        request: &NodeWorkRequest,
+    ) -> Result<Lines<WorkProgress>, ClientError> {
+        self.node_work(node, "remove", request).await
+    }
+
+    async fn node_work(
+        &self,
+        node: &HostName,
+        what: &str,
+        request: &NodeWorkRequest,
+    ) -> Result<Lines<WorkProgress>, ClientError> {
+        let path = format!("/v1/nodes/{node}/{what}");
+        self.lines(Method::POST, &path, body_of(request)?).await
+    }
+
+    /// Snapshots of etcd, oldest first.
+    pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>, ClientError> {
+        self.get("/v1/cluster/snapshots").await
+    }
+
+    /// Takes a snapshot of etcd.
+    pub async fn take_snapshot(&self, by: &str) -> Result<SnapshotInfo, ClientError> {
+        let request = SnapshotRequest { by: by.to_owned() };
+        self.json(Method::POST, "/v1/cluster/snapshots", Some(&request))
+            .await
+    }
+
+    /// A snapshot, encrypted for the holders of these age keys, in pieces.
+    pub async fn export_snapshot(&self, name: &str, recipients: Vec<String>) -> Result<Pieces, ClientError> {
+        let path = format!("/v1/cluster/snapshots/{name}/export");
+        let body = body_of(&SnapshotExportRequest { recipients })?;
+        self.send(Method::POST, &path, body).await.map(Pieces)
+    }
+
     /// The OpenAPI document.
     pub async fn openapi(&self) -> Result<serde_json::Value, ClientError> {
         self.get("/openapi.json").await
@@ -384,6 +441,30 @@ fn body_of<B: Serialize>(value: &B) -> Result<Body, ClientError> {
     Ok(Full::new(Bytes::from(bytes))
         .map_err(|never| match never {})
         .boxed())
+}
+
+/// An answer of bytes, as they come.
+#[derive(Debug)]
+pub struct Pieces(Incoming);
+
+impl Pieces {
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// If the daemon breaks off.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
+        loop {
+            match self.0.frame().await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(ClientError::Broken(error)),
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        return Ok(Some(data));
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// An answer of one JSON object a line, as they come.

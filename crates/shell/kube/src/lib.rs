@@ -6,6 +6,7 @@
 
 mod etcd;
 mod objects;
+mod pods;
 mod request;
 mod wire;
 
@@ -19,6 +20,7 @@ use self::wire::{PATIENCE, Wire};
 pub use self::{
     etcd::{Etcd, EtcdStatus, Snapshot},
     objects::{NodeFacts, Pending},
+    pods::Eviction,
     request::parse,
 };
 

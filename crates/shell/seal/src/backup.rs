@@ -11,6 +11,10 @@ use age::{
     x25519,
 };
 
+use bech32::{Bech32, Hrp};
+use sha2::{Digest as _, Sha256};
+use zeroize::Zeroizing;
+
 use crate::{Secret, age_file};
 
 /// Encrypts a secret to everyone of `recipients`: any one of them opens it. The result is text.
@@ -43,7 +47,7 @@ pub fn restore_from_age(text: &str, with: &Identities) -> Result<Secret, Restore
 
 /// Someone who can open a backup: `age1…`.
 #[derive(Debug, Clone)]
-pub struct Recipient(x25519::Recipient);
+pub struct Recipient(pub(crate) x25519::Recipient);
 
 impl FromStr for Recipient {
     type Err = RecipientError;
@@ -64,7 +68,29 @@ impl fmt::Display for Recipient {
 }
 
 /// The keys that open a backup: what `age-keygen` writes. Invariant: not empty.
-pub struct Identities(Vec<x25519::Identity>);
+pub struct Identities(pub(crate) Vec<x25519::Identity>);
+
+impl Identities {
+    /// The key that follows from another secret, for this use of it; the same each time.
+    ///
+    /// # Panics
+    /// Never: 32 bytes are a key of X25519.
+    pub fn derived(secret: &[u8; 32], of: &str) -> Self {
+        let mut hash = Sha256::new_with_prefix(of.as_bytes());
+        hash.update([0]);
+        hash.update(secret);
+        let bytes = Zeroizing::new(<[u8; 32]>::from(hash.finalize()));
+        let prefix = Hrp::parse_unchecked("age-secret-key-");
+        let text = Zeroizing::new(bech32::encode_upper::<Bech32>(prefix, &*bytes).unwrap_or_default());
+        Self(vec![text.parse().expect("32 bytes are a key")])
+    }
+
+    /// Those who encrypt for these keys.
+    pub fn recipients(&self) -> Vec<Recipient> {
+        let own = self.0.iter();
+        own.map(|identity| Recipient(identity.to_public())).collect()
+    }
+}
 
 impl FromStr for Identities {
     type Err = IdentityError;

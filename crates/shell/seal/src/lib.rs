@@ -17,6 +17,7 @@ mod blob;
 mod file;
 mod program;
 mod secret;
+mod stream;
 mod systemd;
 mod tpm;
 
@@ -30,6 +31,7 @@ pub use blob::{FormatError, MAX_SECRET, Sealing, mode_of};
 pub use file::{FileError, read_sealed, write_sealed};
 pub use program::RunError;
 pub use secret::{Passphrase, Secret};
+pub use stream::{Opened, Sealed, open_stream, seal_stream};
 pub use systemd::{CREDENTIAL, SystemdAsk};
 pub use tpm::{Bound, Tpm, TpmError};
 

@@ -15,9 +15,9 @@ use faros_model::{
     api::{
         ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ConfirmRequest, Confirmed, ContentAdded,
         ContentVerified, Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown,
-        LockdownRequest, NodeStatus, PlanRequest, PlanResponse, Status, TimeStatus, UnlockBackup,
-        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
-        UnlockStatus,
+        LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest, PlanResponse, SnapshotExportRequest,
+        SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest,
+        UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, WorkProgress,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -32,7 +32,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Route, balancer, events, openapi, story, unlock};
+use super::{Route, balancer, events, keep, openapi, story, unlock};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
@@ -60,6 +60,12 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "get", path: "/v1/nodes", summary: "Where each node is in its life", takes: None, gives: of::<Vec<NodeStatus>>, media: JSON, handler: get(nodes) },
         Route { method: "post", path: "/v1/nodes/{name}/arm", summary: "Have a node's next network boot install it", takes: Some(of::<ArmRequest>), gives: of::<Changed>, media: JSON, handler: post(arm) },
         Route { method: "post", path: "/v1/nodes/{name}/disarm", summary: "Have a node boot its own disk", takes: Some(of::<ArmRequest>), gives: of::<Changed>, media: JSON, handler: post(disarm) },
+        Route { method: "post", path: "/v1/nodes/{name}/drain", summary: "Empty a node of the cluster, or open it again; progress, one object a line", takes: Some(of::<NodeWorkRequest>), gives: of::<WorkProgress>, media: NDJSON, handler: post(keep::drain) },
+        Route { method: "post", path: "/v1/nodes/{name}/replace", summary: "Take a node out of the cluster and have the next machine installed in its place; progress, one object a line", takes: Some(of::<NodeWorkRequest>), gives: of::<WorkProgress>, media: NDJSON, handler: post(keep::replace) },
+        Route { method: "post", path: "/v1/nodes/{name}/remove", summary: "Take a node out of the cluster for good; progress, one object a line", takes: Some(of::<NodeWorkRequest>), gives: of::<WorkProgress>, media: NDJSON, handler: post(keep::remove) },
+        Route { method: "get", path: "/v1/cluster/snapshots", summary: "Snapshots of etcd that the bastion has, oldest first", takes: None, gives: of::<Vec<SnapshotInfo>>, media: JSON, handler: get(keep::snapshots) },
+        Route { method: "post", path: "/v1/cluster/snapshots", summary: "Take a snapshot of etcd now", takes: Some(of::<SnapshotRequest>), gives: of::<SnapshotInfo>, media: JSON, handler: post(keep::snapshot) },
+        Route { method: "post", path: "/v1/cluster/snapshots/{name}/export", summary: "A snapshot of etcd, encrypted for the holders of age keys", takes: Some(of::<SnapshotExportRequest>), gives: of::<String>, media: "application/octet-stream", handler: post(keep::export) },
         Route { method: "get", path: "/v1/nodes/{name}/sessions", summary: "Boot sessions of a node, latest first", takes: None, gives: of::<Vec<SessionInfo>>, media: JSON, handler: get(story::sessions) },
         Route { method: "get", path: "/v1/nodes/{name}/timeline", summary: "The story of a boot session; query: session, by default the latest", takes: None, gives: of::<Timeline>, media: JSON, handler: get(story::timeline) },
         Route { method: "get", path: "/v1/nodes/{name}/why", summary: "Why a node stands where it stands: causes, most likely first", takes: None, gives: of::<Diagnosis>, media: JSON, handler: get(story::why) },

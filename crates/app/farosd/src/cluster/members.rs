@@ -113,7 +113,7 @@ impl Shared {
     /// to join anew.
     pub(super) async fn look_at_etcd(&self, intent: &Intent) -> anyhow::Result<()> {
         let site = &intent.site;
-        let now = Timestamp::now();
+        let now = self.sightings.now();
         let looked = lock(&self.cluster.view).members_at;
         if looked.is_some_and(|at| now.duration_since(at) < FRESH && at <= now) {
             return Ok(());
