@@ -140,7 +140,7 @@ fn what_has_to_be_open_on_a_node_is_and_what_has_not_is_not() -> anyhow::Result<
     // Port, protocol, and whether another node, a host of the site file, a stranger and the bastion reach it.
     const EXPECTED: &[(u16, &str, [bool; 4])] = &[
         (22, "tcp", [false, true, true, true]),
-        (2379, "tcp", [true, false, false, false]),
+        (2379, "tcp", [true, false, false, true]),
         (2380, "tcp", [true, false, false, false]),
         (6443, "tcp", [true, true, true, true]),
         (443, "tcp", [true, true, true, true]),

@@ -106,6 +106,8 @@ enum Command {
         #[arg(long, default_value_t = 0)]
         delay_us: u64,
     },
+    /// Build the node image that machines boot, unless it is there, and print its folder.
+    Image,
     /// The demo: machines network-boot from one site file, and you watch.
     Demo(faros_lab::demo::Options),
 }
@@ -335,6 +337,10 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
                 },
                 7,
             )?;
+        }
+        Command::Image => {
+            let folder = faros_lab::image::provide(&mut |step| eprintln!("{step}"))?;
+            println!("{}", folder.display());
         }
         Command::Demo(options) => return faros_lab::demo::run(options),
     }

@@ -64,17 +64,20 @@ fn cache() -> anyhow::Result<PathBuf> {
     Ok(cache.join("faros"))
 }
 
-/// The folder of the image, built if it is not in the cache.
+/// The folder of the image, built if it is not in the cache; whoever comes while it is being built waits for it.
 pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
     let builder = faros_image::Builder::new(faros_image::Kernel::Cloud);
-    let folder = cache()?.join("images");
-    let folder = folder.join(builder.recipe_digest().to_string());
+    let images = cache()?.join("images");
+    fs::create_dir_all(&images).with_context(|| format!("cannot make {}", images.display()))?;
+    let lock = fs::File::create(images.join("lock")).context("cannot lock the cache of images")?;
+    lock.lock().context("cannot lock the cache of images")?;
+    let folder = images.join(builder.recipe_digest().to_string());
     if !folder.join("image.json").is_file() {
         tell("building the node image from Debian packages; this is done once");
         builder
             .build(&folder, &mut |step| tell(step))
             .context("cannot build the node image")?;
-        forget_old(folder.parent().unwrap_or(&folder));
+        forget_old(&images);
     }
     Ok(folder)
 }
@@ -85,6 +88,7 @@ fn forget_old(cache: &Path) {
         .into_iter()
         .flatten()
         .flatten()
+        .filter(|entry| entry.path().is_dir())
         .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())))
         .collect();
     images.sort();
