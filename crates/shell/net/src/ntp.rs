@@ -158,8 +158,10 @@ async fn answer(
         if clock.has_changed().unwrap_or(false) {
             standing = *clock.borrow_and_update();
         }
+        let mut is_empty = false;
         for _ in 0..BATCH {
             let Ok((length, from, stamp)) = udp.try_recv(&mut buffer) else {
+                is_empty = true;
                 break;
             };
             let came = received(&*host, stamp);
@@ -176,8 +178,10 @@ async fn answer(
                 Outcome::Silent(why) => health.counter(why.label()).add(1),
             }
         }
-        // Others have their turn, however fast packets come.
-        tokio::task::yield_now().await;
+        // Others have their turn, however fast packets come. Who has to wait for packets gives it to them anyway.
+        if !is_empty {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
