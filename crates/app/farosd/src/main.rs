@@ -27,7 +27,8 @@ use clap::{Parser, ValueEnum};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// The bastion of a site: DHCP, DNS, network boot and Ignition from one site file.
 ///
@@ -98,14 +99,15 @@ fn interface(text: &str) -> Result<(Role, String), String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    let filter = EnvFilter::try_from_env("FAROS_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("FAROS_LOG").ok().and_then(|own| own.parse().ok());
+    let filter: Targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let log = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal());
+    let registry = tracing_subscriber::registry().with(filter);
     match args.log_format {
-        LogFormat::Text => log.with_target(false).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => registry.with(log.with_target(false)).init(),
+        LogFormat::Json => registry.with(log.json()).init(),
     }
     // Nothing that is made here is for others to read, and no core file shows what is in memory.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
