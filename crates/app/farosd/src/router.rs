@@ -135,9 +135,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     let (mut served, mut lan) = (shared.served.subscribe(), shared.lan.subscribe());
     loop {
         let intent = served.borrow_and_update().get(&Service::Router).cloned();
-        let has_lan = lan.borrow_and_update().is_some();
+        lan.mark_unchanged();
         let (state, why) = match router.settle(&shared, intent.as_deref()).await {
-            (ServiceState::Ready, _) if !has_lan => {
+            (ServiceState::Ready, _) if shared.lan.borrow().is_none() => {
                 let name = shared.lan_interface().unwrap_or_default();
                 let why =
                     format!("the LAN's interface {name} is not there, or has not the bastion's address");
@@ -276,7 +276,9 @@ impl Router {
         let interfaces = Interfaces::new(&lan, &watched.uplink)?.with_bridge(watched.bridge_macs());
         let rules = Ruleset::compile(site, &interfaces);
         self.fights.look();
-        self.hold(shared, &rules).await?;
+        // Others' chains are looked at meanwhile: each takes a process and its time.
+        let (held, droppers) = tokio::join!(self.hold(shared, &rules), trouble::droppers());
+        held?;
         let was_set = |setting: &router::Setting| {
             let before = self.watched.as_ref();
             let idx = before.and_then(|before| before.settings.iter().position(|own| own == setting));
@@ -307,7 +309,7 @@ impl Router {
         self.take_old(site, &watched.uplink).await?;
         self.ensure_own(shared, site, &watched).await?;
         watched.sight = watched.look();
-        self.droppers = trouble::droppers().await;
+        self.droppers = droppers;
         let mut troubles = trouble::troubles(site, lan::look(&watched.uplink).as_ref(), &self.droppers);
         troubles.extend(self.fought());
         if troubles != self.troubles {

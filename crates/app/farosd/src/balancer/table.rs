@@ -30,6 +30,8 @@ struct Kept {
     held: AllSlots,
     /// The processes by which we changed the table, the newest last.
     own: VecDeque<u32>,
+    /// The table as it was found, and the kernel's number of the transaction before that look.
+    found: Option<(u32, Listing)>,
 }
 
 /// So many of our own processes are remembered: the kernel tells of them within moments.
@@ -57,11 +59,13 @@ impl Table {
     pub(crate) async fn lock(&self) -> Result<Locked<'_>, nft::Nft> {
         let mut kept = self.kept.lock().await;
         if !kept.is_read {
+            let before = nft::generation().ok();
             let text = nft::list(FAMILY, TABLE).await?;
             let found = text.as_deref().map(Listing::parse).unwrap_or_default();
             kept.wanted.clone_from(found.slots());
             kept.held.clone_from(found.slots());
             kept.is_read = true;
+            kept.found = before.map(|before| (before, found));
         }
         Ok(Locked {
             kept,
@@ -71,6 +75,12 @@ impl Table {
 }
 
 impl Locked<'_> {
+    /// The table as it was found at the start, once, if no transaction came after the one of this number.
+    pub(crate) fn take_found(&mut self, seen: u32) -> Option<Listing> {
+        let (before, found) = self.kept.found.take()?;
+        (before == seen).then_some(found)
+    }
+
     /// What the maps are to hold.
     pub(crate) fn slots(&self) -> &AllSlots {
         &self.kept.wanted

@@ -49,7 +49,10 @@ impl Router {
             Some(held) if is_same && !held.is_right && !self.fights.may(WHAT, now) => return Ok(()),
             _ => (),
         }
-        let found = listing().await?;
+        let found = match live.take_found(seen) {
+            Some(found) => found,
+            None => listing().await?,
+        };
         let mut told = Vec::new();
         if let Some(held) = self.held.as_mut().filter(|_| is_same) {
             told = held.listing.differences(&found, live.slots());
