@@ -198,6 +198,11 @@ impl Loop {
                 }
             }
         }
+        // Its time may come while nobody answers.
+        let settled = lock(&shared.balancing.core).settle(shared.balancing.now());
+        if let Some(effect) = settled {
+            self.tell(effect);
+        }
         if let Err(why) = self.ask() {
             return (ServiceState::Failed, why, None);
         }
