@@ -45,6 +45,10 @@ use crate::{
     unlock::Unlock,
 };
 
+/// So many events are kept for those who follow them; who falls behind reads on in the history. There is room for all
+/// of them from the start.
+const FOLLOWED: usize = 512;
+
 /// What the command line says.
 #[derive(Debug, Clone)]
 pub(crate) struct Options {
@@ -307,7 +311,7 @@ impl Daemon {
             served: watch::Sender::new(BTreeMap::new()),
             armed: RwLock::default(),
             tracker: Mutex::new(tracker),
-            events: broadcast::Sender::new(4096),
+            events: broadcast::Sender::new(FOLLOWED),
             sightings,
             health: health(),
             counted: health(),

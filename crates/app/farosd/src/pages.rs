@@ -78,13 +78,10 @@ impl Bastion {
                 return Page::Status(403);
             }
         }
-        let name = match reading(&self.0, Store::contents).await {
-            Ok(entries) => entries
-                .into_iter()
-                .find(|entry| entry.digest == digest)
-                .map(|entry| entry.name),
+        let name = match self.0.store.name_of(digest).await {
+            Ok(name) => name,
             Err(error) => {
-                tracing::error!("{error:#}");
+                tracing::error!("{:#}", anyhow::Error::new(error));
                 return Page::Status(500);
             }
         };

@@ -16,7 +16,7 @@ use faros_model::{
     ids::{ContentName, Digest},
     kubernetes::{KubeVersion, Release},
 };
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::de::DeserializeOwned;
 
 pub(crate) use self::blobs::Blobs;
@@ -132,6 +132,17 @@ impl Store {
         Ok(rows.query_row([Text(name)], entry).optional()?)
     }
 
+    /// A name of the content with this digest. Reads at once if nobody else does, and otherwise waits where that holds
+    /// up nobody.
+    pub async fn name_of(&self, digest: Digest) -> Result<Option<ContentName>, StoreError> {
+        if let Ok(db) = self.0.reader.try_lock() {
+            return name_of(&db, digest);
+        }
+        let store = self.clone();
+        let read = tokio::task::spawn_blocking(move || name_of(&store.reader(), digest));
+        read.await.unwrap_or(Err(StoreError::Stopped))
+    }
+
     /// Opens a blob by its digest. The first time in this run its bytes are checked, which waits for as long as
     /// reading them takes; the runtime's threads stay free.
     pub async fn open_blob(&self, digest: Digest) -> Result<Opened, OpenContent> {
@@ -205,6 +216,12 @@ impl Store {
     }
 }
 
+fn name_of(db: &Connection, digest: Digest) -> Result<Option<ContentName>, StoreError> {
+    let mut rows = db.prepare_cached("SELECT name FROM content WHERE digest = ?1 ORDER BY name LIMIT 1")?;
+    let name = rows.query_row([Bytes(digest.0)], |row| Ok(row.get::<_, Text<ContentName>>(0)?.0));
+    Ok(name.optional()?)
+}
+
 fn entry(row: &Row<'_>) -> rusqlite::Result<ContentEntry> {
     Ok(ContentEntry {
         name: row.get::<_, Text<ContentName>>(0)?.0,
@@ -215,7 +232,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<ContentEntry> {
 }
 
 /// Gives a blob a name; whether it had that name already.
-fn index(db: &rusqlite::Connection, entry: &ContentEntry) -> Result<(ContentEntry, bool), StoreError> {
+fn index(db: &Connection, entry: &ContentEntry) -> Result<(ContentEntry, bool), StoreError> {
     let mut rows = db.prepare_cached("SELECT name, digest, size, added_at FROM content WHERE name = ?1")?;
     let held = rows.query_row([Text(&entry.name)], self::entry).optional()?;
     if let Some(held) = held.filter(|held| held.digest == entry.digest) {

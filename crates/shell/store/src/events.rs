@@ -259,7 +259,12 @@ fn put_changes(db: &Connection, changes: &Changes, limits: Limits) -> Result<(),
             Json(&machine.said),
         ])?;
     }
-    if !changes.discovered.is_empty() {
+    let n_discovered = |db: &Connection| {
+        let mut rows = db.prepare_cached("SELECT count(*) FROM discovered")?;
+        rows.query_row([], |row| row.get::<_, Num>(0))
+    };
+    // Counting goes by pages; looking for the oldest goes by rows.
+    if !changes.discovered.is_empty() && n_discovered(db)?.0 > limits.discovered {
         db.prepare_cached(
             "DELETE FROM discovered WHERE mac IN
                  (SELECT mac FROM discovered ORDER BY last_seen DESC LIMIT -1 OFFSET ?1)",

@@ -89,6 +89,7 @@ impl Store {
         folder::touch_private(&path)?;
         let mut db = schema::connect(&path)?;
         schema::prepare(&mut db, &path)?;
+        schema::forget(&db, &path)?;
         let reader = schema::connect_reader(&path)?;
         let first_seq = events::first_seq(&db).map_err(|source| OpenStore::Prepare {
             path: path.clone(),

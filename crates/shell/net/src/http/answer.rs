@@ -174,7 +174,9 @@ impl Sending<'_> {
                     .progress(self.client.from, &self.file.name, self.sent, self.of);
             }
             // A fast client must not keep the others waiting.
-            tokio::task::yield_now().await;
+            if offset <= part.last {
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
