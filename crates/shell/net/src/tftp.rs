@@ -1,19 +1,21 @@
 //! Runs TFTP on the bastion's LAN address: one socket for requests, and one with a port of its own for each
 //! transfer (RFC 1350 section 4).
 
+mod burst;
+
 use std::{
     io,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
-    os::unix::fs::FileExt as _,
     sync::Arc,
     time::Duration,
 };
 
 use faros_model::{api::ServiceState, ports::TFTP};
-use faros_tftp::{ErrorCode, Limits, Packet, ReadRequest, Step, Transfer, data_header, error, parse};
+use faros_tftp::{ErrorCode, Limits, Packet, ReadRequest, Step, Transfer, error, parse};
 use tokio::{net::UdpSocket, sync::Semaphore, time::Instant};
 use tokio_util::sync::CancellationToken;
 
+use self::burst::Burst;
 use crate::{
     clock::Clock,
     pages::{Ended, Loaders, OpenFile},
@@ -189,7 +191,7 @@ async fn transfer(
     let limits = Limits::for_mtu(pages.mtu());
     let clock = Clock::default();
     let (mut transfer, mut step) = Transfer::begin(clock.now(), request, file.size, limits);
-    let mut packet = vec![0; 4 + usize::from(limits.block_size)];
+    let mut burst = Burst::new();
     let mut received = [0; 600];
     let mut told = Instant::now();
     loop {
@@ -199,18 +201,14 @@ async fn transfer(
             Step::Wait => (),
             Step::Send(bytes) => lossy(socket.send(bytes).await),
             Step::SendBlocks { first, last } => {
-                for block in *first..=*last {
-                    let (offset, length) = transfer.place(block);
-                    packet[..4].copy_from_slice(&data_header(block));
-                    if let Err(error) = file.file.read_exact_at(&mut packet[4..4 + length], offset) {
-                        lossy(
-                            socket
-                                .send(&faros_tftp::error(ErrorCode::NotDefined, "cannot read the file"))
-                                .await,
-                        );
-                        return Err((transfer.bytes_acked(), format!("cannot read the file: {error}")));
-                    }
-                    lossy(socket.send(&packet[..4 + length]).await);
+                let sent = burst.send(socket, &file.file, &transfer, *first..=*last);
+                if let Err(error) = sent.await {
+                    lossy(
+                        socket
+                            .send(&faros_tftp::error(ErrorCode::NotDefined, "cannot read the file"))
+                            .await,
+                    );
+                    return Err((transfer.bytes_acked(), format!("cannot read the file: {error}")));
                 }
             }
         }
