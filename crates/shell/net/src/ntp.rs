@@ -1,9 +1,10 @@
 //! Runs the time service on the bastion's LAN address, and measures the site's sources.
 //!
-//! Clients are answered by one task that reads the clock's standing where it stands; measuring, judging and
-//! putting the clock right is [`keeping`]. Both see the clock through [`HostClock`], so that a test has a clock of
+//! Clients are answered by one thread that reads the clock's standing where it stands ([`answering`]); measuring, judging
+//! and putting the clock right is [`keeping`]. Both see the clock through [`HostClock`], so that a test has a clock of
 //! its own and this machine's is never touched.
 
+mod answering;
 mod keeping;
 
 use std::{
@@ -12,19 +13,17 @@ use std::{
 };
 
 use faros_model::{api::TimeStatus, ports::NTP};
-use faros_ntp::{Clock, Correction, Keeper, KernelClock, Outcome, Server, Tables};
+use faros_ntp::{Clock, Correction, Keeper, KernelClock, Tables};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::answering::{Answering, Answers};
 use crate::{
     service::{BindError, Health},
     socket,
     stamp::Stamped,
 };
-
-/// Most packets that are answered before other work gets its turn.
-const BATCH: usize = 128;
 
 /// The clock of the host: read, judged, and put right.
 pub trait HostClock: Send + Sync {
@@ -109,7 +108,19 @@ impl Ntp {
             source_port,
         } = self;
         let clock = watch::Sender::new(Clock::UNKNOWN);
-        let answers = answer(udp, tables.clone(), clock.subscribe(), Arc::clone(&host), health);
+        let answers = Answers {
+            tables: tables.clone(),
+            clock: clock.subscribe(),
+            host: Arc::clone(&host),
+            health,
+        };
+        let started = udp
+            .into_std()
+            .and_then(|socket| Answering::start(socket, answers));
+        let answering = match started {
+            Ok(answering) => answering,
+            Err(error) => return tracing::error!(%error, "cannot answer NTP"),
+        };
         let keeping = keeping::Keeping {
             host,
             clock,
@@ -118,9 +129,12 @@ impl Ntp {
         };
         tokio::select! {
             () = stop.cancelled() => (),
-            () = answers => (),
+            () = answering.ended() => (),
             () = keeping.run(tables) => (),
         }
+        // The port is free when this has ended.
+        answering.end();
+        answering.ended().await;
         told.send_replace(None);
     }
 }
@@ -133,55 +147,6 @@ fn received(host: &dyn HostClock, stamp: Option<Timestamp>) -> Timestamp {
     match ago.filter(|ago| !ago.is_negative() && ago.as_secs() == 0) {
         Some(ago) => now.checked_sub(ago).unwrap_or(now),
         None => now,
-    }
-}
-
-async fn answer(
-    mut udp: Stamped,
-    mut tables: watch::Receiver<Arc<Tables>>,
-    mut clock: watch::Receiver<Clock>,
-    host: Arc<dyn HostClock>,
-    health: Health,
-) {
-    let mut buffer = [0; 1024];
-    let (answered, slowed) = (health.counter("ntp_answered"), health.counter("ntp_slowed"));
-    let own = Arc::clone(&tables.borrow_and_update());
-    let mut server = Server::new(own.lan, own.bastion);
-    let mut standing = *clock.borrow_and_update();
-    loop {
-        if udp.socket().readable().await.is_err() {
-            continue;
-        }
-        if tables.has_changed().unwrap_or(false) {
-            server.serve(&tables.borrow_and_update());
-        }
-        if clock.has_changed().unwrap_or(false) {
-            standing = *clock.borrow_and_update();
-        }
-        let mut is_empty = false;
-        for _ in 0..BATCH {
-            let Ok((length, from, stamp)) = udp.try_recv(&mut buffer) else {
-                is_empty = true;
-                break;
-            };
-            let came = received(&*host, stamp);
-            match server.respond(&buffer[..length], *from.ip(), came, &standing, host.now()) {
-                Outcome::Answered(bytes) => {
-                    answered.add(1);
-                    // A full send queue loses the answer, as the network may.
-                    let _ = udp.socket().try_send_to(&bytes, from.into());
-                }
-                Outcome::Slowed(bytes) => {
-                    slowed.add(1);
-                    let _ = udp.socket().try_send_to(&bytes, from.into());
-                }
-                Outcome::Silent(why) => health.counter(why.label()).add(1),
-            }
-        }
-        // Others have their turn, however fast packets come. Who has to wait for packets gives it to them anyway.
-        if !is_empty {
-            tokio::task::yield_now().await;
-        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSliceMut},
     net::SocketAddrV4,
-    os::fd::AsRawFd as _,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
 };
 
 use jiff::Timestamp;
@@ -23,51 +23,73 @@ pub(crate) struct Stamped {
 /// A datagram: its length, from whom, and when the kernel had it, if it tells.
 pub(crate) type Datagram = (usize, SocketAddrV4, Option<Timestamp>);
 
+/// Whether a datagram is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Yes,
+    No,
+}
+
 impl Stamped {
     /// Has the kernel note the time on this socket from now on.
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
         setsockopt(&socket, ReceiveTimestampns, &true)?;
         Ok(Self {
             socket,
-            control: nix::cmsg_space!(TimeSpec),
+            control: room(),
         })
+    }
+
+    /// The socket by itself; it goes on telling times.
+    pub(crate) fn into_std(self) -> io::Result<std::net::UdpSocket> {
+        self.socket.into_std()
     }
 
     pub(crate) fn socket(&self) -> &UdpSocket {
         &self.socket
     }
 
-    /// The next datagram, if there is one.
-    pub(crate) fn try_recv(&mut self, buffer: &mut [u8]) -> io::Result<Datagram> {
-        let Self { socket, control } = self;
-        socket.try_io(Interest::READABLE, || {
-            let mut parts = [IoSliceMut::new(buffer)];
-            let message = recvmsg::<SockaddrIn>(
-                socket.as_raw_fd(),
-                &mut parts,
-                Some(control),
-                MsgFlags::MSG_DONTWAIT,
-            )?;
-            let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
-            let stamp = message.cmsgs()?.find_map(|control| match control {
-                ControlMessageOwned::ScmTimestampns(at) => {
-                    let nanos = i32::try_from(at.tv_nsec()).ok()?;
-                    Timestamp::new(at.tv_sec(), nanos).ok()
-                }
-                _ => None,
-            });
-            Ok((message.bytes, SocketAddrV4::new(from.ip(), from.port()), stamp))
-        })
-    }
-
     /// The next datagram.
     pub(crate) async fn recv(&mut self, buffer: &mut [u8]) -> io::Result<Datagram> {
+        let Self { socket, control } = self;
         loop {
-            self.socket.readable().await?;
-            match self.try_recv(buffer) {
+            socket.readable().await?;
+            let received = socket.try_io(Interest::READABLE, || {
+                receive(socket.as_fd(), buffer, control, Wait::No)
+            });
+            match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
                 done => return done,
             }
         }
     }
+}
+
+/// Room for what the kernel tells of a datagram.
+pub(crate) fn room() -> Vec<u8> {
+    nix::cmsg_space!(TimeSpec)
+}
+
+/// The next datagram of a socket that tells times.
+pub(crate) fn receive(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    control: &mut [u8],
+    wait: Wait,
+) -> io::Result<Datagram> {
+    let flags = match wait {
+        Wait::Yes => MsgFlags::empty(),
+        Wait::No => MsgFlags::MSG_DONTWAIT,
+    };
+    let mut parts = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut parts, Some(control), flags)?;
+    let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
+    let stamp = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmTimestampns(at) => {
+            let nanos = i32::try_from(at.tv_nsec()).ok()?;
+            Timestamp::new(at.tv_sec(), nanos).ok()
+        }
+        _ => None,
+    });
+    Ok((message.bytes, SocketAddrV4::new(from.ip(), from.port()), stamp))
 }

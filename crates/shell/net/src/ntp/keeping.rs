@@ -28,7 +28,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long after a name could not be resolved it is tried again.
 const RESOLVE_AGAIN: Duration = Duration::from_secs(15);
 /// How often the clock is judged though nothing was measured.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(10);
 /// A clock that goes by this much in no time was set; steering is slower by far.
 const JUMP: SignedDuration = SignedDuration::from_millis(128);
 
