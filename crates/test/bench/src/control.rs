@@ -2,6 +2,8 @@
 //!
 //! They are this very program, started a second time on a bastion, so that their CPU time is told as a peer's is.
 
+mod dhcp;
+
 use std::{
     fs::File,
     io::{Read as _, Write as _},
@@ -24,12 +26,19 @@ pub(crate) enum Control {
     },
     /// Answer every request with the whole of one file, by sendfile.
     Sendfile { port: u16, file: PathBuf },
+    /// Give out addresses from `first` on, each on disk before it is promised.
+    Dhcp {
+        own: Ipv4Addr,
+        first: Ipv4Addr,
+        leases: PathBuf,
+    },
 }
 
 pub(crate) fn run(control: &Control) -> anyhow::Result<()> {
     match control {
         Control::UdpEcho { address, dns } => echo(*address, *dns),
         Control::Sendfile { port, file } => send_files(*port, file),
+        Control::Dhcp { own, first, leases } => dhcp::serve(*own, *first, leases),
     }
 }
 

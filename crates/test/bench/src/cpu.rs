@@ -1,7 +1,7 @@
 //! How much CPU time processes took: proc(5).
 //!
 //! Of living threads the scheduler's own count is read, in nanoseconds; of those that ended, and of children that were
-//! waited for, the kernel tells 10 ms at best. On the kernels that are measured here the time of packets that are
+//! waited for, the kernel tells 10 ms at best; so a peer is in a control group, which knows of all. On the kernels that are measured here the time of packets that are
 //! handled on a program's way out is that program's, and what is put off is `ksoftirqd`'s.
 
 use std::{
@@ -10,6 +10,67 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+
+/// Where control groups of the second kind are: alone, or beside those of the first.
+const GROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+
+/// A control group around a program: what it took with all its children, also those that left it and ended.
+#[derive(Debug)]
+pub(crate) struct Group(PathBuf);
+
+impl Group {
+    /// A group with this process in it; `None` where there are no such groups.
+    pub(crate) fn around(pid: u32) -> Option<Self> {
+        let mut all = GROUPS.iter().map(Path::new);
+        let root = all.find(|root| root.join("cgroup.procs").exists())?;
+        let path = root.join(format!("faros-bench-{pid}"));
+        fs::create_dir(&path).ok()?;
+        let group = Self(path);
+        fs::write(group.0.join("cgroup.procs"), pid.to_string()).ok()?;
+        Some(group)
+    }
+
+    /// What was taken up to now.
+    pub(crate) fn spent(&self) -> Option<Duration> {
+        let text = fs::read_to_string(self.0.join("cpu.stat")).ok()?;
+        let micros = text.lines().find_map(|line| line.strip_prefix("usage_usec "))?;
+        Some(Duration::from_micros(micros.trim().parse().ok()?))
+    }
+
+    /// All processes in it.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let text = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|pid| pid.parse().ok()).collect()
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // It stays while something is in it, and takes nothing.
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+/// What a server took, as it is known.
+#[derive(Debug, Clone)]
+pub(crate) enum Taken {
+    /// By its groups.
+    Groups(Duration),
+    /// By its processes.
+    Processes(Spent),
+}
+
+impl Taken {
+    /// What was taken since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Duration {
+        match (self, before) {
+            (Self::Groups(now), Self::Groups(before)) => now.saturating_sub(*before),
+            (Self::Processes(now), Self::Processes(before)) => now.since(before),
+            // A server that was started anew in between.
+            _ => Duration::ZERO,
+        }
+    }
+}
 
 /// A tick is 10 ms in what the kernel tells programs.
 const TICK: Duration = Duration::from_millis(10);

@@ -16,9 +16,16 @@ use crate::{
 
 const RATE: Figure = Figure::more("exchanges", "1/s");
 const CPU: Figure = Figure::less("CPU of an exchange", "us");
+const RENEWED: Figure = Figure::more("renewals beside exchanges, of 150", "1/s");
+const RENEWAL_CPU: Figure = Figure::less("CPU of an exchange and a renewal", "us");
 
 const DHCPD: &str = "isc dhcpd";
 const KEA: &str = "kea";
+/// The least that is durable.
+const STUB: &str = "group commit";
+
+/// Renewals come at a rate that every server takes.
+const RENEWALS: f64 = 150.0;
 
 /// Between two rates that are tried.
 const STEP: f64 = 1.3;
@@ -47,14 +54,14 @@ impl Work for Dhcp {
                 folder.display()
             );
         }
-        let mut all = vec![ours, dhcpd(bench)?, kea(bench)?, dnsmasq(bench)?];
+        let mut all = vec![ours, dhcpd(bench)?, kea(bench)?, dnsmasq(bench)?, stub(bench)?];
         for contender in &mut all {
             let client = contender.place.client()?;
             for program in &mut contender.programs {
                 let inside = client.clone();
                 // They answer only who asks for an address.
                 program.wait_for(&client, move || {
-                    exchange(&inside, 10.0, 1).is_ok_and(|came| came.finished > 0.0)
+                    exchange(&inside, 10.0, 1, 0.0).is_ok_and(|came| came.finished > 0.0)
                 })?;
             }
         }
@@ -70,7 +77,7 @@ impl Work for Dhcp {
         let mut best: Option<(f64, f64, f64)> = None;
         loop {
             let before = bench.server_cpu(contender);
-            let came = exchange(&client, rate, seconds)?;
+            let came = exchange(&client, rate, seconds, 0.0)?;
             let spent = bench.server_cpu(contender).since(&before);
             let went_well = came.lost <= LOST * (came.finished + came.lost)
                 && came.finished >= 0.9 * rate * f64::from(seconds);
@@ -96,25 +103,58 @@ impl Work for Dhcp {
         }
         let (rate, done, cpu) = best.context("no rate goes well")?;
         self.0.borrow_mut().insert(contender.name, rate);
-        Ok(vec![(RATE, done), (CPU, cpu)])
+        let mut figures = vec![(RATE, done), (CPU, cpu)];
+        if contender.name != STUB {
+            let before = bench.server_cpu(contender);
+            let came = exchange(&client, RENEWALS, seconds, RENEWALS)?;
+            let spent = bench.server_cpu(contender).since(&before);
+            figures.push((RENEWED, came.renewed / f64::from(seconds)));
+            figures.push((RENEWAL_CPU, spent.as_secs_f64() * 1e6 / came.finished));
+        }
+        Ok(figures)
     }
 
     fn targets(&self) -> &'static [Target] {
         const {
             &[
                 Target::ratio(RATE.name, DHCPD, 7.0),
+                Target::ratio(RATE.name, STUB, 0.85),
                 Target::ratio(CPU.name, KEA, 0.5),
             ]
         }
     }
 }
 
-/// Clients that come at a rate, per second.
-fn exchange(client: &str, rate: f64, seconds: u32) -> anyhow::Result<Came> {
-    let (rate, seconds) = (format!("{rate:.0}"), seconds.to_string());
-    let words = [
+/// What is finished when clients come at twice the rate that goes well, of what is finished at that rate.
+pub(crate) fn at_twice_the_rate(client: &str) -> anyhow::Result<f64> {
+    let (mut rate, mut best) = (300.0, None);
+    while rate < MOST {
+        let came = exchange(client, rate, 1, 0.0)?;
+        if came.lost > LOST * (came.finished + came.lost) || came.finished < 0.9 * rate {
+            break;
+        }
+        best = Some((rate, came.finished));
+        rate *= STEP;
+    }
+    let (rate, finished) = best.context("no rate goes well")?;
+    // What is still on its way would be in the way.
+    thread::sleep(Duration::from_secs(1));
+    Ok(exchange(client, 2.0 * rate, 1, 0.0)?.finished / finished)
+}
+
+/// Clients that come at a rate, per second, while others that came before renew what they have.
+fn exchange(client: &str, rate: f64, seconds: u32, renewals: f64) -> anyhow::Result<Came> {
+    let (rate, seconds, renewals) = (
+        format!("{rate:.0}"),
+        seconds.to_string(),
+        format!("{renewals:.0}"),
+    );
+    let mut words = vec![
         "perfdhcp", "-4", "-l", "eth0", "-r", &rate, "-R", "20000", "-p", &seconds, "-W", "1000000",
     ];
+    if renewals != "0" {
+        words.extend(["-f", &renewals]);
+    }
     // It ends with 3 if anything was lost.
     let output = inside(client, &words).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -127,24 +167,40 @@ struct Came {
     finished: f64,
     /// Discoveries and requests without an answer.
     lost: f64,
+    renewed: f64,
 }
 
 fn parse(text: &str) -> Option<Came> {
     let number = |line: &str| line.split_whitespace().next()?.parse::<f64>().ok();
-    let received: Vec<f64> = text
-        .lines()
-        .filter_map(|line| number(line.strip_prefix("received packets: ")?))
-        .collect();
-    let lost = text
-        .lines()
-        .filter_map(|line| number(line.strip_prefix("drops: ")?));
+    let of = |exchange: &str, key: &str| {
+        let mut lines = text.lines();
+        lines.find(|line| line.trim_end_matches('*').ends_with(exchange))?;
+        number(lines.find_map(|line| line.strip_prefix(key))?)
+    };
+    let (discover, request) = ("DISCOVER-OFFER", "REQUEST-ACK");
     Some(Came {
-        finished: *received.last()?,
-        lost: lost.sum(),
+        finished: of(request, "received packets: ")?,
+        lost: of(discover, "drops: ")? + of(request, "drops: ")?,
+        renewed: of("REQUEST-ACK (renewal)", "received packets: ").unwrap_or(0.0),
     })
 }
 
-fn dhcpd(bench: &Bench) -> anyhow::Result<Contender> {
+/// A server that does nothing but keep leases.
+fn stub(bench: &Bench) -> anyhow::Result<Contender> {
+    let mut peer = bench.peer(STUB)?;
+    let (own, first) = (peer.place.address, bench.site.lan.dynamic_range.first());
+    let leases = peer.place.write("leases", "")?;
+    let words = [
+        "dhcp",
+        &own.to_string(),
+        &first.to_string(),
+        &leases.to_string_lossy(),
+    ];
+    peer.programs.push(peer.place.start_control(&words)?);
+    Ok(peer)
+}
+
+pub(crate) fn dhcpd(bench: &Bench) -> anyhow::Result<Contender> {
     let mut peer = bench.peer(DHCPD)?;
     let (lan, place) = (&bench.site.lan, &peer.place);
     let config = format!(
@@ -251,6 +307,7 @@ drops: 1
         let came = Came {
             finished: 597.0,
             lost: 3.0,
+            renewed: 0.0,
         };
         assert_eq!(parse(text), Some(came));
         assert_eq!(parse("Interface eth0 does not exist"), None);

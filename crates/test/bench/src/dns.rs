@@ -1,7 +1,7 @@
 //! Names: the site's own with one question in twenty for a name that there is not, over UDP and TCP, and names of
 //! others that are in the cache; against BIND, Knot, NSD, dnsmasq, and an echo of the question.
 
-mod config;
+pub(crate) mod config;
 
 use std::{cell::RefCell, net::SocketAddrV4, path::PathBuf};
 

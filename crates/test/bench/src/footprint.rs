@@ -1,15 +1,26 @@
 //! What farosd costs by being there, all services on: memory, wake-ups, its start, an apply that has nothing to do.
+//!
+//! Eleven servers on four nodes stand behind the balancer and answer, as on a site that is well. The start is over when the last
+//! service was ready, by farosd's own events: asking for it takes longer than it does.
+
+mod stock;
 
 use std::{
-    fs, thread,
-    time::{Duration, Instant},
+    cell::RefCell,
+    fs,
+    net::SocketAddrV4,
+    process::Command,
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, ensure};
 use faros_lab::daemon;
+use faros_model::event::{Event, EventKind};
 
 use crate::{
     figures::{Figure, Target},
+    place::{Program, said},
     work::{Bench, Contender, Router, Work},
 };
 
@@ -20,8 +31,11 @@ const MEMORY: Figure = Figure::less("memory, all services (PSS)", "MiB");
 const WAKES: Figure = Figure::less("idle wake-ups, all threads", "1/s");
 const INSTALLED: Figure = Figure::less("farosd and farosctl on disk", "MB");
 
-/// As it is before anybody asks for anything.
-pub(crate) struct Idle;
+const STOCK: &str = "stock daemons";
+
+/// As it is before anybody asks for anything; and the daemons that do the same.
+#[derive(Default)]
+pub(crate) struct Idle(RefCell<Vec<Contender>>);
 
 impl Work for Idle {
     fn name(&self) -> &'static str {
@@ -29,29 +43,38 @@ impl Work for Idle {
     }
 
     fn router(&self) -> Router {
-        Router::On
+        Router::Many
     }
 
     fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
-        Ok(vec![bench.ours()?])
+        let mut ours = bench.ours()?;
+        ours.helpers = servers(bench, &ours)?;
+        self.0.replace(stock::start(bench)?);
+        Ok(vec![ours, bench.peer(STOCK)?])
     }
 
-    fn run(&self, bench: &Bench, _: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
+    fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
+        let seconds = if bench.quick { 12 } else { 24 };
+        if contender.name == STOCK {
+            let all = stock::processes(&self.0.borrow())?;
+            let memory: f64 = all.iter().map(|pid| pss_mib(*pid)).sum::<anyhow::Result<f64>>()?;
+            return Ok(vec![(MEMORY, memory), (WAKES, wake_ups(&all, seconds)?)]);
+        }
         let lab = &bench.lab;
         daemon::stop(lab.folder(), false)?;
-        let begun = Instant::now();
+        let begun = SystemTime::now();
         daemon::start(lab.name(), lab.folder())?;
         lab.wait_until_ready()?;
-        let start = milliseconds(begun);
-        // What the start left to do is over.
-        thread::sleep(Duration::from_secs(if bench.quick { 4 } else { 10 }));
+        // What the start left to do is over, and every server is in.
+        thread::sleep(Duration::from_secs(if bench.quick { 8 } else { 15 }));
+        let start = until_ready(bench, begun)?;
 
         let pid = daemon::pid(lab.folder()).context("farosd does not run")?;
-        let wakes = wake_ups(pid, if bench.quick { 4 } else { 10 })?;
+        let wakes = wake_ups(&[pid], seconds)?;
         let memory = pss_mib(pid)?;
         let written = written(pid)?;
         let begun = Instant::now();
-        lab.apply(&bench.site_file(Router::On)?)?;
+        lab.apply(&bench.site_file(Router::Many)?)?;
         let apply = milliseconds(begun);
         #[expect(clippy::cast_precision_loss, reason = "a small count")]
         let written = (self::written(pid)? - written) as f64;
@@ -107,12 +130,71 @@ impl Work for Loaded {
     }
 }
 
+/// The servers behind the balancer, on each node of the site: the API's two, and the ingress' two.
+fn servers(bench: &Bench, ours: &Contender) -> anyhow::Result<Vec<Program>> {
+    let place = &ours.place;
+    let folder = place.folder().display();
+    let (key, certificate) = (format!("{folder}/servers.key"), format!("{folder}/servers.pem"));
+    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=server";
+    let mut openssl = Command::new("openssl");
+    openssl.args(words.split(' '));
+    said(openssl.args(["-keyout", &key, "-out", &certificate]).output())?;
+    let site = bench.site_of(Router::Many)?;
+    let mut servers = Vec::new();
+    for node in site.nodes.values() {
+        let name = &node.name;
+        let namespace = place.node(name.as_str(), node.address, node.boot_mac)?;
+        let config = format!(
+            "daemon off; user root; worker_processes 1; pid {folder}/{name}-all.pid; error_log {folder}/{name}.log crit;
+             events {{ worker_connections 1024; }}
+             http {{
+               access_log off; keepalive_requests 1000000000;
+               client_body_temp_path {folder}/{name}-b; proxy_temp_path {folder}/{name}-p;
+               fastcgi_temp_path {folder}/{name}-f; uwsgi_temp_path {folder}/{name}-u; scgi_temp_path {folder}/{name}-s;
+               server {{ listen 80; return 200 ok; }}
+               server {{
+                 listen 443 ssl; listen 6443 ssl; listen 22623 ssl;
+                 ssl_certificate {certificate}; ssl_certificate_key {key};
+                 return 200 ok;
+               }}
+             }}"
+        );
+        let file = place.write(&format!("{name}-all.conf"), &config)?;
+        let words = ["nginx", "-p", "/usr/share/nginx", "-c", &file.to_string_lossy()];
+        let mut server = place.start_in(&namespace, &words)?;
+        server.wait_for_tcp(&namespace, SocketAddrV4::new(node.address, 6443))?;
+        servers.push(server);
+    }
+    Ok(servers)
+}
+
+/// How long it took until the last service was ready, in milliseconds.
+pub(crate) fn until_ready(bench: &Bench, begun: SystemTime) -> anyhow::Result<f64> {
+    let output = bench
+        .lab
+        .farosctl(&["events", "--output", "json", "--limit", "500"])?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let events: Vec<Event> = serde_json::Deserializer::from_str(&text)
+        .into_iter()
+        .collect::<Result<_, _>>()
+        .with_context(|| format!("events are not understood: {text}"))?;
+    let begun = begun.duration_since(UNIX_EPOCH)?.as_nanos();
+    let since = |event: &Event| u128::try_from(event.at.as_nanosecond()).ok()?.checked_sub(begun);
+    let ready = events
+        .iter()
+        .filter(|event| event.kind == EventKind::ServiceReady);
+    let last = ready.filter_map(since).max();
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53 ns")]
+    let last = last.context("no service was ever ready")? as f64;
+    Ok(last / 1e6)
+}
+
 fn milliseconds(begun: Instant) -> f64 {
     begun.elapsed().as_secs_f64() * 1000.0
 }
 
 /// The process' share of memory, in MiB.
-fn pss_mib(pid: u32) -> anyhow::Result<f64> {
+pub(crate) fn pss_mib(pid: u32) -> anyhow::Result<f64> {
     let path = format!("/proc/{pid}/smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
@@ -131,11 +213,17 @@ fn written(pid: u32) -> anyhow::Result<u64> {
     Ok(line.context("there is no count of bytes")?.trim().parse()?)
 }
 
-/// How often the process' threads woke up, per second.
-fn wake_ups(pid: u32, seconds: u32) -> anyhow::Result<f64> {
-    let before = switches(pid)?;
+/// How often the threads of processes woke up, per second.
+fn wake_ups(processes: &[u32], seconds: u32) -> anyhow::Result<f64> {
+    let all = || {
+        processes
+            .iter()
+            .map(|pid| switches(*pid))
+            .sum::<anyhow::Result<u64>>()
+    };
+    let before = all()?;
     thread::sleep(Duration::from_secs(seconds.into()));
-    let after = switches(pid)?;
+    let after = all()?;
     ensure!(after >= before, "a thread ended while it was measured");
     #[expect(clippy::cast_precision_loss, reason = "a small count")]
     let woke = (after - before) as f64;

@@ -1,4 +1,4 @@
-//! Content over HTTP: a big file to one client and to eight, and small ones; against nginx, lighttpd, and a bare
+//! Content over HTTP: a big file to one client and to eight, small ones, and ranges; against nginx, lighttpd, and a bare
 //! `sendfile`. The cables carry big frames, as network cards do.
 
 use std::net::SocketAddrV4;
@@ -22,6 +22,9 @@ const ONE: Figure = Figure::more("1 client", "Gbit/s");
 const SMALL: Figure = Figure::more("small files, 8 connections", "1/s");
 const SMALL_CPU: Figure = Figure::less("CPU of a small file", "us");
 
+const RANGES: Figure = Figure::more("ranges of 64 KiB, 8 connections", "1/s");
+const RANGE_CPU: Figure = Figure::less("CPU of a range", "us");
+
 const NGINX: &str = "nginx";
 const BARE: &str = "sendfile";
 
@@ -44,21 +47,7 @@ impl Work for Http {
         self.0.replace(Some(paths));
 
         let root = root.display().to_string();
-        let mut nginx = bench.peer(NGINX)?;
-        let folder = nginx.place.folder().display().to_string();
-        let config = format!(
-            "daemon off; user root; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
-             events {{ worker_connections 1024; }}
-             http {{
-               access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
-               client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
-               fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-               server {{ listen {NETBOOT_HTTP}; root {root}; }}
-             }}"
-        );
-        let file = nginx.place.write("nginx.conf", &config)?;
-        let words = ["nginx", "-p", "/usr/share/nginx", "-c", &file.to_string_lossy()];
-        nginx.programs.push(nginx.place.start(&words)?);
+        let nginx = nginx(bench, &root)?;
 
         let mut lighttpd = bench.peer("lighttpd")?;
         let config = format!(
@@ -111,11 +100,18 @@ impl Work for Http {
                 seconds: if bench.quick { 1 } else { 3 },
                 headers: &[],
             };
-            let before = bench.server_cpu(contender);
-            let came = wrk.run(&client, &format!("http://{to}{small}"))?;
-            let spent = bench.server_cpu(contender).since(&before);
-            figures.push((SMALL, came.rate));
-            figures.push((SMALL_CPU, spent.as_secs_f64() * 1e6 / came.requests));
+            let range = Wrk {
+                headers: &["Range: bytes=20000000-20065535"],
+                ..wrk
+            };
+            for (wrk, path, rate, cpu) in [(wrk, &small, SMALL, SMALL_CPU), (range, &big, RANGES, RANGE_CPU)]
+            {
+                let before = bench.server_cpu(contender);
+                let came = wrk.run(&client, &format!("http://{to}{path}"))?;
+                let spent = bench.server_cpu(contender).since(&before);
+                figures.push((rate, came.rate));
+                figures.push((cpu, spent.as_secs_f64() * 1e6 / came.requests));
+            }
         }
         Ok(figures)
     }
@@ -125,8 +121,28 @@ impl Work for Http {
     }
 }
 
+/// nginx, with what is in a folder.
+pub(crate) fn nginx(bench: &Bench, root: &str) -> anyhow::Result<Contender> {
+    let mut nginx = bench.peer(NGINX)?;
+    let folder = nginx.place.folder().display().to_string();
+    let config = format!(
+        "daemon off; user root; worker_processes 2; pid {folder}/nginx.pid; error_log {folder}/error.log crit;
+         events {{ worker_connections 1024; }}
+         http {{
+           access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000;
+           client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;
+           fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
+           server {{ listen {NETBOOT_HTTP}; root {root}; }}
+         }}"
+    );
+    let file = nginx.place.write("nginx.conf", &config)?;
+    let words = ["nginx", "-p", "/usr/share/nginx", "-c", &file.to_string_lossy()];
+    nginx.programs.push(nginx.place.start(&words)?);
+    Ok(nginx)
+}
+
 /// Adds a file to the content of ours; its path.
-fn add(bench: &Bench, file: &std::path::Path, name: &str) -> anyhow::Result<String> {
+pub(crate) fn add(bench: &Bench, file: &std::path::Path, name: &str) -> anyhow::Result<String> {
     let mut command = bench.lab.farosctl_command()?;
     let words = [
         "--output",

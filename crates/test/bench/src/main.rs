@@ -5,16 +5,20 @@
 
 mod balancer;
 mod control;
+mod converge;
 mod cpu;
 mod dhcp;
 mod dns;
 mod figures;
 mod footprint;
+mod growth;
 mod http;
 mod ntp;
+mod overload;
 mod place;
 mod report;
 mod sink;
+mod storm;
 mod tang;
 mod tftp;
 mod work;
@@ -72,7 +76,9 @@ enum Own {
 /// All that can be measured, in this order.
 fn works() -> Vec<Box<dyn Work>> {
     vec![
-        Box::new(footprint::Idle),
+        Box::new(footprint::Idle::default()),
+        Box::new(converge::Converge),
+        Box::new(growth::Nodes),
         Box::new(balancer::Balancer),
         Box::new(balancer::Restart),
         Box::new(ntp::Ntp::default()),
@@ -81,6 +87,8 @@ fn works() -> Vec<Box<dyn Work>> {
         Box::new(tang::Tang::default()),
         Box::new(tftp::Tftp),
         Box::new(http::Http::default()),
+        Box::new(storm::Storm),
+        Box::new(overload::Overload),
         Box::new(footprint::Loaded),
     ]
 }
@@ -93,9 +101,9 @@ fn main() -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut works = works();
-    let names: Vec<&str> = works.iter().map(|work| work.name()).collect();
-    if let Some(unknown) = args.only.iter().find(|name| !names.contains(&name.as_str())) {
-        eprintln!("there is no work `{unknown}`: use {}", names.join(", "));
+    let order: Vec<&str> = works.iter().map(|work| work.name()).collect();
+    if let Some(unknown) = args.only.iter().find(|name| !order.contains(&name.as_str())) {
+        eprintln!("there is no work `{unknown}`: use {}", order.join(", "));
         return Ok(ExitCode::from(2));
     }
     if !args.only.is_empty() {
@@ -133,7 +141,7 @@ fn main() -> anyhow::Result<ExitCode> {
             tables: &tables,
             rows: &rows,
         };
-        report.publish(folder)?;
+        report.publish(folder, &order)?;
         println!("and to {}", folder.display());
     }
     if failed.is_empty() {

@@ -37,21 +37,10 @@ impl Work for Ntp {
     }
 
     fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
-        let mut chronyd = bench.peer("chronyd")?;
-        let pid_file = chronyd.place.folder().join("chronyd.pid");
-        let config = format!(
-            "allow\nlocal stratum 10\nbindaddress {}\ncmdport 0\nbindcmdaddress /\nuser root\npidfile {}\n",
-            chronyd.place.address,
-            pid_file.display()
-        );
-        let config = chronyd.place.write("chrony.conf", &config)?;
-        // It leaves the clock alone.
-        let words = ["chronyd", "-x", "-d", "-f", &config.to_string_lossy()];
-        chronyd.programs.push(chronyd.place.start(&words)?);
         let mut echo = bench.peer("udp echo")?;
         let to = SocketAddrV4::new(echo.place.address, NTP).to_string();
         echo.programs.push(echo.place.start_control(&["udp-echo", &to])?);
-        let mut all = vec![bench.ours()?, chronyd, echo];
+        let mut all = vec![bench.ours()?, chronyd(bench)?, echo];
         for contender in &mut all {
             let (namespace, to) = (
                 contender.place.client()?,
@@ -91,6 +80,21 @@ impl Work for Ntp {
             ]
         }
     }
+}
+
+pub(crate) fn chronyd(bench: &Bench) -> anyhow::Result<Contender> {
+    let mut peer = bench.peer("chronyd")?;
+    let pid_file = peer.place.folder().join("chronyd.pid");
+    let config = format!(
+        "allow\nlocal stratum 10\nbindaddress {}\ncmdport 0\nbindcmdaddress /\nuser root\npidfile {}\n",
+        peer.place.address,
+        pid_file.display()
+    );
+    let config = peer.place.write("chrony.conf", &config)?;
+    // It leaves the clock alone.
+    let words = ["chronyd", "-x", "-d", "-f", &config.to_string_lossy()];
+    peer.programs.push(peer.place.start(&words)?);
+    Ok(peer)
 }
 
 /// Has clients ask one after the other; how long it took until all were answered.

@@ -18,6 +18,8 @@ use faros_bench::load::enter;
 use faros_lab::{folder::HostRecord, network, run::ip};
 use faros_model::{ids::MacAddr, site::Site};
 
+use crate::cpu::Group;
+
 /// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -157,6 +159,7 @@ impl Place {
             namespace: namespace.to_owned(),
             log,
             child: None,
+            group: None,
         };
         program.begin()?;
         Ok(program)
@@ -201,6 +204,7 @@ pub(crate) struct Program {
     namespace: String,
     log: PathBuf,
     child: Option<Child>,
+    group: Option<Group>,
 }
 
 impl Program {
@@ -214,8 +218,21 @@ impl Program {
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn();
-        self.child = Some(child.with_context(|| format!("cannot start {}", self.command[0]))?);
+        let child = child.with_context(|| format!("cannot start {}", self.command[0]))?;
+        self.group = Group::around(child.id());
+        self.child = Some(child);
         Ok(())
+    }
+
+    /// What it took with all its children; `None` where that is not known.
+    pub(crate) fn spent(&self) -> Option<Duration> {
+        self.group.as_ref()?.spent()
+    }
+
+    /// It and its children.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let own = self.group.as_ref().map(Group::processes);
+        own.unwrap_or_else(|| vec![self.pid()])
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -267,14 +284,15 @@ impl Program {
         // In good order, so that it ends its own workers; at once if it does not.
         drop(Command::new("kill").args(["-TERM", &pid]).output());
         let deadline = Instant::now() + Duration::from_secs(3);
-        while Instant::now() < deadline {
-            if matches!(child.try_wait(), Ok(Some(_))) {
-                return;
+        while !matches!(child.try_wait(), Ok(Some(_))) {
+            if Instant::now() > deadline {
+                drop(child.kill());
+                drop(child.wait());
+                break;
             }
             thread::sleep(Duration::from_millis(10));
         }
-        drop(child.kill());
-        drop(child.wait());
+        self.group = None;
     }
 }
 

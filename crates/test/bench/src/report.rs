@@ -2,7 +2,10 @@
 
 mod plot;
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{fmt::Write as _, fs, io, path::Path};
+
+use anyhow::Context as _;
+use serde::{Deserialize, Serialize};
 
 use crate::figures::{Better, OURS, Row, Series, Table};
 
@@ -76,43 +79,94 @@ fn promise(row: &Row, target: f64) -> String {
     }
 }
 
+/// A work as it was last published.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Published {
+    work: String,
+    /// Where and when.
+    machine: String,
+    /// The command that makes the same again.
+    command: String,
+    /// What is promised, as lines of a table.
+    promises: Vec<String>,
+    /// All figures, as a table.
+    table: String,
+}
+
 impl Report<'_> {
-    /// Writes tables and plots into a folder of the documentation.
-    pub(crate) fn publish(&self, folder: &Path) -> anyhow::Result<()> {
+    /// Writes tables and plots into a folder of the documentation. What is not measured now stays as it was there.
+    pub(crate) fn publish(&self, folder: &Path, order: &[&str]) -> anyhow::Result<()> {
         fs::create_dir_all(folder)?;
-        fs::write(folder.join("results.md"), self.markdown())?;
+        let kept = folder.join("results.json");
+        let mut all: Vec<Published> = match fs::read(&kept) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .with_context(|| format!("{} is not understood", kept.display()))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
+            Err(error) => return Err(error.into()),
+        };
         for table in self.tables {
-            fs::write(folder.join(file(table)), plot::bars(table))?;
+            fs::write(folder.join(file(table.work)), plot::bars(table))?;
+            all.retain(|own| own.work != table.work);
+            all.push(self.published(table));
         }
+        all.retain(|own| order.contains(&own.work.as_str()));
+        all.sort_by_key(|own| order.iter().position(|work| *work == own.work));
+        fs::write(&kept, serde_json::to_string_pretty(&all)? + "\n")?;
+        fs::write(folder.join("results.md"), markdown(&all))?;
         Ok(())
     }
 
-    fn markdown(&self) -> String {
-        let mut out = format!(
-            "<!-- Written by `{}`. -->\n# Results\n\n{}\n\nMade by `{}`. Medians, with lowest and highest of all runs in \
-             brackets.\n\n## Promises\n\n| work | figure | met |\n| --- | --- | --- |\n",
-            self.command, self.machine, self.command
-        );
-        for row in self.rows {
-            if let (Some(target), Some(met)) = (row.target, row.met) {
-                let met = if met { "yes" } else { "**no**" };
-                let _ = writeln!(out, "| {} | {} | {met} |", row.work, promise(row, target));
-            }
+    fn published(&self, table: &Table) -> Published {
+        let of = format!("{}: ", table.work);
+        let rows = self.rows.iter().filter(|row| row.work.starts_with(&of));
+        let promises = rows.filter_map(|row| {
+            let (target, met) = row.target.zip(row.met)?;
+            let met = if met { "yes" } else { "**no**" };
+            Some(format!("| {} | {} | {met} |", row.work, promise(row, target)))
+        });
+        Published {
+            work: table.work.to_owned(),
+            machine: self.machine.to_owned(),
+            command: self.command.to_owned(),
+            promises: promises.collect(),
+            table: table_of(table),
         }
-        for table in self.tables {
-            let _ = writeln!(out, "\n## {}\n\n![bars]({})\n", table.work, file(table));
-            out.push_str(&markdown(table));
-        }
-        out
     }
 }
 
-fn file(table: &Table) -> String {
-    format!("{}.svg", table.work.replace(' ', "-"))
+fn markdown(all: &[Published]) -> String {
+    let mut out = String::from(
+        "<!-- Written by `faros-bench --publish`. -->\n# Results\n\nMedians, with lowest and highest of all runs in \
+         brackets. Under each work stands where, when and how it was measured.\n\n## Promises\n\n\
+         | work | figure | met |\n| --- | --- | --- |\n",
+    );
+    for line in all.iter().flat_map(|own| &own.promises) {
+        let _ = writeln!(out, "{line}");
+    }
+    for own in all {
+        let Published {
+            work,
+            machine,
+            command,
+            table,
+            ..
+        } = own;
+        let _ = writeln!(
+            out,
+            "\n## {work}\n\n{machine}\nMade by `{command}`.\n\n![bars]({})\n\n{table}",
+            file(work)
+        );
+    }
+    out.truncate(out.trim_end().len());
+    out + "\n"
+}
+
+fn file(work: &str) -> String {
+    format!("{}.svg", work.replace(' ', "-"))
 }
 
 /// A line for each contender, a column for each figure.
-fn markdown(table: &Table) -> String {
+fn table_of(table: &Table) -> String {
     let figures = table.figures();
     let mut contenders: Vec<&str> = Vec::new();
     for series in &table.series {
@@ -206,7 +260,7 @@ mod tests {
     #[test]
     fn a_table_has_a_line_for_each_contender() {
         assert_eq!(
-            markdown(&table()),
+            table_of(&table()),
             "| | CPU, us | rate, 1/s |
 | --- | --- | --- |
 | **faros** | 4.13 (3.90-4.50) | - |

@@ -34,28 +34,7 @@ impl Work for Tang {
 
     fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
         let ours = bench.ours()?;
-        let mut peer = bench.peer(PEER)?;
-        let keys = peer.place.folder().join("keys");
-        std::fs::create_dir_all(&keys)?;
-        let keys = keys.to_string_lossy().into_owned();
-        said(
-            std::process::Command::new("/usr/libexec/tangd-keygen")
-                .arg(&keys)
-                .output(),
-        )?;
-        let to = server(&peer).to_string();
-        let program = "/usr/libexec/tangd";
-        let words = [
-            "systemd-socket-activate",
-            "--accept",
-            "--inetd",
-            "--listen",
-            &to,
-            program,
-            &keys,
-        ];
-        peer.programs.push(peer.place.start(&words)?);
-        let mut all = vec![ours, peer];
+        let mut all = vec![ours, tangd(bench)?];
         for contender in &mut all {
             let (client, to) = (contender.place.client()?, server(contender));
             for program in &mut contender.programs {
@@ -123,12 +102,38 @@ impl Work for Tang {
     }
 }
 
+/// `tangd` as Debian has it started: once for each connection.
+pub(crate) fn tangd(bench: &Bench) -> anyhow::Result<Contender> {
+    let mut peer = bench.peer(PEER)?;
+    let keys = peer.place.folder().join("keys");
+    std::fs::create_dir_all(&keys)?;
+    let keys = keys.to_string_lossy().into_owned();
+    said(
+        std::process::Command::new("/usr/libexec/tangd-keygen")
+            .arg(&keys)
+            .output(),
+    )?;
+    let to = server(&peer).to_string();
+    let program = "/usr/libexec/tangd";
+    let words = [
+        "systemd-socket-activate",
+        "--accept",
+        "--inetd",
+        "--listen",
+        &to,
+        program,
+        &keys,
+    ];
+    peer.programs.push(peer.place.start(&words)?);
+    Ok(peer)
+}
+
 fn server(contender: &Contender) -> SocketAddrV4 {
     SocketAddrV4::new(contender.place.address, UNLOCK)
 }
 
 /// Learns the key of a server, and makes the question for it.
-fn request(client: &str, to: SocketAddrV4) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn request(client: &str, to: SocketAddrV4) -> anyhow::Result<Vec<u8>> {
     let script = format!(
         "set -euo pipefail
          keys=$(curl -sf http://{to}/adv | jose fmt -j- -Og payload -SyOg keys -AUo-)

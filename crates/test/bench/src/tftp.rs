@@ -39,7 +39,7 @@ impl Work for Tftp {
         fs::create_dir_all(&root)?;
         for (name, size) in [("big.bin", BIG), ("small.bin", SMALL)] {
             let path = root.join(name);
-            fs::write(&path, vec![b'.'; size])?;
+            fs::write(&path, noise(size))?;
             let loader = format!("loader/{name}");
             said(
                 bench
@@ -50,18 +50,9 @@ impl Work for Tftp {
             )?;
         }
         let root = root.to_string_lossy().into_owned();
-        // Unpacked beside this program by `scripts/setup`: it cannot be installed beside atftpd.
-        let own = std::env::current_exe()?;
-        let hpa = own.ancestors().nth(2).context("this program has no folder")?;
-        let hpa = hpa.join("peers/usr/sbin/in.tftpd");
-        let hpa = hpa.to_str().context("the path is no text")?;
-        let mut all = vec![ours];
+        let mut all = vec![ours, hpa(bench, &root)?];
         let folder = format!("--tftp-root={root}");
         for (name, words) in [
-            (
-                "tftpd-hpa",
-                vec![hpa, "-L", "-4", "--secure", "--user", "root", &root],
-            ),
             (
                 ATFTPD,
                 vec![
@@ -134,18 +125,47 @@ impl Work for Tftp {
     }
 }
 
-/// Has clients fetch a file at once; how long it took until all had it.
+/// `tftpd-hpa`, with what is in a folder.
+pub(crate) fn hpa(bench: &Bench, root: &str) -> anyhow::Result<Contender> {
+    let mut peer = bench.peer("tftpd-hpa")?;
+    // Unpacked beside this program by `scripts/setup`: it cannot be installed beside atftpd.
+    let own = std::env::current_exe()?;
+    let hpa = own.ancestors().nth(2).context("this program has no folder")?;
+    let hpa = hpa.join("peers/usr/sbin/in.tftpd");
+    let hpa = hpa.to_str().context("the path is no text")?;
+    let words = [hpa, "-L", "-4", "--secure", "--user", "root", root];
+    peer.programs.push(peer.place.start(&words)?);
+    Ok(peer)
+}
+
+/// Bytes of which no block is like another.
+fn noise(size: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let words = (0..size.div_ceil(8)).flat_map(|_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    });
+    words.take(size).collect()
+}
+
+/// Has clients fetch a file at once; how long it took until all had it. What came is then compared with what there is.
 fn fetch(client: &str, server: &str, size: usize, clients: usize, windows: bool) -> anyhow::Result<Duration> {
     let name = if size == BIG { "big.bin" } else { "small.bin" };
     let mut words = vec!["atftp", "--option", "blksize 1468", "--option", "tsize 0"];
     if windows {
         words.extend(["--option", "windowsize 16"]);
     }
-    words.extend(["--get", "-r", name, "-l", "/dev/null", server, "69"]);
+    // In memory, so that no disk is measured.
+    let folder = tempfile::tempdir_in("/dev/shm")?;
+    let into = |n: usize| folder.path().join(n.to_string());
+    words.extend(["--get", "-r", name, server, "69", "-l"]);
     let begun = Instant::now();
     let children: Vec<_> = (0..clients)
-        .map(|_| {
+        .map(|n| {
             inside(client, &words)
+                .arg(into(n))
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 .spawn()
@@ -160,5 +180,13 @@ fn fetch(client: &str, server: &str, size: usize, clients: usize, windows: bool)
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    Ok(begun.elapsed())
+    let elapsed = begun.elapsed();
+    let whole = noise(size);
+    for n in 0..clients {
+        ensure!(
+            fs::read(into(n))? == whole,
+            "what client {n} of {clients} has of {name} is not what there is"
+        );
+    }
+    Ok(elapsed)
 }

@@ -14,7 +14,7 @@ use faros_lab::Lab;
 use faros_model::site::Site;
 
 use crate::{
-    cpu::{self, Spent},
+    cpu::{self, Spent, Taken},
     figures::{Figure, OURS, Table, Target},
     place::{Place, Program},
     sink,
@@ -41,6 +41,8 @@ pub(crate) struct Bench {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Router {
     On,
+    /// The same, with four nodes, of which three are control plane: eleven servers to balance.
+    Many,
     /// Peers have no firewall before them either.
     Off,
 }
@@ -66,6 +68,11 @@ impl Bench {
     fn apply(&self, router: Router) -> anyhow::Result<()> {
         self.lab.apply(&self.site_file(router)?)?;
         self.lab.wait_until_ready()
+    }
+
+    /// The site as it is with or without router and balancer.
+    pub(crate) fn site_of(&self, router: Router) -> anyhow::Result<Site> {
+        site(&std::fs::read_to_string(self.site_file(router)?)?)
     }
 
     /// The site file with or without router and balancer.
@@ -103,8 +110,12 @@ impl Bench {
     }
 
     /// What the server took, by now.
-    pub(crate) fn server_cpu(&self, contender: &Contender) -> Spent {
-        Spent::by(&self.servers(contender))
+    pub(crate) fn server_cpu(&self, contender: &Contender) -> Taken {
+        let groups: Option<Vec<_>> = contender.programs.iter().map(Program::spent).collect();
+        match groups.filter(|groups| !groups.is_empty()) {
+            Some(groups) => Taken::Groups(groups.into_iter().sum()),
+            None => Taken::Processes(Spent::by(&self.servers(contender))),
+        }
     }
 
     /// What all that this program started took, by now, itself and the kernel's packet threads included.
@@ -178,6 +189,23 @@ fn write(folder: &Path, router: Router) -> anyhow::Result<PathBuf> {
     let file = folder.join("site.yaml");
     let text = match router {
         Router::On => SITE.to_owned(),
+        Router::Many => {
+            let (head, tail) = SITE.split_once("    - {name: node-2, ").unwrap_or((SITE, ""));
+            let tail = tail.split_once('\n').map_or("", |(_, tail)| tail);
+            let further = [
+                (2, "control-plane, worker"),
+                (3, "control-plane, worker"),
+                (4, "worker"),
+            ]
+            .map(|(n, roles)| {
+                format!(
+                    "    - {{name: node-{n}, roles: [{roles}], bootMac: \"52:54:00:08:00:0{n}\", address: \
+                         10.9.0.1{n}}}\n"
+                )
+            })
+            .concat();
+            format!("{head}{further}{tail}")
+        }
         Router::Off => SITE.replace(
             "services: {router: {enabled: true}, balancer: {enabled: true}}",
             "services: {router: {enabled: false}, balancer: {enabled: false}}",
@@ -244,6 +272,8 @@ mod tests {
         assert!(with.services.balancer && with.services.router);
         let without = site(&without)?;
         assert!(!without.services.balancer && !without.services.router);
+        let many = std::fs::read_to_string(write(folder.path(), Router::Many)?)?;
+        assert_eq!(site(&many)?.nodes.len(), 4);
         Ok(())
     }
 }
