@@ -57,7 +57,7 @@ impl Store {
         let lost = self.0.lost_events.clone();
         let n_events = events.len() as u64;
         self.submit(
-            Admission::IfRoom,
+            Admission::Later,
             move |db| {
                 put_events(db, &events, limits)?;
                 put_changes(db, &changes, limits)

@@ -3,12 +3,15 @@
 //! Each write is fenced by a savepoint, so one that is refused does not take the others with it. If the disk
 //! refuses, all of the group hear of it and none is acknowledged; the thread goes on, for the disk may have room
 //! again a minute later.
+//!
+//! What nobody waits for has no sync of its own while more comes: it goes with what comes next, or a moment later.
 
 use std::{
     collections::VecDeque,
     io,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use rusqlite::Connection;
@@ -22,11 +25,16 @@ const GROUP: usize = 1024;
 /// So many writes may wait before further ones are turned away.
 const MAX_QUEUED: usize = 16 * 1024;
 
+/// For how long a write waits for others that nobody waits for.
+const LATER: Duration = Duration::from_millis(2);
+
 /// Whether a write may be turned away when too many wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// Packets cause it, so there is no end to how many there may be.
     IfRoom,
+    /// The same, and nobody waits for it.
+    Later,
     /// An operator or the daemon itself causes it.
     Always,
 }
@@ -58,6 +66,10 @@ struct Queue {
 #[derive(Default)]
 struct Waiting {
     work: VecDeque<Work>,
+    /// Since when there is any.
+    since: Option<Instant>,
+    /// Whether somebody waits for any of it.
+    is_urgent: bool,
     closed: bool,
 }
 
@@ -96,8 +108,10 @@ impl Writer {
         let mut waiting = self.queue.lock();
         let refusal = match admission {
             _ if waiting.closed => Some(StoreError::Stopped),
-            Admission::IfRoom if waiting.work.len() >= MAX_QUEUED => Some(StoreError::Busy),
-            Admission::IfRoom | Admission::Always => None,
+            Admission::IfRoom | Admission::Later if waiting.work.len() >= MAX_QUEUED => {
+                Some(StoreError::Busy)
+            }
+            Admission::IfRoom | Admission::Later | Admission::Always => None,
         };
         if let Some(why) = refusal {
             drop(waiting);
@@ -111,8 +125,16 @@ impl Writer {
                 finish: Box::new(|verdict| done(result.and_then(|value| verdict.map(|()| value)))),
             }
         }));
+        let is_first = waiting.since.is_none();
+        if is_first {
+            waiting.since = Some(Instant::now());
+        }
+        let is_urgent = admission != Admission::Later;
+        waiting.is_urgent |= is_urgent;
         drop(waiting);
-        self.queue.wake.notify_one();
+        if is_urgent || is_first {
+            self.queue.wake.notify_one();
+        }
     }
 }
 
@@ -136,14 +158,32 @@ impl Queue {
     /// The next group; `None` when the queue is closed and empty.
     fn next(&self) -> Option<Vec<Work>> {
         let mut waiting = self.lock();
-        while waiting.work.is_empty() {
-            if waiting.closed {
-                return None;
-            }
-            waiting = self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let left = match waiting.since {
+                None if waiting.closed => return None,
+                None => None,
+                Some(_) if waiting.is_urgent || waiting.closed || waiting.work.len() >= GROUP => break,
+                Some(since) => match LATER.checked_sub(since.elapsed()) {
+                    None => break,
+                    left => left,
+                },
+            };
+            waiting = match left {
+                None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    let woken = self.wake.wait_timeout(waiting, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
         let group = waiting.work.len().min(GROUP);
-        Some(waiting.work.drain(..group).collect())
+        let group = waiting.work.drain(..group).collect();
+        // Who waits for what is left has waited long enough.
+        (waiting.since, waiting.is_urgent) = match waiting.work.len() {
+            0 => (None, false),
+            _ => (Some(Instant::now()), true),
+        };
+        Some(group)
     }
 }
 
