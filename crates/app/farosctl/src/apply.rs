@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::{
     args::{How, SOCKET},
     outcome::{Done, Error, print, say},
-    site::{answer, counted, name_of, note, read, warn, who, with_report},
+    site::{answer, counted, lacks, name_of, note, read, warn, who, with_report},
 };
 
 /// `apply`.
@@ -93,6 +93,7 @@ async fn carry_out(
         say(faros_plan::text(&planned.plan).trim_end());
         note(&planned.notes);
     }
+    lacks(&planned.missing, how.without_content, as_json)?;
     if !planned.plan.is_empty() && !how.yes {
         ask(&planned.plan)?;
     }
@@ -102,6 +103,7 @@ async fn carry_out(
         by: who(),
         rollback_of,
         window,
+        without_content: how.without_content,
     };
     let lines = client
         .apply(&request)

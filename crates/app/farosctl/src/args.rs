@@ -16,7 +16,7 @@ use faros_model::{
 };
 
 pub(crate) use self::{
-    cluster::ClusterCommand,
+    cluster::{ClusterCommand, Kubectl, Whose},
     node::{NodeCommand, NodeWork},
     ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted},
     snapshot::SnapshotCommand,
@@ -105,13 +105,19 @@ pub(crate) enum Command {
     /// Show what applying a site file would do.
     #[command(after_help = "Examples:
   farosctl plan site.yaml
-  farosctl plan site.yaml --exit-code       exit with 4 if there are changes")]
+  farosctl plan site.yaml --exit-code       exit with 4 if there are changes
+
+If nodes of a cluster would be armed whose image or whose release of Kubernetes is not in the content store, the plan is
+refused (6), with the list of all that is missing and the commands that bring it.")]
     Plan {
         /// The site file, or `-` for standard input.
         file: PathBuf,
         /// Exit with 4 if there are changes.
         #[arg(long)]
         exit_code: bool,
+        /// Accept that nodes it arms wait for content that is not in the store.
+        #[arg(long)]
+        without_content: bool,
     },
     /// Show the plan, ask, and carry it out.
     #[command(after_help = "Examples:
@@ -292,11 +298,19 @@ The page `why.md` of the documentation lists all causes.")]
         #[command(subcommand)]
         command: NodeCommand,
     },
-    /// The Kubernetes cluster of the site.
+    /// The Kubernetes cluster: how it is, beginning it, and credentials for people.
     Cluster {
         #[command(subcommand)]
         command: ClusterCommand,
     },
+    /// Run kubectl against the cluster, with a certificate that is made for it and ends soon.
+    #[command(after_help = "Examples:
+  farosctl kubectl -- get nodes -o wide
+  farosctl kubectl --role edit -- apply -f app.yaml
+  farosctl kubectl --role cluster-admin -- drain node-2
+
+Exit code, input and terminal are kubectl's own. Its kubeconfig is in memory alone.")]
+    Kubectl(Kubectl),
     /// Unlocking of the nodes' disks: its keys, and which node depends on which.
     Unlock {
         #[command(subcommand)]
@@ -397,6 +411,9 @@ pub(crate) struct How {
     /// Keep it at once, even if it could cut you off.
     #[arg(long)]
     pub(crate) no_revert: bool,
+    /// Accept that nodes it arms wait for content that is not in the store.
+    #[arg(long)]
+    pub(crate) without_content: bool,
 }
 
 #[derive(Debug, Subcommand)]

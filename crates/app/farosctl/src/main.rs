@@ -59,7 +59,11 @@ async fn run(args: Args) -> Result<Done, Error> {
     let json = args.output == Output::Json;
     match args.command {
         Command::Check { file } => site::check(&file, json),
-        Command::Plan { file, exit_code } => site::plan(&client, &file, exit_code, json).await,
+        Command::Plan {
+            file,
+            exit_code,
+            without_content,
+        } => site::plan(&client, &file, exit_code, without_content, json).await,
         Command::Apply { file, how } => apply::apply(&client, &file, how, json).await,
         Command::Confirm { generation, revert } => apply::confirm(&client, generation, !revert, json).await,
         Command::History => site::history(&client, json).await,
@@ -114,6 +118,7 @@ async fn run(args: Args) -> Result<Done, Error> {
         Command::Balancer { history, command } => balancer::balancer(&client, history, command, json).await,
         Command::Node { command } => node::node(&client, command, json).await,
         Command::Cluster { command } => cluster::cluster(&client, command, json).await,
+        Command::Kubectl(wanted) => cluster::kubectl(&client, wanted).await,
         Command::Unlock { command } => unlock::unlock(&client, command, json).await,
         Command::Lockdown { lift, reason } => unlock::lockdown(&client, lift, &reason, json).await,
         Command::Adopt {

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context as _;
 use faros_client::{Client, ClientError};
 use faros_model::{
+    api::Missing,
     event::Phase,
     ids::{Generation, HostName},
     problem::Problems,
@@ -112,6 +113,7 @@ pub(crate) async fn plan(
     client: &Client,
     file: &Path,
     exit_code: bool,
+    without_content: bool,
     as_json: bool,
 ) -> Result<Done, Error> {
     let text = read(file)?;
@@ -127,6 +129,7 @@ pub(crate) async fn plan(
         print(&faros_plan::text(&answer.plan))?;
         note(&answer.notes);
     }
+    lacks(&answer.missing, without_content, as_json)?;
     Ok(if exit_code && !answer.plan.is_empty() {
         Done::Changes
     } else {
@@ -155,6 +158,35 @@ pub(crate) fn note(notes: &[String]) {
     for note in notes {
         say(&format!("note: {note}"));
     }
+}
+
+/// What is missing, who needs it, and what brings it.
+pub(crate) fn missing(missing: &[Missing]) -> String {
+    let own = |own: &Missing| {
+        let names: Vec<&str> = own.needed_by.iter().map(HostName::as_str).collect();
+        format!("  {}, for {}: `{}`", own.what, names.join(", "), own.command)
+    };
+    let lines: Vec<String> = missing.iter().map(own).collect();
+    format!("this is not in the content store:\n{}", lines.join("\n"))
+}
+
+/// Tells what is missing; refuses if a cluster could not be begun so, unless that is accepted.
+pub(crate) fn lacks(lacking: &[Missing], is_accepted: bool, as_json: bool) -> Result<(), Error> {
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    if is_accepted || !lacking.iter().any(|own| own.blocks) {
+        if !as_json {
+            say(&format!("note: {}", missing(lacking)));
+        }
+        return Ok(());
+    }
+    let why = format!(
+        "refused: nodes would be armed that cannot be installed; {}\n\
+         Bring it first; or say `--without-content`, and they wait for it.",
+        missing(lacking)
+    );
+    Err(Error::Refused(why))
 }
 
 /// Has something confirmed that cannot be undone, by a word that is typed.

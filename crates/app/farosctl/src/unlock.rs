@@ -80,7 +80,9 @@ async fn backup(client: &Client, recipients: Vec<String>, out: Option<PathBuf>) 
         "{} has the keys; `age --decrypt` opens it. A rotation makes it out of date.",
         path.display()
     ));
-    say("The roots of a cluster's certificates are not in it: keep a copy of `authority.sealed` as well.");
+    if backup.roots {
+        say("The roots of the cluster are in it too: whoever opens it is the cluster's administrator.");
+    }
     Ok(Done::Ok)
 }
 
@@ -97,8 +99,13 @@ async fn restore(client: &Client, backup: &Path, identity: &Path, as_json: bool)
     for key in &restored.keys {
         say(&format!("The key {key} unlocks again."));
     }
+    if let Some(fingerprint) = &restored.roots {
+        say(&format!(
+            "The roots of the cluster are back; that of the site is {fingerprint}."
+        ));
+    }
     say(if restored.keys.is_empty() {
-        "The bastion has all keys of this backup already."
+        "The bastion has all unlock keys of this backup already."
     } else {
         "Nodes that depend on it open their disks when they start next, and move to the key in use by themselves."
     });

@@ -4,6 +4,7 @@
 //! has not.
 
 mod balancer;
+mod cluster;
 mod events;
 mod handlers;
 mod keep;

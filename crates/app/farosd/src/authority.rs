@@ -8,6 +8,7 @@
 //! The bastion's own certificate is on no disk. It is made when somebody first asks for it, and anew when a third of
 //! its time is left, when the names are others, or when the clock was put where it is not valid.
 
+mod backup;
 mod own;
 mod stored;
 
@@ -18,7 +19,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-pub(crate) use self::own::OwnCertificate;
+pub(crate) use self::{backup::Backup, own::OwnCertificate};
 use crate::{daemon::Shared, keeper::Kept};
 
 /// A box at the edge outlives the people who set it up, and nothing renews its roots.

@@ -6,10 +6,12 @@
 //! follows from the site file, its own record and what it sees, so that it may be stopped at any point.
 
 mod certificates;
+pub(crate) mod credentials;
 mod members;
 pub(crate) mod nodes;
 pub(crate) mod release;
 mod snapshots;
+mod status;
 
 use std::{
     collections::BTreeMap,
@@ -63,6 +65,7 @@ pub(crate) struct Clustering {
     pub(crate) asked: Mutex<BTreeMap<HostName, (Timestamp, String)>>,
     view: Mutex<View>,
     snapshots: snapshots::Snapshots,
+    pub(crate) watched: status::Watched,
 }
 
 /// What the API said when it was asked last.
@@ -85,6 +88,7 @@ impl Clustering {
             asked: Mutex::default(),
             view: Mutex::default(),
             snapshots: snapshots::Snapshots::default(),
+            watched: status::Watched::default(),
         }
     }
 }
@@ -103,20 +107,20 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             continue;
         }
         let record = shared.cluster.deciding.lock().await.clone();
-        if record.established.is_none() {
-            continue;
-        }
-        match shared.look_at_cluster(&intent, &record).await {
-            Ok(()) => shared.keep_snapshots(&intent),
-            Err(error) => {
-                let why = format!("{error:#}");
-                let mut view = lock(&shared.cluster.view);
-                if view.why != why {
-                    tracing::warn!("the cluster cannot be looked at: {why}");
-                    view.why = why;
+        if record.established.is_some() {
+            match shared.look_at_cluster(&intent, &record).await {
+                Ok(()) => shared.keep_snapshots(&intent),
+                Err(error) => {
+                    let why = format!("{error:#}");
+                    let mut view = lock(&shared.cluster.view);
+                    if view.why != why {
+                        tracing::warn!("the cluster cannot be looked at: {why}");
+                        view.why = why;
+                    }
                 }
             }
         }
+        shared.watch_cluster(&intent, &record).await;
     }
 }
 
@@ -191,6 +195,7 @@ impl Shared {
         }
         if !allows_tokens {
             kube.allow_tokens().await?;
+            kube.allow_people().await?;
             lock(&self.cluster.view).allows_tokens = true;
         }
         self.decide_on_certificates(site, &kube).await?;

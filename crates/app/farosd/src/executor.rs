@@ -10,11 +10,12 @@ mod window;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use faros_model::{
-    api::{ApplyProgress, ApplyRequest, ApplyStatus, Failure, ServiceState, Window},
+    api::{ApplyProgress, ApplyRequest, ApplyStatus, Failure, Missing, ServiceState, Window},
     event::EventKind,
     ids::{Generation, HostName},
     plan::{Action, Plan, Service, Step},
     problem::Problems,
+    site::Site,
 };
 use faros_store::JournalEntry;
 use jiff::Timestamp;
@@ -64,14 +65,28 @@ pub(crate) fn plan(
     within: Window,
 ) -> Result<(Plan, faros_site::Loaded), Problems> {
     let loaded = faros_site::load(text)?;
+    if let Err(why) = shared.goes_with_what_runs(&loaded.site) {
+        return Err(faros_site::refused_version(text, &why));
+    }
     let running = shared.intent();
     let running = running.as_ref().map(|intent| (intent.generation, &intent.site));
     Ok((window::plan(running, &loaded.site, within), loaded))
 }
 
+/// Content that nodes need which a plan arms, and that is not in the store.
+pub(crate) async fn missing(shared: &Shared, plan: &Plan, site: &Site) -> Vec<Missing> {
+    let nodes = armed_by(plan).filter_map(|name| site.nodes.get(name));
+    shared.missing(site, nodes).await
+}
+
+fn listed(missing: &[Missing]) -> String {
+    let own = |own: &Missing| format!("{}: `{}`", own.what, own.command);
+    missing.iter().map(own).collect::<Vec<_>>().join("; ")
+}
+
 impl Apply {
     /// Gets ready; nothing is written yet.
-    pub(crate) fn prepare(shared: Arc<Shared>, request: ApplyRequest) -> Result<Self, NotBegun> {
+    pub(crate) async fn prepare(shared: Arc<Shared>, request: ApplyRequest) -> Result<Self, NotBegun> {
         let only = Arc::clone(&shared.applying)
             .try_lock_owned()
             .map_err(|_| NotBegun::Failure(busy(&shared)))?;
@@ -91,6 +106,15 @@ impl Apply {
                 message,
                 "look at the plan again",
             )));
+        }
+        if !request.without_content {
+            let missing = missing(&shared, &plan, &loaded.site).await;
+            let blocking: Vec<_> = missing.into_iter().filter(|own| own.blocks).collect();
+            if !blocking.is_empty() {
+                let message =
+                    "nodes that this arms could not be installed: their content is not in the store";
+                return Err(NotBegun::Failure(failure("refused", message, &listed(&blocking))));
+            }
         }
         let intent = Intent {
             generation: plan.next,

@@ -8,6 +8,7 @@
 mod cni;
 mod containerd;
 mod control_plane;
+pub mod credentials;
 pub mod csr;
 pub mod drain;
 pub mod etcd;
@@ -21,6 +22,7 @@ mod names;
 mod pods;
 mod record;
 pub mod snapshots;
+pub mod status;
 pub mod version;
 
 pub use self::{

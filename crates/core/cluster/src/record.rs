@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use faros_model::ids::{HostName, SessionId};
+use faros_model::{
+    ids::{HostName, SessionId},
+    kubernetes::KubeVersion,
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -21,6 +24,8 @@ const MAX_SAID: usize = 2000;
 pub struct Record {
     /// When the first node had begun the control plane.
     pub established: Option<Timestamp>,
+    /// The version that the node was handed that began it; of all nodes from then on, until an upgrade.
+    pub version: Option<KubeVersion>,
     /// What each node was handed last, since it was installed.
     pub attempts: BTreeMap<HostName, Attempt>,
     /// Nodes that were taken out of the cluster, until they are installed anew.
@@ -81,6 +86,11 @@ impl Said {
 }
 
 impl Record {
+    /// The version of the cluster; `None` before there is one.
+    pub fn running(&self) -> Option<KubeVersion> {
+        self.version.filter(|_| self.established.is_some())
+    }
+
     /// A node was installed anew: what it was handed before is of another disk.
     pub fn installed(&mut self, node: &HostName) {
         self.attempts.remove(node);

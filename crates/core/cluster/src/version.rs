@@ -76,6 +76,20 @@ impl Wanted {
         };
         available.into_iter().filter(fits).max()
     }
+
+    /// Whether a cluster of a version may be asked to become this.
+    ///
+    /// # Errors
+    /// Why it may not: it would go back, or leave a minor version out.
+    pub fn follows(self, running: KubeVersion) -> Result<(), Skew> {
+        let to = match self {
+            Self::Newest => return Ok(()),
+            Self::Minor(minor) if minor == running.minor => return Ok(()),
+            Self::Minor(minor) => KubeVersion { minor, patch: 0 },
+            Self::Exactly(version) => version,
+        };
+        upgrade(running, to)
+    }
 }
 
 /// Why two versions do not go together.
@@ -213,6 +227,34 @@ mod tests {
             upgrade("v1.36.3", "v1.36.1").unwrap_err().to_string(),
             "v1.36.1 is older than v1.36.3, which runs: Kubernetes does not go back"
         );
+    }
+
+    #[test]
+    fn a_site_file_cannot_ask_a_cluster_to_go_back_or_to_leap() {
+        let running = version("v1.35.4");
+        let rows = [
+            (Wanted::Newest, None),
+            (Wanted::Minor(35), None),
+            (Wanted::Minor(36), None),
+            (Wanted::Exactly(version("v1.35.4")), None),
+            (Wanted::Exactly(version("v1.36.3")), None),
+            (Wanted::Minor(34), Some("v1.34.0 is older than v1.35.4")),
+            (
+                Wanted::Exactly(version("v1.35.3")),
+                Some("v1.35.3 is older than v1.35.4"),
+            ),
+            (
+                Wanted::Minor(37),
+                Some("more than one minor version; go to v1.36 first"),
+            ),
+        ];
+        for (wanted, why) in rows {
+            let said = wanted.follows(running).map_err(|why| why.to_string());
+            match why {
+                None => assert_eq!(said, Ok(()), "{wanted:?}"),
+                Some(why) => assert!(said.clone().is_err_and(|said| said.contains(why)), "{said:?}"),
+            }
+        }
     }
 
     proptest! {

@@ -67,6 +67,7 @@ codes! {
     InvalidPort = "invalid-port", "A port is malformed.";
     InvalidUrl = "invalid-url", "A URL is malformed, or of a scheme that cannot stand here.";
     InvalidVersion = "invalid-version", "A version is malformed.";
+    VersionSkew = "version-skew", "The cluster that there is cannot become that version of Kubernetes.";
     VersionNotSupported = "version-not-supported", "This version of Faros does not install that version of Kubernetes.";
     InvalidPciAddress = "invalid-pci-address", "A PCI address is malformed.";
     InvalidCertificate = "invalid-certificate", "A text is no certificate in PEM.";

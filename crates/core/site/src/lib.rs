@@ -69,6 +69,19 @@ pub fn load(text: &str) -> Result<Loaded, Problems> {
     }
 }
 
+/// The refusal of an accepted site file whose version of Kubernetes does not go with the cluster that there is.
+pub fn refused_version(text: &str, why: &str) -> Problems {
+    const PATH: &str = "spec.cluster.version";
+    let (root, _) = tree::parse(text);
+    let mark = root.map_or(place::Mark::START, |root| shape::shape(&root).places.mark(PATH));
+    let hint = "go up by one minor version at a time, and never back";
+    let problem = place::problem(codes::Code::VersionSkew, mark, PATH, why, hint);
+    Problems {
+        problems: vec![problem],
+        warnings: Vec::new(),
+    }
+}
+
 #[doc(hidden)]
 pub mod fuzz;
 

@@ -119,6 +119,12 @@ pub fn told(event: &Event) -> String {
             &format!("is denied a certificate by {}", event.word("signer")),
             message(event),
         ),
+        EventKind::ClusterState => format!("the cluster is {} now", event.word("to")),
+        EventKind::CredentialsIssued => format!(
+            "{} gets the role {} in the cluster",
+            event.word("user"),
+            event.word("role")
+        ),
         EventKind::JoinWaiting => with("waits to join the cluster", message(event)),
         EventKind::JoinHanded => format!("is handed what joins it to the cluster: {}", event.word("action")),
         EventKind::JoinRefused => with("is refused what joins it to the cluster", message(event)),

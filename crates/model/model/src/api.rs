@@ -4,6 +4,7 @@
 //! UTC; a refusal carries [`Failure`], or [`Problems`](crate::problem::Problems) with status 422 if a site
 //! file is at fault.
 
+mod cluster;
 mod keep;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
@@ -19,6 +20,10 @@ use crate::{
     problem::Problem,
 };
 
+pub use self::cluster::{
+    CertificateEnd, ClusterNode, ClusterRole, ClusterState, ClusterStatus, ComponentState, ComponentStatus,
+    Credentials, CredentialsRequest, MemberState, Missing,
+};
 pub use self::keep::{NodeWorkRequest, SnapshotExportRequest, SnapshotInfo, SnapshotRequest, WorkProgress};
 
 /// Why a request failed.
@@ -136,6 +141,9 @@ pub struct PlanResponse {
     /// What of this host bears on it, in words: who gives the uplink its address.
     #[serde(default)]
     pub notes: Vec<String>,
+    /// Content without which nodes that this arms cannot be installed. An apply is refused if any of it blocks.
+    #[serde(default)]
+    pub missing: Vec<Missing>,
 }
 
 /// `POST /v1/apply`. Answered by a stream of [`ApplyProgress`], one JSON object a line.
@@ -154,6 +162,9 @@ pub struct ApplyRequest {
     /// Whether it waits for a confirmation.
     #[serde(default)]
     pub window: Window,
+    /// Whether it goes on though content is missing that nodes need which it arms: they wait for it.
+    #[serde(default)]
+    pub without_content: bool,
 }
 
 /// Whether an apply waits for a confirmation, and takes itself back without one.
@@ -424,6 +435,9 @@ pub struct UnlockBackupRequest {
 pub struct UnlockBackup {
     /// An age file in ASCII armor.
     pub armored: String,
+    /// Whether the roots of the cluster are in it too.
+    #[serde(default)]
+    pub roots: bool,
 }
 
 /// Asks for the unlock keys of a backup to be taken back into use.
@@ -452,6 +466,9 @@ impl std::fmt::Debug for UnlockRestoreRequest {
 pub struct UnlockRestored {
     /// Thumbprints of the exchange keys that were not there before.
     pub keys: Vec<String>,
+    /// Fingerprint of the site's root, if the roots of the cluster came back.
+    #[serde(default)]
+    pub roots: Option<Digest>,
 }
 
 /// How unlocking stands.

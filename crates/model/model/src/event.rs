@@ -121,6 +121,11 @@ event_kinds! {
     /// A request for a certificate was denied. Detail: `name` (of the request), `signer`, `username`, `reason` (a word),
     /// `message`.
     CertificateDenied => "certificate-denied",
+    /// The cluster as a whole is another than before. Detail: `from`, `to` (`waiting`, `installing`, `ready`, `degraded`),
+    /// `reasons`.
+    ClusterState => "cluster-state",
+    /// A person got a certificate for the cluster. Detail: `user`, `role`, `until`, `by`.
+    CredentialsIssued => "credentials-issued",
     /// Someone asked to join a cluster as a node and got nothing. Detail: `address`, `reason` (a word), `message`.
     JoinRefused => "join-refused",
     /// A node reported about itself. Detail: `report` (see the reports in the events page) and what the node said.

@@ -12,12 +12,12 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ConfirmRequest, Confirmed, ContentAdded,
-        ContentVerified, Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown,
-        LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest, PlanResponse, SnapshotExportRequest,
-        SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest,
-        UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, Window,
-        WorkProgress,
+        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ClusterStatus, ConfirmRequest, Confirmed,
+        ContentAdded, ContentVerified, Credentials, CredentialsRequest, Discovered, DrainRequest, Failure,
+        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest,
+        PlanResponse, SnapshotExportRequest, SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup,
+        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
+        UnlockStatus, Window, WorkProgress,
     },
     content::ContentEntry,
     event::Event,
@@ -349,6 +349,22 @@ impl Client {
         let path = format!("/v1/cluster/snapshots/{name}/export");
         let body = body_of(&SnapshotExportRequest { recipients })?;
         self.send(Method::POST, &path, body).await.map(Pieces)
+    }
+
+    /// How the cluster is.
+    pub async fn cluster(&self) -> Result<ClusterStatus, ClientError> {
+        self.get("/v1/cluster").await
+    }
+
+    /// How the cluster is, now and whenever it is another.
+    pub async fn follow_cluster(&self) -> Result<Lines<ClusterStatus>, ClientError> {
+        self.lines(Method::GET, "/v1/cluster?follow=true", empty()).await
+    }
+
+    /// A certificate of the cluster for one person.
+    pub async fn credentials(&self, request: &CredentialsRequest) -> Result<Credentials, ClientError> {
+        self.json(Method::POST, "/v1/cluster/credentials", Some(request))
+            .await
     }
 
     /// The OpenAPI document.

@@ -7,6 +7,7 @@
 mod etcd;
 mod objects;
 mod pods;
+mod probe;
 mod request;
 mod wire;
 
@@ -21,6 +22,7 @@ pub use self::{
     etcd::{Etcd, EtcdStatus, Snapshot},
     objects::{NodeFacts, Pending},
     pods::Eviction,
+    probe::{Probed, certificate_end, probe},
     request::parse,
 };
 

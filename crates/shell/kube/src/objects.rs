@@ -2,10 +2,12 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use faros_cluster::{
+    credentials,
     csr::{BOOTSTRAPPERS, Csr},
     join::Token,
+    status::Pod,
 };
-use faros_model::{net::Subnet, site::Node};
+use faros_model::{api::ClusterRole, net::Subnet, site::Node};
 use hyper::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -28,6 +30,8 @@ pub struct NodeFacts {
     pub created: Timestamp,
     /// Whether it is ready.
     pub is_ready: bool,
+    /// Since when.
+    pub since: Option<Timestamp>,
     /// What its kubelet says of that.
     pub says: String,
     /// The version of its kubelet.
@@ -66,6 +70,16 @@ impl Kube {
         let list = self.ask(Method::GET, path, None).await?;
         let member = |pod| (text(pod, "/spec/nodeName"), is_ready(pod));
         Ok(items(&list).map(member).collect())
+    }
+
+    /// What runs in `kube-system`, by the parts of the cluster that it is.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn system_pods(&self) -> Result<Vec<Pod>, KubeError> {
+        let path = "/api/v1/namespaces/kube-system/pods?resourceVersion=0";
+        let list = self.ask(Method::GET, path, None).await?;
+        Ok(items(&list).filter_map(system_pod).collect())
     }
 
     /// Makes a bootstrap token, good until `expires`.
@@ -140,6 +154,26 @@ impl Kube {
         ] {
             self.apply("clusterrolebindings", &binding(name, role, kind, whom))
                 .await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the groups of people's certificates their roles, all over the cluster.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn allow_people(&self) -> Result<(), KubeError> {
+        for role in ClusterRole::ALL {
+            let group = credentials::group(role);
+            let binding = json!({
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": { "name": group },
+                "subjects": [{ "apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": group }],
+                "roleRef": {
+                    "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role.as_str(),
+                },
+            });
+            self.apply("clusterrolebindings", &binding).await?;
         }
         Ok(())
     }
@@ -236,6 +270,7 @@ fn node_facts(object: &Value) -> Option<NodeFacts> {
         name: text(object, "/metadata/name"),
         created: text(object, "/metadata/creationTimestamp").parse().ok()?,
         is_ready: is_ready(object),
+        since: ready.and_then(|own| text(own, "/lastTransitionTime").parse().ok()),
         says: ready.map(|own| text(own, "/message")).unwrap_or_default(),
         version: text(object, "/status/nodeInfo/kubeletVersion"),
         pod_block: object
@@ -247,6 +282,62 @@ fn node_facts(object: &Value) -> Option<NodeFacts> {
             .flat_map(|labels| labels.keys().filter_map(role))
             .collect(),
     })
+}
+
+/// A pod that has come to its end is no part of the cluster any more.
+fn system_pod(object: &Value) -> Option<Pod> {
+    if matches!(text(object, "/status/phase").as_str(), "Succeeded" | "Failed") {
+        return None;
+    }
+    let label =
+        |key: &str| Some(text(object, &format!("/metadata/labels/{key}"))).filter(|own| !own.is_empty());
+    // CoreDNS goes by the name of what it came after.
+    let component = match label("component").or_else(|| label("k8s-app")) {
+        Some(own) if own == "kube-dns" => "coredns".to_owned(),
+        Some(own) => own,
+        None => text(object, "/metadata/name"),
+    };
+    let is_ready = is_ready(object);
+    Some(Pod {
+        component,
+        node: text(object, "/spec/nodeName").parse().ok(),
+        is_ready,
+        since: condition(object).and_then(|own| text(own, "/lastTransitionTime").parse().ok()),
+        says: if is_ready { String::new() } else { unready(object) },
+    })
+}
+
+/// Why a pod is not ready: what its containers wait for or ended with, else what its conditions say.
+fn unready(object: &Value) -> String {
+    let all = |pointer: &str| {
+        object
+            .pointer(pointer)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+    };
+    let containers = all("/status/initContainerStatuses").chain(all("/status/containerStatuses"));
+    let waits = |own: &Value| {
+        let reason = text(own, "/state/waiting/reason");
+        let message = text(own, "/state/waiting/message");
+        let last = text(own, "/lastState/terminated/message");
+        let words: Vec<String> = [reason, message, last]
+            .into_iter()
+            .filter(|own| !own.is_empty())
+            .collect();
+        (!words.is_empty()).then(|| words.join(": "))
+    };
+    let by_container = containers.filter(|own| own["ready"] != true).find_map(waits);
+    let by_condition = || {
+        all("/status/conditions")
+            .filter(|own| own["status"] == "False")
+            .map(|own| text(own, "/message"))
+            .find(|own| !own.is_empty())
+    };
+    let said = by_container
+        .or_else(by_condition)
+        .unwrap_or_else(|| text(object, "/status/phase"));
+    said.chars().take(300).collect()
 }
 
 fn pending(object: &Value) -> Pending {

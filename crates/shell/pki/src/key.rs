@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rcgen::{KeyPair, PublicKeyData as _};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, PublicKeyData as _};
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use zeroize::Zeroizing;
 
@@ -38,6 +38,18 @@ impl Key {
     /// The secret, PKCS#8 in DER, for a TLS library.
     pub fn secret_der(&self) -> PrivatePkcs8KeyDer<'static> {
         self.0.serialize_der().into()
+    }
+
+    /// A request for a certificate for this key under a name (PKCS #10), in PEM.
+    ///
+    /// # Errors
+    /// If the name cannot stand in one.
+    pub fn request_pem(&self, name: &str) -> Result<String, PkiError> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let request = params.serialize_request(&*self.0).and_then(|own| own.pem());
+        request.map_err(PkiError::Sign)
     }
 
     /// The public half, SPKI in PEM.

@@ -170,7 +170,7 @@ impl Lab {
     /// Applies a site file, as an operator would who has seen the plan and stands beside the bastion.
     pub fn apply(&self, site_file: &Path) -> anyhow::Result<()> {
         let site_file = site_file.to_str().context("the site file's path is no text")?;
-        let said = self.farosctl(&["apply", "--yes", "--no-revert", site_file])?;
+        let said = self.farosctl(&["apply", "--yes", "--no-revert", "--without-content", site_file])?;
         ensure!(
             said.status.success(),
             "farosctl apply failed:\n{}",

@@ -13,11 +13,12 @@ use axum::{
 use bytes::Bytes;
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ConfirmRequest, Confirmed, ContentAdded,
-        ContentVerified, Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown,
-        LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest, PlanResponse, SnapshotExportRequest,
-        SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest,
-        UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, WorkProgress,
+        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ClusterStatus, ConfirmRequest, Confirmed,
+        ContentAdded, ContentVerified, Credentials, CredentialsRequest, Discovered, DrainRequest, Failure,
+        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest,
+        PlanResponse, SnapshotExportRequest, SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup,
+        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
+        UnlockStatus, WorkProgress,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -32,7 +33,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Route, balancer, events, keep, openapi, story, unlock};
+use super::{Route, balancer, cluster, events, keep, openapi, story, unlock};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
@@ -78,6 +79,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "get", path: "/v1/time", summary: "How the clock stands, and its sources", takes: None, gives: of::<TimeStatus>, media: JSON, handler: get(time) },
         Route { method: "get", path: "/v1/balancer", summary: "The virtual IPs, and who answers behind them", takes: None, gives: of::<BalancerStatus>, media: JSON, handler: get(balancer::status) },
         Route { method: "post", path: "/v1/balancer/drain", summary: "Keep new connections from a server behind the virtual IPs, or lead them to it again", takes: Some(of::<DrainRequest>), gives: of::<Changed>, media: JSON, handler: post(balancer::drain) },
+        Route { method: "get", path: "/v1/cluster", summary: "How the cluster is, and by which evidence; query: follow", takes: None, gives: of::<ClusterStatus>, media: JSON, handler: get(cluster::status) },
+        Route { method: "post", path: "/v1/cluster/credentials", summary: "A certificate of the cluster for one person, with a role and an end", takes: Some(of::<CredentialsRequest>), gives: of::<Credentials>, media: JSON, handler: post(cluster::credentials) },
         Route { method: "get", path: "/v1/unlock", summary: "How unlocking stands: its keys, and which node depends on which", takes: None, gives: of::<UnlockStatus>, media: JSON, handler: get(unlock::status) },
         Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::rotate) },
         Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::retire) },
@@ -172,6 +175,7 @@ async fn plan(State(shared): Shares, Asked(request): Asked<PlanRequest>) -> Resp
     match executor::plan(&shared, &request.site_file, request.window) {
         Ok((plan, loaded)) => Json(PlanResponse {
             notes: router::notes(&shared, &loaded.site),
+            missing: executor::missing(&shared, &plan, &loaded.site).await,
             plan,
             warnings: loaded.warnings,
         })
@@ -181,7 +185,7 @@ async fn plan(State(shared): Shares, Asked(request): Asked<PlanRequest>) -> Resp
 }
 
 async fn apply(State(shared): Shares, Asked(request): Asked<ApplyRequest>) -> Response {
-    match Apply::prepare(shared, request) {
+    match Apply::prepare(shared, request).await {
         Err(NotBegun::Problems(problems)) => refused_file(problems),
         Err(NotBegun::Failure(failure)) => Refusal::of(failure).into_response(),
         Ok(apply) => {

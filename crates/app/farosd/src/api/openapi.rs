@@ -85,6 +85,11 @@ fn query(path: &str) -> Vec<Value> {
             ),
             ("limit", "integer", "so many of the past at most"),
         ],
+        "/v1/cluster" => &[(
+            "follow",
+            "boolean",
+            "one object a line, now and whenever it is another",
+        )],
         "/v1/nodes/{name}/timeline" => &[(
             "session",
             "string",

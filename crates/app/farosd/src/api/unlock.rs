@@ -6,17 +6,18 @@ use faros_model::api::{
     UnlockRestoreRequest, UnlockRestored, UnlockStatus,
 };
 use faros_seal::{Identities, IdentityError, Recipient};
-use faros_tang::KeyRing;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::handlers::{Asked, Refusal, Shares};
-use crate::{executor::failure, unlock::UnlockError};
+use crate::{authority::Backup, executor::failure, unlock::UnlockError};
 
 impl From<UnlockError> for Refusal {
     fn from(error: UnlockError) -> Self {
         let (code, hint) = match &error {
-            UnlockError::Sealed => ("conflict", "`farosctl status` says what they wait for"),
+            UnlockError::Sealed | UnlockError::RootsSealed => {
+                ("conflict", "`farosctl status` says what they wait for")
+            }
             UnlockError::Busy => (
                 "busy",
                 "they may wait for a passphrase: `farosctl status` says so",
@@ -30,6 +31,10 @@ impl From<UnlockError> for Refusal {
                 "refused",
                 "their disks could never be opened again; wait until they have moved to the new key, which they do \
                  by themselves, or install them anew",
+            ),
+            UnlockError::OtherCluster => (
+                "refused",
+                "the cluster that they are of would be lost; restore on a bastion that has installed no node of a cluster",
             ),
             UnlockError::Failed(_) => ("failed", ""),
         };
@@ -88,10 +93,10 @@ pub(super) async fn backup(
         let recipient: Result<Recipient, _> = text.parse();
         recipients.push(recipient.map_err(|error| bad(format!("`{text}`: {error}"), error.hint()))?);
     }
-    let secret = shared.unlock.secret().ok_or(UnlockError::Sealed)?;
+    let (secret, roots) = shared.backup().await?;
     let armored = faros_seal::backup_to_age(secret.as_bytes(), &recipients)
         .map_err(|error| bad(error.to_string(), "give at least one, such as --recipient age1…"))?;
-    Ok(Json(UnlockBackup { armored }))
+    Ok(Json(UnlockBackup { armored, roots }))
 }
 
 pub(super) async fn restore(
@@ -106,10 +111,21 @@ pub(super) async fn restore(
     let secret = faros_seal::restore_from_age(&request.armored, &identities)
         .map_err(|error| bad(error.to_string(), error.hint()))?;
     let text = std::str::from_utf8(secret.expose()).unwrap_or_default();
-    let ring = KeyRing::from_secret_json(text)
-        .map_err(|error| bad(error.to_string(), "it is what `farosctl unlock backup` wrote"))?;
-    let keys = to_its_end(async move { shared.restore_unlock_keys(ring, &request.by).await }).await?;
-    Ok(Json(UnlockRestored { keys }))
+    let backup = Backup::read(text)
+        .map_err(|error| bad(format!("{error:#}"), "it is what `farosctl unlock backup` wrote"))?;
+    let restored = to_its_end(async move {
+        // What cannot be restored whole is not begun.
+        if let Some(roots) = &backup.roots {
+            shared.may_take_roots(roots).await?;
+        }
+        let keys = shared.restore_unlock_keys(backup.unlock, &request.by).await?;
+        let roots = match backup.roots {
+            Some(roots) => shared.restore_roots(roots, backup.cluster, &request.by).await?,
+            None => None,
+        };
+        Ok(UnlockRestored { keys, roots })
+    });
+    Ok(Json(restored.await?))
 }
 
 pub(super) async fn lock_down(

@@ -150,6 +150,9 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         ));
         files.push(secret(CONFIG, join_config(node, DISCOVERY, &token.whole())));
     }
+    if work == Work::Init {
+        next.version = Some(ready.release.version);
+    }
     next.hand(&node.name, work, session, now);
     shared.store.put_cluster(next.clone()).await?;
     *record = next;

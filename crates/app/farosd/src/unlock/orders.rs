@@ -43,6 +43,12 @@ pub(crate) enum UnlockError {
         /// Which.
         names: Vec<String>,
     },
+    /// The cluster's roots are sealed, and a backup without them would not be one.
+    #[error("the cluster's root keys are not open yet")]
+    RootsSealed,
+    /// Nodes were given keys of other roots than those of the backup.
+    #[error("nodes of this bastion have been given keys of other roots than those of the backup")]
+    OtherCluster,
     /// Something failed.
     #[error(transparent)]
     Failed(#[from] anyhow::Error),

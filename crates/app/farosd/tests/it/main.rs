@@ -1,6 +1,7 @@
 //! The real `farosd`, each time in a network and with a state folder of its own.
 
 mod apply;
+mod join;
 mod kill;
 mod netboot;
 mod router;

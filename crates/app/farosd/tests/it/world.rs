@@ -76,6 +76,50 @@ impl World {
         Ok(())
     }
 
+    /// Adds a release of Kubernetes to the content that has all a release has, and runs nothing.
+    pub(crate) async fn add_release(&self, version: &str) -> Outcome {
+        let mut images = vec![];
+        for (component, tag) in [("etcd", "3.6.5"), ("coredns", "v1.12.1"), ("pause", "3.10.1")] {
+            let folder = format!("registry/faros.dev/kubernetes/{component}");
+            let config =
+                format!("{{\"architecture\":\"amd64\",\"os\":\"linux\",\"author\":\"{component}\"}}");
+            let hex = sha256(&config);
+            self.add(&format!("{folder}/blobs/{hex}"), config.clone()).await?;
+            let manifest = serde_json::json!({
+                "schemaVersion": 2,
+                "mediaType": "application/vnd.oci.image.manifest.v1+json",
+                "config": {
+                    "mediaType": "application/vnd.oci.image.config.v1+json",
+                    "digest": format!("sha256:{hex}"), "size": config.len(),
+                },
+                "layers": [],
+            });
+            let tagged = self
+                .add(&format!("{folder}/tags/{tag}"), manifest.to_string())
+                .await?;
+            images.push(serde_json::json!({
+                "name": format!("faros.dev/kubernetes/{component}:{tag}"), "digest": tagged.digest,
+            }));
+        }
+        let mut blobs = vec![];
+        for file in [format!("kubernetes-{version}.raw"), "sbom.cdx.json".to_owned()] {
+            let entry = self
+                .add(
+                    &format!("kubernetes/{version}/{file}"),
+                    format!("{file} of {version}"),
+                )
+                .await?;
+            blobs.push(serde_json::json!({ "file": file, "digest": entry.digest, "size": entry.size }));
+        }
+        let release = serde_json::json!({
+            "version": version, "architecture": "x86_64", "components": [], "images": images,
+            "extension": blobs[0], "sbom": blobs[1],
+        });
+        self.add(&format!("kubernetes/{version}/release.json"), release.to_string())
+            .await?;
+        Ok(())
+    }
+
     async fn add(&self, name: &str, text: String) -> anyhow::Result<faros_model::content::ContentEntry> {
         let body = http_body_util::Full::new(bytes::Bytes::from(text));
         let body = http_body_util::BodyExt::map_err(body, |never| match never {});
@@ -86,6 +130,12 @@ impl World {
             .await?;
         Ok(added.entry)
     }
+}
+
+fn sha256(text: &str) -> String {
+    use sha2::{Digest as _, Sha256};
+
+    faros_model::ids::Digest(Sha256::digest(text.as_bytes()).into()).to_string()
 }
 
 /// How long anything may take; the machine may be busy.
@@ -384,6 +434,7 @@ pub(crate) fn request(site_file: &str, base: Option<Generation>) -> ApplyRequest
         by: "tester".to_owned(),
         rollback_of: None,
         window: Window::None,
+        without_content: true,
     }
 }
 

@@ -81,10 +81,25 @@ fn every_code_of_the_reference_page_is_shown_by_a_file() {
         .collect();
     let missing: Vec<&str> = codes
         .into_iter()
-        // Too large for the repository; see `hostile.rs`.
-        .filter(|code| *code != "file-too-large" && !shown.contains(&format!("[{code}]")))
+        // Too large for the repository, see `hostile.rs`; and one that no file shows without the cluster that there is.
+        .filter(|code| !["file-too-large", "version-skew"].contains(code))
+        .filter(|code| !shown.contains(&format!("[{code}]")))
         .collect();
     assert!(missing.is_empty(), "no file shows {missing:?}");
+}
+
+#[test]
+fn a_version_that_the_cluster_cannot_become_is_shown_where_it_stands() {
+    let text = include_str!("../../../../../examples/branch-office.yaml");
+    let problems = faros_site::refused_version(text, "v1.34.2 is older than v1.35.4").problems;
+    let line = text
+        .lines()
+        .position(|line| line.contains("version: v1.34.2"))
+        .unwrap()
+        + 1;
+    assert_eq!(usize::try_from(problems[0].line).unwrap(), line);
+    assert_eq!(problems[0].code, "version-skew");
+    assert_eq!(problems[0].path, "spec.cluster.version");
 }
 
 #[test]

@@ -1,0 +1,345 @@
+//! Who is given what joins a node to its cluster, asked with curl as a node asks.
+
+use anyhow::{Context as _, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use faros_client::Events;
+use faros_model::{
+    api::{ClusterState, ServiceState},
+    event::{Event, EventKind},
+};
+use serde_json::Value;
+
+use crate::{
+    netboot::Machine,
+    world::{Outcome, SITE, World, refusal, request},
+};
+
+const NODE_1: &str = "52:54:00:08:00:01";
+const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
+const REPORT: &str = "http://192.168.8.1:8080/report/node-1";
+
+/// A bastion with all that a cluster is made from, and a machine that has the node's MAC and address.
+struct Site {
+    world: World,
+    machine: Machine,
+    address: String,
+}
+
+impl Site {
+    async fn new() -> anyhow::Result<Self> {
+        let mut world = World::without_interface()?;
+        let machine = Machine::plug(&world, NODE_1)?;
+        world.start().await?;
+        world.apply(&Self::of_two()).await?;
+        world.all_are(ServiceState::Ready).await?;
+        world.add_image("debian-13").await?;
+        world.add_release("v1.36.3").await?;
+        let address = world.client().nodes().await?[0].address.to_string();
+        machine.0.ip(&format!("address add {address}/24 dev eth0"))?;
+        Ok(Self {
+            world,
+            machine,
+            address,
+        })
+    }
+
+    /// With another node beside it.
+    fn of_two() -> String {
+        let second = "    - {name: node-2, roles: [worker], bootMac: \"52:54:00:08:00:02\", \
+                      installDisk: /dev/disk/by-path/pci-0000:00:04.0}\n";
+        SITE.to_owned() + second
+    }
+
+    /// Installs the node; its Ignition config, which has the secret and the site's root.
+    fn install(&self) -> anyhow::Result<Value> {
+        let (_, script) = self.machine.http(BOOT)?;
+        let url = script
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix("ignition.config.url="));
+        let url = url.with_context(|| format!("it installs nothing: {script}"))?;
+        let (status, config) = self.machine.http(url)?;
+        ensure!(status == 200, "{status}: {config}");
+        self.report("installed")?;
+        let config = serde_json::from_str(&config)?;
+        for (name, path) in [
+            ("secret", "/etc/faros/join.secret"),
+            ("ca", "/etc/faros/site-ca.crt"),
+        ] {
+            std::fs::write(self.world.dir.path().join(name), file_of(&config, path)?)?;
+        }
+        Ok(config)
+    }
+
+    fn report(&self, report: &str) -> Outcome {
+        let (status, said) = self
+            .machine
+            .http(&format!("-d {{\"report\":\"{report}\"}} {REPORT}"))?;
+        ensure!(status < 300, "{report}: {status} {said}");
+        Ok(())
+    }
+
+    /// Asks as a node, from whichever machine, with whichever secret and whatever else curl is told.
+    fn asks(&self, machine: &Machine, node: &str, secret: &str, more: &str) -> anyhow::Result<(u16, Value)> {
+        let dir = self.world.dir.path().display();
+        let (status, text) = machine.http(&format!(
+            "{more} --cacert {dir}/ca --resolve bastion.quay.edge.example.com:5000:192.168.8.1 \
+             --data-binary {secret} https://bastion.quay.edge.example.com:5000/join/{node}"
+        ))?;
+        Ok((status, serde_json::from_str(&text).unwrap_or_default()))
+    }
+
+    fn secret(&self) -> String {
+        format!("@{}/secret", self.world.dir.path().display())
+    }
+
+    /// What is recorded of one kind.
+    async fn events(&self, kind: EventKind) -> anyhow::Result<Vec<Event>> {
+        let wanted = Events {
+            after: Some(0),
+            ..Events::default()
+        };
+        let mut lines = self.world.client().events(&wanted).await?;
+        let mut all = vec![];
+        while let Some(event) = lines.next().await? {
+            all.extend(Some(event).filter(|event| event.kind == kind));
+        }
+        Ok(all)
+    }
+
+    /// Why the latest was refused.
+    async fn refused(&self) -> anyhow::Result<String> {
+        let last = self.events(EventKind::JoinRefused).await?.pop();
+        let last = last.context("nobody was refused")?;
+        Ok(last.detail["reason"].as_str().unwrap_or_default().to_owned())
+    }
+
+    async fn why(&self) -> anyhow::Result<String> {
+        let name = "node-1".parse().map_err(anyhow::Error::msg)?;
+        let found = self.world.client().why(&name).await?;
+        Ok(found
+            .causes
+            .first()
+            .map(|cause| cause.code.clone())
+            .unwrap_or_default())
+    }
+}
+
+fn file_of(config: &Value, path: &str) -> anyhow::Result<Vec<u8>> {
+    let files = config["storage"]["files"].as_array().context("no files")?;
+    let file = files.iter().find(|file| file["path"] == path);
+    let source = file.with_context(|| format!("no {path}"))?["contents"]["source"].as_str();
+    let source = source.context("no source")?;
+    if let Some(text) = source.strip_prefix("data:;base64,") {
+        return Ok(STANDARD.decode(text)?);
+    }
+    let mut bytes = vec![];
+    let mut rest = source.strip_prefix("data:,").context("another source")?.bytes();
+    while let Some(byte) = rest.next() {
+        let hex = (byte == b'%').then(|| rest.by_ref().take(2).map(char::from).collect::<String>());
+        bytes.push(hex.map_or(Ok(byte), |hex| u8::from_str_radix(&hex, 16))?);
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn only_the_node_that_was_installed_and_boots_is_given_what_joins_it() -> Outcome {
+    let site = Site::new().await?;
+    let config = site.install()?;
+    ensure!(config["ignition"]["version"] == "3.3.0");
+    let (machine, secret) = (&site.machine, site.secret());
+
+    // It is installed, and has not booted from its disk yet.
+    ensure!(site.asks(machine, "node-1", &secret, "")?.0 == 403);
+    assert_eq!(site.refused().await?, "no-session");
+    site.report("started")?;
+
+    // Whoever does not know the secret is told of in the node's own story.
+    ensure!(site.asks(machine, "node-1", "guessed", "")?.0 == 403);
+    assert_eq!(site.refused().await?, "wrong-secret");
+    assert_eq!(site.why().await?, "join-wrong-secret");
+    ensure!(site.asks(machine, "node-7", &secret, "")?.0 == 403);
+    assert_eq!(site.refused().await?, "unknown-node");
+
+    // The secret is good at the node's address alone; who is no node at all does not even get through.
+    let other = site.world.client().nodes().await?[1].address;
+    machine.0.ip(&format!("address add {other}/24 dev eth0"))?;
+    machine.0.ip("address add 192.168.8.200/24 dev eth0")?;
+    let as_other = format!("--interface {other}");
+    ensure!(site.asks(machine, "node-1", &secret, &as_other)?.0 == 403);
+    assert_eq!(site.refused().await?, "wrong-address");
+    ensure!(
+        site.asks(machine, "node-1", &secret, "--interface 192.168.8.200")
+            .is_err()
+    );
+    // Nor is it the other node with it.
+    ensure!(site.asks(machine, "node-2", &secret, &as_other)?.0 == 403);
+    assert_eq!(site.refused().await?, "wrong-mac");
+
+    // One look takes nothing.
+    ensure!(machine.http("-k https://192.168.8.1:5000/join/node-1")?.0 == 405);
+    let (status, told) = site.asks(machine, "node-1", &secret, &from(&site.address))?;
+    assert_eq!((status, &told["action"]), (200, &Value::from("init")), "{told}");
+    let files = told["files"].as_array().context("no files")?;
+    let has = |path: &str| files.iter().any(|file| file["path"] == path);
+    ensure!(
+        has("/etc/kubernetes/pki/ca.key") && has("/run/faros-join/kubeadm.yaml"),
+        "{files:?}"
+    );
+    assert_eq!(site.events(EventKind::JoinHanded).await?.len(), 1);
+    let status = site.world.client().cluster().await?;
+    assert_eq!(status.state, ClusterState::Installing, "{status:#?}");
+
+    // Nothing that it says of another boot counts.
+    let late = r#"-d {"report":"joined","action":"init","session":"boot-99"}"#;
+    let (status, _) = machine.http(&format!("{late} {REPORT}"))?;
+    assert_eq!(status, 409, "{}", site.world.log());
+    Ok(())
+}
+
+fn from(address: &str) -> String {
+    format!("--interface {address}")
+}
+
+#[tokio::test]
+async fn a_second_machine_with_the_address_of_a_node_gets_nothing() -> Outcome {
+    let site = Site::new().await?;
+    site.install()?;
+    site.report("started")?;
+    // The machine goes, and another takes its address and its secret, which it may have read off the disk.
+    let secret = site.secret();
+    site.machine
+        .0
+        .ip(&format!("address del {}/24 dev eth0", site.address))?;
+    site.machine.0.ip("link set eth0 down")?;
+    site.machine.0.ip("link set eth0 address 52:54:00:08:00:99")?;
+    site.machine.0.ip("link set eth0 up")?;
+    site.machine
+        .0
+        .ip(&format!("address add {}/24 dev eth0", site.address))?;
+    site.world.net.output("ip neigh flush dev lan0")?;
+    ensure!(site.asks(&site.machine, "node-1", &secret, "")?.0 == 403);
+    assert_eq!(site.refused().await?, "wrong-mac");
+    assert_eq!(site.why().await?, "join-wrong-mac");
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_secret_of_an_earlier_installation_is_good_for_nothing() -> Outcome {
+    let site = Site::new().await?;
+    site.install()?;
+    let old = std::fs::read_to_string(site.world.dir.path().join("secret"))?;
+    let name = "node-1".parse().map_err(anyhow::Error::msg)?;
+    site.world.client().set_armed(&name, true, "tester").await?;
+    site.install()?;
+    site.report("started")?;
+    ensure!(site.asks(&site.machine, "node-1", old.trim(), "")?.0 == 403);
+    assert_eq!(site.refused().await?, "wrong-secret");
+    assert_eq!(site.asks(&site.machine, "node-1", &site.secret(), "")?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_cluster_is_not_begun_without_what_it_is_made_from() -> Outcome {
+    let world = World::serving().await?;
+    let client = world.client();
+    let missing = client
+        .plan(&SITE.replace("name: node-1", "name: node-2"))
+        .await?
+        .missing;
+    let what: Vec<_> = missing.iter().map(|own| own.what.as_str()).collect();
+    assert_eq!(what, ["the image debian-13", "a release of Kubernetes"]);
+    assert!(missing.iter().all(|own| own.blocks && own.needed_by.len() == 1));
+    let careful = faros_model::api::ApplyRequest {
+        without_content: false,
+        ..request(
+            &SITE.replace("name: node-1", "name: node-2"),
+            world.generation().await?,
+        )
+    };
+    assert_eq!(refusal(client.apply(&careful).await)?, "refused");
+    let status = client.cluster().await?;
+    assert_eq!((status.state, status.missing.len()), (ClusterState::Waiting, 2));
+    world.add_image("debian-13").await?;
+    world.add_release("v1.36.3").await?;
+    let status = client.cluster().await?;
+    assert!(status.missing.is_empty(), "{status:#?}");
+    assert_eq!(
+        status.version.map(|version| version.to_string()).as_deref(),
+        Some("v1.36.3")
+    );
+    // Nobody is an administrator of what is not there.
+    let nobody = client
+        .credentials(&faros_model::api::CredentialsRequest {
+            by: "tester".to_owned(),
+            user: "ada".to_owned(),
+            role: faros_model::api::ClusterRole::View,
+            seconds: 3600,
+            request: String::new(),
+        })
+        .await;
+    assert_eq!(refusal(nobody)?, "conflict");
+    Ok(())
+}
+
+/// A key of age: its public half, and the text that opens what was encrypted for it.
+fn age_key() -> anyhow::Result<(String, String)> {
+    let made = std::process::Command::new("age-keygen").output()?;
+    let identity = String::from_utf8(made.stdout)?;
+    let recipient = identity
+        .lines()
+        .find_map(|line| line.strip_prefix("# public key: "));
+    Ok((recipient.context("no key")?.to_owned(), identity))
+}
+
+#[tokio::test]
+async fn a_bastion_that_begins_anew_signs_for_the_cluster_of_the_one_before() -> Outcome {
+    let site = Site::new().await?;
+    site.install()?;
+    site.report("started")?;
+    assert_eq!(site.asks(&site.machine, "node-1", &site.secret(), "")?.0, 200);
+    let joined = r#"-d {"report":"joined","action":"init"}"#;
+    assert_eq!(site.machine.http(&format!("{joined} {REPORT}"))?.0, 204);
+    let before = site.world.client().cluster().await?;
+    ensure!(before.established.is_some());
+    let (recipient, identity) = age_key()?;
+    let backup = site
+        .world
+        .client()
+        .back_up_unlock_keys(vec![recipient.clone()])
+        .await?;
+    ensure!(backup.roots);
+
+    let anew = World::serving().await?;
+    anew.all_are(ServiceState::Ready).await?;
+    anew.add_release("v1.36.3").await?;
+    let client = anew.client();
+    let other = client.back_up_unlock_keys(vec![recipient]).await?;
+    let restored = client
+        .restore_unlock_keys(backup.armored.clone(), identity.clone(), "tester")
+        .await?;
+    ensure!(
+        restored.roots.is_some() && restored.keys.len() == 1,
+        "{restored:?}"
+    );
+    let after = client.cluster().await?;
+    assert_eq!(after.established, before.established);
+    assert_eq!(after.version, before.version);
+    // The nodes' copy of the site's root is of the bastion before.
+    let ca = site.world.dir.path().join("ca");
+    let told = anew.net.output(&format!(
+        "curl -s -m 10 --interface 192.168.8.1 --cacert {} --resolve bastion.quay.edge.example.com:5000:192.168.8.1 \
+         -o /dev/null -w %{{http_code}} https://bastion.quay.edge.example.com:5000/v2/",
+        ca.display()
+    ))?;
+    ensure!(!told.is_empty() && told != "000", "{told}");
+    // Twice is as once; and one who has a cluster does not take the roots of another.
+    let again = client
+        .restore_unlock_keys(backup.armored, identity.clone(), "tester")
+        .await?;
+    ensure!(again.roots.is_none() && again.keys.is_empty());
+    let taken = client
+        .restore_unlock_keys(other.armored, identity, "tester")
+        .await;
+    assert_eq!(refusal(taken)?, "refused");
+    Ok(())
+}
