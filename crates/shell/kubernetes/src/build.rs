@@ -40,7 +40,8 @@ const TOOLS: &[(&str, &str)] = &[
     ("pkg-config", "pkg-config"),
     ("zstd", "zstd"),
     ("mksquashfs", "squashfs-tools"),
-    ("ldd", "libc-bin"),
+    ("mmdebstrap", "mmdebstrap"),
+    (debian::KEYRING, "debian-archive-keyring"),
     ("dpkg-query", "dpkg"),
 ];
 
@@ -138,12 +139,12 @@ impl Builder {
             }
         }
         let go = Go::find(self.go.clone(), &self.wanted.go)?;
-        let nft = debian::nft()?;
         fs::create_dir_all(&self.cache).map_err(at("make", &self.cache))?;
         // Other programs are run in other folders.
         let cache = fs::canonicalize(&self.cache).map_err(at("find", &self.cache))?;
         let keep = Keep::open(&cache, &mut || tell(Step::Waits))?;
 
+        let nft = debian::nft(&keep)?;
         let mut ready = Vec::new();
         for pinned in &self.wanted.modules {
             for program in &pinned.module.programs {
