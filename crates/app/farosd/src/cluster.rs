@@ -27,7 +27,7 @@ use faros_cluster::{
 };
 use faros_kube::{Kube, NodeFacts};
 use faros_model::{
-    event::EventKind,
+    event::{EventKind, Phase},
     ids::HostName,
     site::{Distribution, Site},
 };
@@ -222,14 +222,15 @@ impl Shared {
                 continue;
             };
             let was = before.iter().find(|own| own.name == facts.name);
-            if was.is_some_and(|was| was.is_ready == facts.is_ready) {
-                continue;
-            }
-            // The bastion may have restarted: what was told is not told again.
-            let is_known = lock(&self.tracker)
-                .life(&node.name)
-                .is_some_and(|life| (life.phase() == faros_model::event::Phase::Ready) == facts.is_ready);
-            if was.is_none() && is_known {
+            let has_changed = was.is_some_and(|was| was.is_ready != facts.is_ready);
+            // The bastion may have restarted, and so may the node, faster than Kubernetes takes note of it.
+            let phase = lock(&self.tracker).life(&node.name).map(faros_boot::Life::phase);
+            let is_unknown = match phase {
+                Some(Phase::Joined) => facts.is_ready,
+                Some(Phase::Ready) => !facts.is_ready,
+                _ => false,
+            };
+            if !has_changed && !is_unknown {
                 continue;
             }
             if facts.is_ready {
