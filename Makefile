@@ -3,16 +3,22 @@
 export CARGO_TARGET_DIR ?= $(if $(CI),$(HOME)/.cache/faros/target,$(CURDIR)/target)
 
 help:           ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
 build:          ## farosd and farosctl, optimized
 	@scripts/setup build
 	cargo build --release -p farosd -p farosctl
 
-demo:           ## a whole site on this machine: machines install themselves on encrypted disks
+demo:           ## a whole site on this machine: an empty disk becomes a node of a cluster, and a pod on it answers
 	@scripts/setup demo
+	@scripts/setup kubernetes
 	cargo build --release -p farosd -p farosctl -p faros-lab
 	$(CARGO_TARGET_DIR)/release/faros-lab demo $(DEMO_ARGS)
+
+demo-quick:     ## the part before Kubernetes: encrypted disks, a thief, a lockdown
+	@scripts/setup demo
+	cargo build --release -p farosd -p farosctl -p faros-lab
+	$(CARGO_TARGET_DIR)/release/faros-lab demo --quick $(DEMO_ARGS)
 
 check:          ## fast: format, lints, layers, unit tests
 	@scripts/setup check
@@ -30,9 +36,13 @@ trouble:        ## emulated machines install themselves through power cuts, a ba
 	cargo test -p faros-kernel --lib clock -- --ignored
 	if command -v go >/dev/null; then cargo test -p faros-kubernetes --test build -- --ignored; else echo "no Go here: Kubernetes is not built from nothing" >&2; fi
 
+cluster:        ## a whole cluster in namespaces comes up, and loses a control plane while writes go on; long
+	@scripts/setup test
+	cargo test -p faros-conformance --test cluster -- --ignored --nocapture --test-threads 1
+
 bench:          ## figures beside the peers and against the promises; BENCH_ARGS=--quick for less
 	@scripts/setup bench
 	cargo build --release -p farosd -p farosctl -p faros-bench
 	$(CARGO_TARGET_DIR)/release/faros-bench $(BENCH_ARGS)
 
-.PHONY: help build demo check test trouble bench
+.PHONY: help build demo demo-quick check test trouble cluster bench

@@ -4,8 +4,11 @@
 //! themselves on encrypted disks, start from them and are unlocked by the bastion with nobody present; a stolen
 //! disk does not open; a site that is locked down unlocks nothing, and goes on when the lockdown is lifted. It
 //! ends with exit 0 only if all of that was seen.
+//!
+//! That is the quick one. The whole demo ends in a cluster instead: see [`cluster`].
 
 mod acts;
+mod cluster;
 mod show;
 mod summary;
 
@@ -36,7 +39,7 @@ use crate::{
 
 /// Name of the demo's lab.
 const LAB: &str = "demo";
-/// The machines: which node, with which firmware.
+/// The machines of the quick demo: which node, with which firmware.
 const MACHINES: &[(&str, Firmware)] = &[("node-1", Firmware::Bios), ("node-2", Firmware::Uefi)];
 /// How long the machines may take to install themselves and start from their disks.
 const INSTALLS: Duration = Duration::from_mins(12);
@@ -50,9 +53,12 @@ pub struct Options {
     /// One line for each thing that happens, no bars.
     #[arg(long)]
     pub plain: bool,
-    /// The site file.
-    #[arg(long, default_value = "examples/demo.yaml")]
-    pub site: PathBuf,
+    /// Only what comes before Kubernetes: encrypted disks, a thief, a lockdown.
+    #[arg(long)]
+    pub quick: bool,
+    /// The site file; `examples/cluster.yaml`, or `examples/demo.yaml` if quick.
+    #[arg(long)]
+    pub site: Option<PathBuf>,
     /// Where summary.json goes.
     #[arg(long, default_value = "target/demo")]
     pub out: PathBuf,
@@ -98,20 +104,35 @@ pub fn run(options: Options) -> anyhow::Result<ExitCode> {
 }
 
 fn play(options: &Options, stop: &AtomicBool, begun: Instant) -> anyhow::Result<Summary> {
-    let show = Show::new(options.plain);
-    show.line(&format!("applying {} to a new bastion", options.site.display()));
-    let mut lab = Lab::up(LAB, &options.site)?;
+    let (machines, site): (&[_], _) = if options.quick {
+        (MACHINES, "examples/demo.yaml")
+    } else {
+        (&[cluster::MACHINE], "examples/cluster.yaml")
+    };
+    let show = Show::new(options.plain, machines);
+    let site = options.site.as_deref().unwrap_or(site.as_ref());
+    show.line(&format!("applying {} to a new bastion", site.display()));
+    let mut lab = Lab::up(LAB, site)?;
     let up = begun.elapsed();
     lab.provide_image(&mut |text| show.line(text))?;
+    if !options.quick {
+        show.line("putting a release of Kubernetes into the content store");
+        cluster::provide_release(&lab)?;
+    }
     let set_up = begun.elapsed();
     show.line(&format!("the bastion was ready after {:.1} s", up.as_secs_f64()));
-    let acted = act(&mut lab, &show, stop);
+    let mut follow = Follow::new(&mut lab, &show, stop, machines);
+    let acted = if options.quick {
+        act(&mut follow).map(|proofs| (proofs, None))
+    } else {
+        cluster::act(&mut follow).map(|(proofs, cluster)| (proofs, Some(cluster)))
+    };
     show.finish();
-    let proofs = match acted {
-        Ok(proofs) => proofs,
+    let (proofs, cluster) = match acted {
+        Ok(acted) => acted,
         Err(error) => {
             if !stop.load(Ordering::Relaxed) {
-                last_words(&lab, &show);
+                last_words(&lab, &show, machines);
             }
             return Err(error);
         }
@@ -120,21 +141,23 @@ fn play(options: &Options, stop: &AtomicBool, begun: Instant) -> anyhow::Result<
     fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
     let drawn = picture.to_str().context("the output's path is no text")?;
     acts::farosctl(&lab, &["timeline", "--last", "2", "--svg", drawn])?;
-    let summary = summary::gather(&lab, MACHINES, proofs, begun.elapsed(), set_up)?;
+    let summary = summary::gather(&lab, machines, proofs, cluster, begun.elapsed(), set_up)?;
     write(&options.out, &summary)?;
     Ok(summary)
 }
 
-/// All that the demo promises, in order.
-fn act(lab: &mut Lab, show: &Show, stop: &AtomicBool) -> anyhow::Result<Vec<Proof>> {
+/// All that the quick demo promises, in order.
+fn act(follow: &mut Follow<'_>) -> anyhow::Result<Vec<Proof>> {
+    let show = follow.show;
     for (node, firmware) in MACHINES {
         let firmware_word = firmware.as_str();
         show.line(&format!(
             "powering on {node}: {firmware_word}, empty disk, network first"
         ));
-        lab.start_machine(node, &hardware(*firmware), &mut |_| ())?;
+        follow
+            .lab
+            .start_machine(node, &hardware(*firmware), &mut |_| ())?;
     }
-    let mut follow = Follow::new(lab, show, stop);
     for (node, _) in MACHINES {
         follow.until(node, Until::Report("started"), INSTALLS)?;
     }
@@ -145,13 +168,13 @@ fn act(lab: &mut Lab, show: &Show, stop: &AtomicBool) -> anyhow::Result<Vec<Proo
 
     let (thief, _) = MACHINES[1];
     show.line(&format!("proof 1: a thief has the disk of {thief}"));
-    let mut proofs = acts::stolen_disk(&mut follow, thief)?;
+    let mut proofs = acts::stolen_disk(follow, thief)?;
 
     let (locked, firmware) = MACHINES[0];
     show.line(&format!(
         "proof 2: the site is locked down, and {locked} starts again"
     ));
-    proofs.extend(acts::lockdown(&mut follow, locked, &hardware(firmware))?);
+    proofs.extend(acts::lockdown(follow, locked, &hardware(firmware))?);
     Ok(proofs)
 }
 
@@ -162,8 +185,8 @@ fn hardware(firmware: Firmware) -> Hardware {
     }
 }
 
-fn last_words(lab: &Lab, show: &Show) {
-    for (node, _) in MACHINES {
+fn last_words(lab: &Lab, show: &Show, machines: &[(&str, Firmware)]) {
+    for (node, _) in machines {
         let log = lab.machine(node).log().unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         let end = lines[lines.len().saturating_sub(12)..].join("\n");

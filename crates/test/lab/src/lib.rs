@@ -15,6 +15,7 @@ pub mod machine;
 pub mod native;
 pub mod network;
 pub mod run;
+pub mod web;
 pub mod wire;
 
 pub use lab::Lab;

@@ -13,7 +13,11 @@ use anyhow::{Context as _, bail, ensure};
 use faros_model::event::{Event, EventKind};
 
 use super::{show::Show, summary::Proof};
-use crate::{Lab, machine::Hardware, run::run};
+use crate::{
+    Lab,
+    machine::{Firmware, Hardware},
+    run::run,
+};
 
 /// How long a machine may take from power-on to its own system.
 const BOOT: Duration = Duration::from_mins(6);
@@ -58,18 +62,25 @@ impl Until {
 /// Follows the machines and shows what they do.
 pub(super) struct Follow<'a> {
     pub(super) lab: &'a mut Lab,
-    show: &'a Show,
+    pub(super) show: &'a Show,
     stop: &'a AtomicBool,
+    machines: &'a [(&'a str, Firmware)],
     seen: u64,
     past: Vec<Event>,
 }
 
 impl<'a> Follow<'a> {
-    pub(super) fn new(lab: &'a mut Lab, show: &'a Show, stop: &'a AtomicBool) -> Self {
+    pub(super) fn new(
+        lab: &'a mut Lab,
+        show: &'a Show,
+        stop: &'a AtomicBool,
+        machines: &'a [(&'a str, Firmware)],
+    ) -> Self {
         Self {
             lab,
             show,
             stop,
+            machines,
             seen: 0,
             past: Vec::new(),
         }
@@ -94,6 +105,25 @@ impl<'a> Follow<'a> {
         }
     }
 
+    /// Waits until Kubernetes says that a node is ready.
+    pub(super) fn until_ready(&mut self, node: &str, patience: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + patience;
+        loop {
+            self.look()?;
+            let row = self.lab.node(node)?;
+            if row.phase.as_str() == "ready" {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{node} is {} and not ready within {} s",
+                row.phase,
+                patience.as_secs()
+            );
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
     /// Only what happens from now on counts.
     fn forget(&mut self) -> anyhow::Result<()> {
         self.look()?;
@@ -102,7 +132,7 @@ impl<'a> Follow<'a> {
     }
 
     /// Shows what happened since the last look.
-    fn look(&mut self) -> anyhow::Result<()> {
+    pub(super) fn look(&mut self) -> anyhow::Result<()> {
         ensure!(!self.stop.load(Ordering::Relaxed), "interrupted");
         for event in super::events(self.lab, self.seen)? {
             self.seen = event.seq;
@@ -110,7 +140,7 @@ impl<'a> Follow<'a> {
                 self.past.push(event);
                 continue;
             };
-            if super::MACHINES.iter().any(|(own, _)| node.as_str() == *own) {
+            if self.machines.iter().any(|(own, _)| node.as_str() == *own) {
                 self.show.event(node.as_str(), &event);
                 if Until::Report("failed").is(&event) {
                     bail!("{node} reports: {}", serde_json::Value::Object(event.detail));

@@ -11,7 +11,7 @@ use faros_model::{
 };
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::MACHINES;
+use crate::machine::Firmware;
 
 /// The screen.
 pub(super) struct Show {
@@ -20,10 +20,10 @@ pub(super) struct Show {
 }
 
 impl Show {
-    pub(super) fn new(plain: bool) -> Self {
+    pub(super) fn new(plain: bool, machines: &[(&str, Firmware)]) -> Self {
         let bars = (!plain && stderr().is_terminal()).then(|| {
             let all = MultiProgress::new();
-            let bars = MACHINES.iter().map(|(node, firmware)| {
+            let bars = machines.iter().map(|(node, firmware)| {
                 let bar = all.add(ProgressBar::new(0));
                 bar.set_style(style(false));
                 bar.set_prefix(format!("{node} ({})", firmware.as_str()));

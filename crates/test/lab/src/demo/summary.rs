@@ -6,6 +6,7 @@ use faros_model::event::{Event, EventKind};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::cluster::Cluster;
 use crate::{Lab, machine::Firmware};
 
 /// The demo's outcome. The JSON shape is held on to by others.
@@ -22,6 +23,9 @@ pub(super) struct Summary {
     pub(super) machines: Vec<Machine>,
     /// What was shown besides.
     pub(super) proofs: Vec<Proof>,
+    /// The cluster, of the demo that ends in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<Cluster>,
 }
 
 /// Something that was shown.
@@ -100,9 +104,11 @@ pub(super) fn gather(
     lab: &Lab,
     machines: &[(&str, Firmware)],
     proofs: Vec<Proof>,
+    cluster: Option<Cluster>,
     took: Duration,
     set_up: Duration,
 ) -> anyhow::Result<Summary> {
+    let n_promised = machines.len();
     let events = super::events(lab, 0)?;
     let end = events.last().map_or(Timestamp::UNIX_EPOCH, |event| event.at);
     let rows = lab.nodes()?;
@@ -157,12 +163,12 @@ pub(super) fn gather(
         })
         .collect();
     Ok(Summary {
-        ok: machines.len() == super::MACHINES.len()
-            && machines.iter().all(|machine| machine.missing.is_empty()),
+        ok: machines.len() == n_promised && machines.iter().all(|machine| machine.missing.is_empty()),
         seconds: took.as_secs_f64(),
         set_up_seconds: set_up.as_secs_f64(),
         machines,
         proofs,
+        cluster,
     })
 }
 
@@ -213,6 +219,9 @@ impl Summary {
             for missing in &machine.missing {
                 let _ = writeln!(out, "  MISSING   {missing}");
             }
+        }
+        if let Some(cluster) = &self.cluster {
+            out.push_str(&cluster.text());
         }
         for proof in &self.proofs {
             let _ = writeln!(out, "proved: {}", proof.what);
