@@ -162,6 +162,7 @@ impl Builder {
         let boot = tree.join("usr/lib/faros/boot");
         fs::create_dir_all(&boot).map_err(at("make", &boot))?;
         take_kernel(&tree, &version, &boot.join("vmlinuz"))?;
+        take_config(&tree, &version)?;
         local_boot(&tree, &image.join("local-boot.efi"))?;
         configure(&ROOT, &tree)?;
         dracut(&tree, &version)?;
@@ -275,6 +276,15 @@ fn kernel_version(tree: &Path) -> Result<String, BuildError> {
 
 fn take_kernel(tree: &Path, version: &str, to: &Path) -> Result<(), BuildError> {
     let from = tree.join("boot").join(format!("vmlinuz-{version}"));
+    fs::copy(&from, to).map_err(at("copy", &from))?;
+    Ok(())
+}
+
+/// Puts what the kernel was built with beside its modules, for whoever asks whether it has what they need, as kubeadm
+/// does: the folder where Debian has it is left out.
+fn take_config(tree: &Path, version: &str) -> Result<(), BuildError> {
+    let from = tree.join("boot").join(format!("config-{version}"));
+    let to = tree.join("usr/lib/modules").join(version).join("config");
     fs::copy(&from, to).map_err(at("copy", &from))?;
     Ok(())
 }
