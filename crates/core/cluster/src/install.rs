@@ -354,8 +354,9 @@ impl<'a> View<'a> {
             return Verdict::Wait(Wait::Api(said.clone()));
         }
         if let Some(member) = seen.member.as_ref().filter(|member| member.is_ready) {
-            // It joined, and was stopped before it could say so; else kubeadm would refuse the name.
-            let joined = |attempt: &Attempt| attempt.at <= member.created;
+            // It joined, and was stopped before it could say so; else kubeadm would refuse the name. A node of the control
+            // plane is ready before its API server and its member of etcd are, so that says nothing.
+            let joined = |attempt: &Attempt| !is_control_plane && attempt.at <= member.created;
             let is_done = seen.attempt.as_ref().is_some_and(joined);
             return if is_done {
                 Verdict::Done

@@ -350,6 +350,26 @@ fn a_machine_in_the_place_of_another_waits_for_what_is_left_of_it() {
 }
 
 #[test]
+fn a_control_plane_that_lost_power_in_the_middle_joins_anew_though_its_kubelet_was_ready() {
+    check(&expect![[r"
+        boots a
+        asks a
+          -> init
+        joined a
+        boots b
+        asks b
+          -> join-control-plane
+        member b
+        boots b
+        asks b
+          -> wait (still-ready): Kubernetes takes the node for one that runs, from its life before; that ends within a minute
+        not-ready b
+        asks b
+          -> join-control-plane
+    "]]);
+}
+
+#[test]
 fn a_late_failure_takes_nothing_from_whoever_is_at_it() {
     check(&expect![[r"
         boots b
