@@ -49,6 +49,8 @@ pub fn root(digest: Digest) -> anyhow::Result<PathBuf> {
             &new.display().to_string(),
         ],
     )?;
+    // The archive has a date of its own for it; the newest ones stay.
+    fs::File::open(&new)?.set_modified(std::time::SystemTime::now())?;
     // Another lab may have been quicker.
     if fs::rename(&new, &folder).is_err() {
         fs::remove_dir_all(&new)?;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -18,7 +18,9 @@ use crate::{image, run::run};
 /// Asks the bastion for an address and the boot script, as firmware does; `None` if that says that the node has a disk
 /// to start from, else the address of the node's config.
 pub(super) fn boot(namespace: &str, disk: &Path) -> anyhow::Result<Option<String>> {
-    fs::create_dir_all(disk).with_context(|| format!("cannot make {}", disk.display()))?;
+    // There are keys on it.
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(disk);
+    made.with_context(|| format!("cannot make {}", disk.display()))?;
     let firmware = disk.join("firmware");
     fs::write(&firmware, include_str!("../../files/native/firmware"))?;
     fs::set_permissions(&firmware, fs::Permissions::from_mode(0o755))?;
