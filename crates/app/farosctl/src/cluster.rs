@@ -3,6 +3,7 @@
 mod credentials;
 mod kubeconfig;
 mod kubectl;
+mod restore;
 mod screen;
 mod snapshot;
 mod yaml;
@@ -42,6 +43,12 @@ pub(crate) async fn cluster(client: &Client, command: ClusterCommand, as_json: b
             let status = client.cluster().await?;
             screens::show(as_json, &status.nodes, |nodes| screen::nodes(nodes, status.at))
         }
+        ClusterCommand::Restore { snapshot, force, yes } => {
+            restore::restore(client, snapshot, force, yes, as_json).await
+        }
+        ClusterCommand::Certificates => screens::show(as_json, &client.certificates().await?, |rows| {
+            restore::certificates(rows)
+        }),
         ClusterCommand::Snapshot { command } => snapshot::snapshot(client, command, as_json).await,
         ClusterCommand::Wait { timeout } => wait(client, timeout, as_json).await,
         ClusterCommand::Install {

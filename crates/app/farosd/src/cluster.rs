@@ -10,6 +10,7 @@ pub(crate) mod credentials;
 mod members;
 pub(crate) mod nodes;
 pub(crate) mod release;
+mod restore;
 mod snapshots;
 mod status;
 
@@ -24,6 +25,7 @@ use anyhow::Context as _;
 use faros_cluster::{
     API_PORT, Names, NotTaken, PodBlocks, Record, Said,
     install::{Api, Member, Observed, Progress, Seen, Work},
+    tend::Ends,
 };
 use faros_kube::{Kube, NodeFacts};
 use faros_model::{
@@ -66,6 +68,17 @@ pub(crate) struct Clustering {
     view: Mutex<View>,
     snapshots: snapshots::Snapshots,
     pub(crate) watched: status::Watched,
+    /// What nodes say of their certificates, and who renews them.
+    pub(crate) tended: Mutex<Tended>,
+}
+
+/// Certificates of the control plane, as its nodes say.
+#[derive(Default)]
+pub(crate) struct Tended {
+    /// When they end, by node.
+    pub(crate) ends: BTreeMap<HostName, Ends>,
+    /// Who was told last to renew them, and when.
+    pub(crate) renewing: Option<(HostName, Timestamp)>,
 }
 
 /// What the API said when it was asked last.
@@ -89,6 +102,7 @@ impl Clustering {
             view: Mutex::default(),
             snapshots: snapshots::Snapshots::default(),
             watched: status::Watched::default(),
+            tended: Mutex::default(),
         }
     }
 }
@@ -282,6 +296,7 @@ impl Shared {
                     .get(name)
                     .is_some_and(|(at, _)| now.duration_since(*at) <= ASKING),
                 attempt: record.attempts.get(name).cloned(),
+                is_leaving: record.rejoin.contains(name),
                 is_removed: record.removed.contains(name),
                 member: facts.map(|facts| Member {
                     is_ready: facts.is_ready,
@@ -298,9 +313,15 @@ impl Shared {
         Observed {
             now,
             is_established: record.established.is_some(),
+            restoring: record.restoring.as_ref().map(|own| own.since),
             api,
             nodes: site.nodes.keys().map(|name| (name.clone(), seen(name))).collect(),
         }
+    }
+
+    /// What was seen of a cluster that is no more.
+    fn forget_view(&self) {
+        *lock(&self.cluster.view) = View::default();
     }
 
     /// Takes note of what a node says of its joining; on disk when this returns.

@@ -7,6 +7,7 @@
 
 mod join;
 mod registry;
+mod tend;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
@@ -29,6 +30,8 @@ enum Area {
     Images,
     /// `/join/<node>`: what makes a node one of its cluster.
     Join,
+    /// `/tend/<node>`: what a node that has joined is to do.
+    Tend,
 }
 
 impl Area {
@@ -36,6 +39,7 @@ impl Area {
         match path.split('/').nth(1)? {
             "v2" => Some(Self::Images),
             "join" => Some(Self::Join),
+            "tend" => Some(Self::Tend),
             _ => None,
         }
     }
@@ -65,6 +69,7 @@ impl Pages for SecurePages {
             match Area::of(&ask.path) {
                 Some(Area::Images) => self.images.page(&intent, &ask).await,
                 Some(Area::Join) => join::page(&self.shared, &intent, &ask).await,
+                Some(Area::Tend) => tend::page(&self.shared, &intent, &ask).await,
                 None => Page::Status(404),
             }
         })

@@ -18,6 +18,7 @@ use crate::{
 pub const JOIN_UNIT: &str = "faros-join.service";
 
 const JOIN: &str = "/etc/faros/join";
+const TEND: &str = "/etc/faros/tend";
 const SECRET: &str = "/etc/faros/join.secret";
 
 /// A unit of systemd.
@@ -77,12 +78,24 @@ pub fn node_parts(
             mode: 0o755,
             ..File::open(JOIN, include_str!("../files/join"))
         },
+        File {
+            mode: 0o755,
+            ..File::open(TEND, include_str!("../files/tend"))
+        },
     ];
     files.extend(containerd::files(&names.registry, &images.pause));
     let mut units = vec![
         Unit {
             name: JOIN_UNIT,
             text: Some(join_unit()),
+        },
+        Unit {
+            name: "faros-tend.service",
+            text: Some(tend_unit()),
+        },
+        Unit {
+            name: "faros-tend.timer",
+            text: Some(TEND_TIMER.to_owned()),
         },
         Unit {
             name: "swap.target",
@@ -121,6 +134,26 @@ fn join_unit() -> String {
          RestartSec=10\nKillMode=mixed\n\n[Install]\nWantedBy=multi-user.target\n"
     )
 }
+
+/// It runs when its timer says so, and never at once with a join.
+fn tend_unit() -> String {
+    format!(
+        "[Unit]\nDescription=Tend this node's part of the cluster\nAfter={JOIN_UNIT}\n\n[Service]\nType=oneshot\n\
+         ExecStart=/bin/sh {TEND}\nTimeoutStartSec=15min\n"
+    )
+}
+
+const TEND_TIMER: &str = "[Unit]
+Description=Tend this node's part of the cluster, every two minutes
+
+[Timer]
+OnBootSec=2min
+OnUnitInactiveSec=2min
+RandomizedDelaySec=20s
+
+[Install]
+WantedBy=timers.target
+";
 
 /// Layers of images, pods on a bridge that are filtered, connections that are followed.
 const MODULES: &str = "overlay\nbr_netfilter\nnf_conntrack\n";

@@ -19,6 +19,9 @@ use serde::{Deserialize, Serialize};
 /// So long a node may take for what it was handed: images are fetched in it, on a slow disk.
 pub const LIMIT: SignedDuration = SignedDuration::from_mins(20);
 
+/// So long nodes have to leave the cluster as it was, before it begins anew without them.
+const LEAVE: SignedDuration = SignedDuration::from_mins(5);
+
 /// So often a node may fail in one boot before somebody has to look.
 const TRIES: u8 = 3;
 
@@ -147,6 +150,8 @@ pub struct Seen {
     pub is_asking: bool,
     /// What it was handed last, since it was installed.
     pub attempt: Option<Attempt>,
+    /// Whether it still has to leave the cluster as it was before a restore.
+    pub is_leaving: bool,
     /// Whether it was taken out of the cluster since it was installed.
     pub is_removed: bool,
     /// What Kubernetes says of it; `None` if it does not know it, or does not answer.
@@ -162,6 +167,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// Whether a node has ever begun the control plane, and the bastion has taken note of it.
     pub is_established: bool,
+    /// Since when the cluster is to begin anew from a snapshot, if it is.
+    pub restoring: Option<Timestamp>,
     /// The API.
     pub api: Api,
     /// The nodes.
@@ -194,6 +201,8 @@ pub enum Wait {
     Pause(i64),
     /// Another node begins the control plane.
     First(HostName),
+    /// Another node has to leave the cluster as it was, before it begins anew.
+    Leaving(HostName),
     /// Nobody begins the control plane.
     NoControlPlane,
     /// The API is not ready.
@@ -217,6 +226,7 @@ impl Wait {
             Self::AtWork(_) => "at-work",
             Self::Pause(_) => "pause",
             Self::First(_) => "first",
+            Self::Leaving(_) => "leaving",
             Self::NoControlPlane => "no-control-plane",
             Self::Api(_) => "api",
             Self::Turn(_) => "turn",
@@ -235,6 +245,7 @@ impl fmt::Display for Wait {
             Self::AtWork(work) => write!(f, "the node is at work: {}", work.as_str()),
             Self::Pause(seconds) => write!(f, "the node has failed, and tries again in {seconds} s"),
             Self::First(node) => write!(f, "{node} begins the control plane"),
+            Self::Leaving(node) => write!(f, "{node} has to leave the cluster as it was, or five minutes to pass"),
             Self::NoControlPlane => f.write_str("no control-plane node has begun the cluster"),
             Self::Api(said) => write!(f, "the Kubernetes API is not ready: {said}"),
             Self::Turn(node) => write!(f, "{node} joins the control plane first"),
@@ -314,13 +325,27 @@ impl<'a> View<'a> {
         let is_control_plane = node.roles.contains(&Role::ControlPlane);
         match (self.observed.is_established, is_control_plane) {
             (false, true) => match self.first() {
-                Some(first) if first == node.name => Verdict::Do(Work::Init),
+                Some(first) if first == node.name => match self.leaving(&first) {
+                    Some(other) => Verdict::Wait(Wait::Leaving(other)),
+                    None => Verdict::Do(Work::Init),
+                },
                 Some(first) => Verdict::Wait(Wait::First(first)),
                 None => Verdict::Wait(Wait::NoControlPlane),
             },
             (false, false) => Verdict::Wait(self.first().map_or(Wait::NoControlPlane, Wait::First)),
             (true, _) => self.join(node, &seen, is_control_plane),
         }
+    }
+
+    /// Who runs the cluster as it was, when it is about to begin anew. Who does not answer has its time, and no more.
+    fn leaving(&self, first: &HostName) -> Option<HostName> {
+        let since = self.observed.restoring?;
+        if self.observed.now.duration_since(since) > LEAVE {
+            return None;
+        }
+        let others = self.control_plane().filter(|(node, _)| node.name != *first);
+        let mut leaving = others.filter(|(_, seen)| seen.is_leaving);
+        leaving.next().map(|(node, _)| node.name.clone())
     }
 
     /// Who begins the control plane: whoever is at it, else whoever failed at it and tries again, else the first who

@@ -23,6 +23,7 @@ mod pods;
 mod record;
 pub mod snapshots;
 pub mod status;
+pub mod tend;
 pub mod version;
 
 pub use self::{
@@ -32,7 +33,7 @@ pub use self::{
     kubeadm::{Images, NoImage, init_config, join_config},
     names::{API_PORT, Names},
     pods::{PodBlocks, PodNetworkTooSmall},
-    record::{NotTaken, Record, Said},
+    record::{NotTaken, Record, Restoring, Said},
 };
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use faros_model::{
     ids::{HostName, SessionId},
     kubernetes::KubeVersion,
+    site::{Role, Site},
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -30,8 +31,22 @@ pub struct Record {
     pub attempts: BTreeMap<HostName, Attempt>,
     /// Nodes that were taken out of the cluster, until they are installed anew.
     pub removed: BTreeSet<HostName>,
+    /// The snapshot from which the cluster is to begin anew, until it has.
+    pub restoring: Option<Restoring>,
+    /// Control-plane nodes that have to leave the cluster as it was, until they ask to join.
+    pub rejoin: BTreeSet<HostName>,
     /// Tokens that may still be good.
     pub grants: Vec<Grant>,
+}
+
+/// A cluster that begins anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Restoring {
+    /// Its snapshot.
+    pub snapshot: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// What a node says of its joining.
@@ -95,7 +110,20 @@ impl Record {
     pub fn installed(&mut self, node: &HostName) {
         self.attempts.remove(node);
         self.removed.remove(node);
+        self.rejoin.remove(node);
         self.grants.retain(|grant| grant.node != *node);
+    }
+
+    /// The cluster is to begin anew from a snapshot. Workers go on as they are.
+    pub fn restore(&mut self, site: &Site, snapshot: String, now: Timestamp) {
+        self.established = None;
+        self.grants.clear();
+        for node in site.nodes.values() {
+            if node.roles.contains(&Role::ControlPlane) && self.attempts.remove(&node.name).is_some() {
+                self.rejoin.insert(node.name.clone());
+            }
+        }
+        self.restoring = Some(Restoring { snapshot, since: now });
     }
 
     /// A node is handed something.
@@ -142,6 +170,7 @@ impl Record {
             }
             if progress == Progress::Joined {
                 self.established = Some(now);
+                self.restoring = None;
             }
         }
         let attempt = attempt.clone().said(progress, now);
@@ -199,6 +228,26 @@ mod tests {
         assert_eq!(record.said(&a, old, NOW), Err(NotTaken::NotHanded));
         record.installed(&a);
         assert_eq!(record.said(&a, Said::Joined(None), NOW), Err(NotTaken::NotHanded));
+    }
+
+    #[test]
+    fn a_restore_puts_the_control_plane_back_and_leaves_workers_alone() {
+        let site = crate::tests::site(crate::tests::BRANCH_OFFICE);
+        let mut record = Record::default();
+        for (idx, node) in (1..).zip(site.nodes.values()) {
+            let work = if idx == 1 { Work::Init } else { Work::JoinWorker };
+            record.hand(&node.name, work, SessionId(idx), NOW);
+            record.said(&node.name, Said::Joined(None), NOW).unwrap();
+        }
+        let before = record.attempts.len();
+        record.restore(&site, "20261118T110640Z-r7".to_owned(), NOW);
+        assert_eq!(record.established, None);
+        assert!(!record.rejoin.is_empty());
+        assert_eq!(record.attempts.len() + record.rejoin.len(), before);
+        let first = record.rejoin.first().unwrap().clone();
+        record.hand(&first, Work::Init, SessionId(9), NOW);
+        record.said(&first, Said::Joined(None), NOW).unwrap();
+        assert_eq!((record.established, record.restoring), (Some(NOW), None));
     }
 
     #[test]

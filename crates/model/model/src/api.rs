@@ -24,7 +24,10 @@ pub use self::cluster::{
     CertificateEnd, ClusterNode, ClusterRole, ClusterState, ClusterStatus, ComponentState, ComponentStatus,
     Credentials, CredentialsRequest, MemberState, Missing,
 };
-pub use self::keep::{NodeWorkRequest, SnapshotExportRequest, SnapshotInfo, SnapshotRequest, WorkProgress};
+pub use self::keep::{
+    CertificateInfo, NodeWorkRequest, RestoreRequest, SnapshotExportRequest, SnapshotInfo, SnapshotRequest,
+    WorkProgress,
+};
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -106,6 +106,10 @@ event_kinds! {
     SnapshotTaken => "snapshot-taken",
     /// A snapshot that was due could not be taken; told once while the reason is the same. Detail: `message`.
     SnapshotFailed => "snapshot-failed",
+    /// A cluster is to begin anew from a snapshot of its etcd. Detail: `name`, `by`.
+    ClusterRestoring => "cluster-restoring",
+    /// The certificates of a control-plane node come to their end, and it was told to renew them. No detail.
+    CertificatesEnding => "certificates-ending",
     /// A node was closed to new pods and emptied. Detail: `by`.
     NodeDrained => "node-drained",
     /// A node was opened to pods again. Detail: `by`.

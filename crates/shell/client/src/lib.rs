@@ -12,12 +12,12 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ClusterStatus, ConfirmRequest, Confirmed,
-        ContentAdded, ContentVerified, Credentials, CredentialsRequest, Discovered, DrainRequest, Failure,
-        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest,
-        PlanResponse, SnapshotExportRequest, SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup,
-        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
-        UnlockStatus, Window, WorkProgress,
+        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, CertificateInfo, ClusterStatus,
+        ConfirmRequest, Confirmed, ContentAdded, ContentVerified, Credentials, CredentialsRequest,
+        Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus,
+        NodeWorkRequest, PlanRequest, PlanResponse, RestoreRequest, SnapshotExportRequest, SnapshotInfo,
+        SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
+        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, Window, WorkProgress,
     },
     content::ContentEntry,
     event::Event,
@@ -342,6 +342,18 @@ impl Client {
         let request = SnapshotRequest { by: by.to_owned() };
         self.json(Method::POST, "/v1/cluster/snapshots", Some(&request))
             .await
+    }
+
+    /// Has the cluster begin anew from a snapshot of its etcd.
+    pub async fn restore_cluster(&self, request: &RestoreRequest) -> Result<(), ClientError> {
+        let path = "/v1/cluster/restore";
+        self.json::<_, Changed>(Method::POST, path, Some(request)).await?;
+        Ok(())
+    }
+
+    /// When the cluster's certificates end, the first one first.
+    pub async fn certificates(&self) -> Result<Vec<CertificateInfo>, ClientError> {
+        self.get("/v1/cluster/certificates").await
     }
 
     /// A snapshot, encrypted for the holders of these age keys, in pieces.

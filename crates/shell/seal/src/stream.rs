@@ -1,6 +1,6 @@
 //! Age files of any size, piece by piece: for what is too large to be held in memory.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 
 use age::{
     Decryptor, Encryptor,
@@ -61,6 +61,13 @@ impl<R: Read> Read for Opened<R> {
     }
 }
 
+impl<R: Read + Seek> Seek for Opened<R> {
+    /// Positions are those of what is in it.
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.0.seek(to)
+    }
+}
+
 impl<W: Write> std::fmt::Debug for Sealed<W> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Sealed")
@@ -98,6 +105,12 @@ mod tests {
             .read_to_end(&mut again)
             .unwrap();
         assert_eq!(again, bytes);
+        let mut opened = open_stream(io::Cursor::new(&file), &with).unwrap();
+        assert_eq!(opened.seek(SeekFrom::End(0)).unwrap(), bytes.len() as u64);
+        opened.seek(SeekFrom::Start(400_000)).unwrap();
+        again.clear();
+        opened.read_to_end(&mut again).unwrap();
+        assert_eq!(again, bytes[400_000..]);
         for other in [
             Identities::derived(&[8; 32], "snapshots"),
             Identities::derived(&[7; 32], "others"),

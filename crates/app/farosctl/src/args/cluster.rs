@@ -75,6 +75,25 @@ by itself: after 7 days at the latest, as cluster-admin after 24 hours. Who got 
         #[arg(long, value_name = "FILE", conflicts_with = "out")]
         merge: Option<PathBuf>,
     },
+    /// Have the cluster begin anew from a snapshot, when etcd has lost its majority for good.
+    #[command(after_help = "Example:
+  farosctl cluster snapshot list
+  farosctl cluster restore 20261121T173000Z-r4711
+  farosctl watch                       the control plane joins once more, one node after the other
+
+What was written after the snapshot is lost. Workers and their pods go on meanwhile.")]
+    Restore {
+        /// The snapshot, as `farosctl cluster snapshot list` shows it.
+        snapshot: String,
+        /// Even if etcd has its majority.
+        #[arg(long)]
+        force: bool,
+        /// Do not ask.
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Show when the cluster's certificates end. Nodes renew theirs by themselves, 90 days before.
+    Certificates,
     /// Snapshots of etcd, with all that the cluster knows.
     Snapshot {
         #[command(subcommand)]

@@ -13,12 +13,12 @@ use axum::{
 use bytes::Bytes;
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ClusterStatus, ConfirmRequest, Confirmed,
-        ContentAdded, ContentVerified, Credentials, CredentialsRequest, Discovered, DrainRequest, Failure,
-        GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus, NodeWorkRequest, PlanRequest,
-        PlanResponse, SnapshotExportRequest, SnapshotInfo, SnapshotRequest, Status, TimeStatus, UnlockBackup,
-        UnlockBackupRequest, UnlockKeyChanged, UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored,
-        UnlockStatus, WorkProgress,
+        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, CertificateInfo, ClusterStatus,
+        ConfirmRequest, Confirmed, ContentAdded, ContentVerified, Credentials, CredentialsRequest,
+        Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus,
+        NodeWorkRequest, PlanRequest, PlanResponse, RestoreRequest, SnapshotExportRequest, SnapshotInfo,
+        SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
+        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, WorkProgress,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -66,6 +66,8 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "post", path: "/v1/nodes/{name}/remove", summary: "Take a node out of the cluster for good; progress, one object a line", takes: Some(of::<NodeWorkRequest>), gives: of::<WorkProgress>, media: NDJSON, handler: post(keep::remove) },
         Route { method: "get", path: "/v1/cluster/snapshots", summary: "Snapshots of etcd that the bastion has, oldest first", takes: None, gives: of::<Vec<SnapshotInfo>>, media: JSON, handler: get(keep::snapshots) },
         Route { method: "post", path: "/v1/cluster/snapshots", summary: "Take a snapshot of etcd now", takes: Some(of::<SnapshotRequest>), gives: of::<SnapshotInfo>, media: JSON, handler: post(keep::snapshot) },
+        Route { method: "post", path: "/v1/cluster/restore", summary: "Have the cluster begin anew from a snapshot of its etcd", takes: Some(of::<RestoreRequest>), gives: of::<Changed>, media: JSON, handler: post(keep::restore) },
+        Route { method: "get", path: "/v1/cluster/certificates", summary: "When the cluster's certificates end, the first one first", takes: None, gives: of::<Vec<CertificateInfo>>, media: JSON, handler: get(keep::certificates) },
         Route { method: "post", path: "/v1/cluster/snapshots/{name}/export", summary: "A snapshot of etcd, encrypted for the holders of age keys", takes: Some(of::<SnapshotExportRequest>), gives: of::<String>, media: "application/octet-stream", handler: post(keep::export) },
         Route { method: "get", path: "/v1/nodes/{name}/sessions", summary: "Boot sessions of a node, latest first", takes: None, gives: of::<Vec<SessionInfo>>, media: JSON, handler: get(story::sessions) },
         Route { method: "get", path: "/v1/nodes/{name}/timeline", summary: "The story of a boot session; query: session, by default the latest", takes: None, gives: of::<Timeline>, media: JSON, handler: get(story::timeline) },

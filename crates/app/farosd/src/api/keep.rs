@@ -11,7 +11,10 @@ use axum::{
 };
 use faros_cluster::snapshots::Name;
 use faros_model::{
-    api::{NodeWorkRequest, SnapshotExportRequest, SnapshotInfo, SnapshotRequest},
+    api::{
+        CertificateInfo, NodeWorkRequest, RestoreRequest, SnapshotExportRequest, SnapshotInfo,
+        SnapshotRequest,
+    },
     ids::HostName,
 };
 use faros_seal::Recipient;
@@ -19,7 +22,7 @@ use futures_util::stream;
 use tokio::sync::mpsc;
 
 use super::{
-    handlers::{Asked, Refusal, Shares, ndjson},
+    handlers::{Asked, Changed, Refusal, Shares, ndjson},
     story,
 };
 use crate::{
@@ -82,6 +85,21 @@ pub(super) async fn export(
     });
     let media = [(header::CONTENT_TYPE, "application/octet-stream")];
     Ok((media, Body::from_stream(body)).into_response())
+}
+
+pub(super) async fn restore(
+    State(shared): Shares,
+    Asked(request): Asked<RestoreRequest>,
+) -> Result<Json<Changed>, Refusal> {
+    let intent = intent(&shared)?;
+    let restored = tokio::spawn(async move { shared.restore_cluster(&intent.site, &request).await }).await;
+    let restored = restored.unwrap_or_else(|error| Err(failure("failed", error.to_string(), "")));
+    restored.map_err(Refusal::of)?;
+    Ok(Json(Changed { changed: true }))
+}
+
+pub(super) async fn certificates(State(shared): Shares) -> Json<Vec<CertificateInfo>> {
+    Json(shared.certificates())
 }
 
 pub(super) async fn drain(

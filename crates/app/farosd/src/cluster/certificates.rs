@@ -4,12 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use faros_cluster::csr::{Decision, KUBELET_CLIENT, KUBELET_SERVING, Known, decide};
 use faros_kube::Kube;
-use faros_model::{event::EventKind, site::Site};
+use faros_model::{api::CertificateInfo, event::EventKind, site::Site};
 use serde_json::json;
 
 use crate::daemon::{Shared, lock};
 
 impl Shared {
+    /// When certificates of the cluster end, the first one first: those of the control plane as its nodes said last,
+    /// and the roots.
+    pub(crate) fn certificates(&self) -> Vec<CertificateInfo> {
+        let mut all = Vec::new();
+        for (node, ends) in &lock(&self.cluster.tended).ends {
+            all.extend(ends.iter().map(|(name, ends)| CertificateInfo {
+                node: Some(node.clone()),
+                name: name.clone(),
+                ends: *ends,
+            }));
+        }
+        if let Some(roots) = self.authority.held() {
+            let own = [
+                ("site-ca", &roots.site),
+                ("ca", &roots.kubernetes),
+                ("etcd-ca", &roots.etcd),
+                ("front-proxy-ca", &roots.front_proxy),
+            ];
+            all.extend(own.map(|(name, root)| CertificateInfo {
+                node: None,
+                name: name.to_owned(),
+                ends: root.ends(),
+            }));
+        }
+        all.sort_by_key(|own| own.ends);
+        all
+    }
+
     /// Approves and denies what is open. What is none of ours is left to people.
     pub(super) async fn decide_on_certificates(&self, site: &Site, kube: &Kube) -> anyhow::Result<()> {
         for pending in kube.pending().await? {

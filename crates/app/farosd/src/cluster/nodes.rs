@@ -188,9 +188,8 @@ impl Shared {
                 let mut record = self.cluster.deciding.lock().await;
                 let mut next = record.clone();
                 next.installed(name);
-                if leave == Leave::Removed {
-                    next.removed.insert(name.clone());
-                }
+                // Until a machine is installed in its place, whoever asks by its name is the old one.
+                next.removed.insert(name.clone());
                 self.store.put_cluster(next.clone()).await.map_err(broken)?;
                 *record = next;
             }

@@ -55,7 +55,7 @@ pub(crate) struct Snapshots {
 impl Shared {
     /// Those that the bastion has, oldest first.
     pub(crate) async fn snapshots(&self) -> anyhow::Result<Vec<SnapshotInfo>> {
-        let all = apart(self.folder(), |folder| list(&folder)).await?;
+        let all = apart(self.snapshot_folder(), |folder| list(&folder)).await?;
         Ok(all.into_iter().map(|(name, size)| info(name, size)).collect())
     }
 
@@ -75,7 +75,7 @@ impl Shared {
         let (shared, intent) = (Arc::clone(self), Arc::clone(intent));
         tokio::spawn(async move {
             let due = async {
-                let all = apart(shared.folder(), |folder| list(&folder)).await?;
+                let all = apart(shared.snapshot_folder(), |folder| list(&folder)).await?;
                 anyhow::Ok(is_due(all.into_iter().map(|(name, _)| name), now))
             };
             let taken = match due.await {
@@ -115,7 +115,7 @@ impl Shared {
             revision: status.revision,
         };
         let (feed, pieces) = mpsc::channel::<Vec<u8>>(8);
-        let writing = apart(self.folder(), move |folder| {
+        let writing = apart(self.snapshot_folder(), move |folder| {
             let room = rustix::fs::statvfs(&folder).context("cannot look at the disk")?;
             let room = room.f_bavail.saturating_mul(room.f_frsize);
             ensure!(
@@ -156,7 +156,7 @@ impl Shared {
         recipients: Vec<Recipient>,
     ) -> anyhow::Result<mpsc::Receiver<io::Result<Bytes>>> {
         let key = self.snapshot_key()?;
-        let path = path_of(&self.folder(), name);
+        let path = path_of(&self.snapshot_folder(), name);
         let (feed, pieces) = mpsc::channel(8);
         let begun = tokio::task::spawn_blocking(move || {
             let file =
@@ -176,11 +176,11 @@ impl Shared {
         Ok(pieces)
     }
 
-    fn folder(&self) -> PathBuf {
+    pub(super) fn snapshot_folder(&self) -> PathBuf {
         self.store.dir().join(FOLDER)
     }
 
-    fn snapshot_key(&self) -> anyhow::Result<Identities> {
+    pub(super) fn snapshot_key(&self) -> anyhow::Result<Identities> {
         let roots = self.authority.held();
         let roots = roots.context("the cluster's root keys are not open")?;
         Ok(Identities::derived(&roots.secrets_key, USE))
@@ -217,7 +217,7 @@ async fn apart<T: Send + 'static>(
     .await?
 }
 
-fn path_of(folder: &Path, name: Name) -> PathBuf {
+pub(super) fn path_of(folder: &Path, name: Name) -> PathBuf {
     folder.join(format!("{name}{ENDING}"))
 }
 

@@ -8,6 +8,7 @@ use faros_cluster::{
     install::{Progress, Verdict, Wait, Work, verdicts},
     join::{Asks, CONFIG, DISCOVERY, Grant, NoJoin, Token, admit, discovery_file},
     join_config,
+    snapshots::Name,
 };
 use faros_http::Method;
 use faros_model::{
@@ -32,10 +33,17 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
     if ask.method != Method::Post {
         return answer(405, &json!({ "error": "a node asks with its secret, by POST" }));
     }
-    let name = ask
+    // `/join/<node>`, and `/join/<node>/snapshot/<offset>`.
+    let (name, piece) = match ask
         .path
         .strip_prefix("/join/")
-        .and_then(|name| name.parse::<HostName>().ok());
+        .map(|rest| rest.split_once("/snapshot/"))
+    {
+        Some(Some((name, from))) => (Some(name), Some(from.parse::<u64>().unwrap_or(u64::MAX))),
+        Some(None) => (ask.path.strip_prefix("/join/"), None),
+        None => (None, None),
+    };
+    let name = name.and_then(|name| name.parse::<HostName>().ok());
     let node = name.as_ref().and_then(|name| intent.site.nodes.get(name));
     let admitted = match node {
         None => Ok(Err(NoJoin::UnknownNode)),
@@ -56,7 +64,11 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
         (_, Err(error)) => return failed(&ask.path, &error),
         (None, Ok(Ok(_))) => return answer(404, &json!({})),
     };
-    match turn(shared, intent, node, session).await {
+    let page = match piece {
+        Some(from) => snapshot(shared, node, from).await,
+        None => turn(shared, intent, node, session).await,
+    };
+    match page {
         Ok(page) => page,
         Err(error) => failed(&ask.path, &error),
     }
@@ -73,6 +85,30 @@ async fn admitted(shared: &Shared, node: &Node, ask: &Ask) -> anyhow::Result<Res
         shows: Some(digest(ask.body.trim_ascii())),
         installed_with,
     }))
+}
+
+/// A piece of the snapshot from which this node begins the cluster anew, in base64; nothing behind its end.
+async fn snapshot(shared: &Shared, node: &Node, from: u64) -> anyhow::Result<Page> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+
+    let name = {
+        let record = shared.cluster.deciding.lock().await;
+        let attempt = record.attempts.get(&node.name);
+        let begins = attempt.is_some_and(|own| own.work == Work::Init && own.progress != Progress::Joined);
+        let restoring = record.restoring.as_ref().filter(|_| begins);
+        restoring.and_then(|own| own.snapshot.parse::<Name>().ok())
+    };
+    let Some(name) = name else {
+        return Ok(answer(
+            403,
+            &json!({ "error": "the node does not begin a cluster from a snapshot" }),
+        ));
+    };
+    let piece = shared.piece_of_snapshot(name, from).await?;
+    Ok(Page::Text {
+        content_type: "text/plain",
+        text: STANDARD.encode(piece),
+    })
 }
 
 /// Gives a node that was admitted what it may do now.
@@ -99,9 +135,17 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         .entry(node.name.clone())
         .or_default()
         .0 = now;
+    // Its script asks only after it has left the cluster as it was.
+    if record.rejoin.contains(&node.name) {
+        let mut next = record.clone();
+        next.rejoin.remove(&node.name);
+        shared.store.put_cluster(next.clone()).await?;
+        *record = next;
+    }
     let observed = shared.observed(site, &record, now);
     let verdict = verdicts(site, &observed).remove(&node.name);
     let mut next = record.clone();
+    let restores = record.restoring.is_some();
     let work = match verdict {
         Some(Verdict::Do(work)) => work,
         Some(Verdict::Done) => {
@@ -162,10 +206,11 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
     shared.tell_of(node, EventKind::JoinHanded, detail);
     let files: Vec<Value> = files.iter().map(shown).collect();
     let action = if work == Work::Init { "init" } else { "join" };
-    Ok(answer(
-        200,
-        &json!({ "action": action, "session": session, "files": files }),
-    ))
+    let mut given = json!({ "action": action, "session": session, "files": files });
+    if work == Work::Init && restores {
+        given["restore"] = json!({ "name": node.name, "peer": format!("https://{}:2380", node.address) });
+    }
+    Ok(answer(200, &given))
 }
 
 fn token() -> anyhow::Result<Token> {
@@ -250,12 +295,12 @@ fn wait(shared: &Shared, node: &Node, reason: &str, message: &str, seconds: i64)
     )
 }
 
-fn failed(path: &str, error: &anyhow::Error) -> Page {
+pub(super) fn failed(path: &str, error: &anyhow::Error) -> Page {
     tracing::error!(path, "{error:#}");
     answer(503, &json!({ "error": "the bastion cannot answer now" }))
 }
 
-fn answer(status: u16, body: &Value) -> Page {
+pub(super) fn answer(status: u16, body: &Value) -> Page {
     Page::Answer {
         status,
         said: Heading {

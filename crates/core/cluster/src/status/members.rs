@@ -136,6 +136,7 @@ fn coming(
         Wait::Etcd(other) => waiting(format!("etcd on {other}"), etcd(evidence, other)),
         Wait::StillReady => waiting("kube-controller-manager".to_owned(), wait.to_string()),
         Wait::OldMember => waiting("etcd".to_owned(), wait.to_string()),
+        Wait::Leaving(other) => waiting(other.to_string(), wait.to_string()),
     }
 }
 

@@ -63,6 +63,7 @@ impl World {
             site,
             record: Record::default(),
             observed: Observed {
+                restoring: None,
                 now: Timestamp::UNIX_EPOCH,
                 is_established: false,
                 api: Api::NotReady("nobody answers".to_owned()),

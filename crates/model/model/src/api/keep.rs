@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use crate::ids::HostName;
 
 /// A snapshot of etcd that the bastion has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -78,4 +79,29 @@ pub enum WorkProgress {
         /// Why.
         failure: Failure,
     },
+}
+
+/// `POST /v1/cluster/restore`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreRequest {
+    /// The snapshot's name.
+    pub snapshot: String,
+    /// Even if etcd has its majority.
+    #[serde(default)]
+    pub force: bool,
+    /// Who asks, for the log.
+    pub by: String,
+}
+
+/// A certificate of the cluster, and its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateInfo {
+    /// The node that has it; `None` for the roots, which the bastion has.
+    pub node: Option<HostName>,
+    /// What it is for, as kubeadm calls it.
+    pub name: String,
+    /// When it ends.
+    pub ends: Timestamp,
 }
