@@ -15,7 +15,7 @@ mod slots;
 
 pub use balancer::{BackendView, Balancer, Effect, Probe, ServiceView};
 pub use health::{Change, Evidence, Fault, Lost, Now, State};
-pub use services::{Affinity, Backend, Check, Service, facts, services, virtual_addresses};
+pub use services::{Affinity, Backend, Check, HttpsPath, Service, facts, services, virtual_addresses};
 pub use slots::{SLOTS, Slots, slots};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use faros_model::{
         CONSOLE, DHCP_SERVER, DNS, INGRESS_HTTP, INGRESS_HTTPS, KUBERNETES_API, MACHINE_CONFIG, NETBOOT_HTTP,
         NTP, REGISTRY, SSH, TFTP, UNLOCK,
     },
-    site::{IngressAffinity, PublishedTarget, Role, Site, Transport},
+    site::{Distribution, IngressAffinity, PublishedTarget, Role, Site, Transport},
 };
 
 /// Ports on which the bastion itself answers.
@@ -54,11 +54,21 @@ pub enum Affinity {
     Source,
 }
 
+/// What is asked for over HTTPS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpsPath {
+    /// The path.
+    pub path: &'static str,
+    /// Whether a server is well that forbids strangers the path (403). Where the site's own configuration lets them
+    /// ask, an API server says so only while it cannot read its roles: it begins, or its etcd has no majority.
+    pub may_be_forbidden: bool,
+}
+
 /// How a backend is asked whether it is well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
-    /// By HTTPS: this path answers 200.
-    Https(&'static str),
+    /// By HTTPS: the path answers 200.
+    Https(HttpsPath),
     /// It takes TCP connections.
     Tcp,
     /// It is not asked: the protocol has no question that every server answers.
@@ -80,7 +90,7 @@ impl Check {
     /// In words.
     pub fn words(self) -> String {
         match self {
-            Self::Https(path) => format!("https {path}"),
+            Self::Https(own) => format!("https {}", own.path),
             Self::Tcp => "tcp connect".to_owned(),
             Self::None => "not checked".to_owned(),
         }
@@ -143,7 +153,10 @@ pub fn services(site: &Site) -> Vec<Service> {
             "api",
             own.api,
             KUBERNETES_API,
-            Check::Https("/readyz"),
+            Check::Https(HttpsPath {
+                path: "/readyz",
+                may_be_forbidden: site.cluster.distribution != Distribution::Kubeadm,
+            }),
             Affinity::None,
             control_plane(KUBERNETES_API),
         ),
@@ -169,7 +182,10 @@ pub fn services(site: &Site) -> Vec<Service> {
             "machine-config",
             own.api,
             MACHINE_CONFIG,
-            Check::Https("/healthz"),
+            Check::Https(HttpsPath {
+                path: "/healthz",
+                may_be_forbidden: true,
+            }),
             Affinity::None,
             control_plane(MACHINE_CONFIG),
         );

@@ -75,11 +75,17 @@ defaults
             Affinity::Source => "    balance source\n    hash-type consistent\n",
         });
         let check = match service.check {
-            Check::Https(path) => {
+            Check::Https(asked) => {
+                let path = asked.path;
+                let well = if asked.may_be_forbidden {
+                    "200|401|403"
+                } else {
+                    "200|401"
+                };
                 let _ = writeln!(
                     out,
                     "    option httpchk\n    http-check send meth GET uri {path} ver HTTP/1.1 hdr Host {name}\n    \
-                     http-check expect rstatus ^(200|401|403)$"
+                     http-check expect rstatus ^({well})$"
                 );
                 let verify = match (&site.balancer.api_ca, own.as_str()) {
                     (Some(_), "api") => format!("required ca-file {API_CA} verifyhost {name}"),

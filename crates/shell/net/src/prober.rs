@@ -10,7 +10,7 @@ mod held;
 
 use std::{error::Error, fmt, future::pending, io, pin::pin, sync::Arc, time::Duration};
 
-use faros_balancer::{Check, Evidence, Fault, Lost, Probe};
+use faros_balancer::{Check, Evidence, Fault, HttpsPath, Lost, Probe};
 use hyper::StatusCode;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
@@ -133,20 +133,20 @@ impl Prober {
                 let evidence = Evidence::Good("takes connections".to_owned());
                 (evidence, Held::tcp(stream))
             }),
-            (Check::Https(path), None) => self.ask_anew(probe, path).await,
-            (Check::Https(path), Some(held)) => match self.ask_again(probe, path, held).await {
+            (Check::Https(asked), None) => self.ask_anew(probe, asked).await,
+            (Check::Https(asked), Some(held)) => match self.ask_again(probe, asked, held).await {
                 Some(answer) => answer,
-                None => self.ask_anew(probe, path).await,
+                None => self.ask_anew(probe, asked).await,
             },
         };
         answer.unwrap_or_else(|fault| (Evidence::Bad(fault), None))
     }
 
     /// Asks over a connection that is open; `None` if it turns out not to be.
-    async fn ask_again(&self, probe: &Probe, path: &str, held: Held) -> Option<Answer> {
+    async fn ask_again(&self, probe: &Probe, asked: HttpsPath, held: Held) -> Option<Answer> {
         let mut http = held.http()?;
         let answer = {
-            let mut answer = pin!(http.get(&self.host, path));
+            let mut answer = pin!(http.get(&self.host, asked.path));
             match timeout(DOUBT, &mut answer).await {
                 Ok(answer) => Ok(answer),
                 Err(_) => {
@@ -161,29 +161,29 @@ impl Prober {
         match answer {
             Err(_) => Some(Err(Fault::Slow)),
             Ok(Err(_)) => None,
-            Ok(Ok(status)) => Some(Ok((judge(status, path), http.hold()))),
+            Ok(Ok(status)) => Some(Ok((judge(status, asked), http.hold()))),
         }
     }
 
-    async fn ask_anew(&self, probe: &Probe, path: &str) -> Answer {
+    async fn ask_anew(&self, probe: &Probe, asked: HttpsPath) -> Answer {
         let stream = connect(probe).await?;
         let connector = if probe.service == "api" {
             &self.api
         } else {
             &self.any
         };
-        let asked = async {
+        let answer = async {
             let tls = connector.connect(self.name.clone(), stream).await;
             let mut http = Http::new(tls.map_err(|error| fault(&error))?)
                 .await
                 .map_err(|error| fault_of(&error))?;
             let status = http
-                .get(&self.host, path)
+                .get(&self.host, asked.path)
                 .await
                 .map_err(|error| fault_of(&error))?;
-            Ok((judge(status, path), http.hold()))
+            Ok((judge(status, asked), http.hold()))
         };
-        timeout(probe.to_answer, asked).await.unwrap_or(Err(Fault::Slow))
+        timeout(probe.to_answer, answer).await.unwrap_or(Err(Fault::Slow))
     }
 }
 
@@ -199,9 +199,11 @@ async fn connect(probe: &Probe) -> Result<TcpStream, Fault> {
 }
 
 /// What the status of an answer says.
-fn judge(status: StatusCode, path: &str) -> Evidence {
+fn judge(status: StatusCode, asked: HttpsPath) -> Evidence {
+    let path = asked.path;
     match status.as_u16() {
         200 => Evidence::Good(format!("{path} answers 200")),
+        403 if !asked.may_be_forbidden => Evidence::Bad(Fault::Status(403)),
         status @ (401 | 403) => Evidence::Good(format!("{path} answers {status}: not for strangers")),
         status => Evidence::Bad(Fault::Status(status)),
     }

@@ -7,6 +7,12 @@ use super::*;
 
 const NAME: &str = "api.harbour-7.edge.example.com";
 
+/// What strangers may be forbidden to ask.
+const READYZ: HttpsPath = HttpsPath {
+    path: "/readyz",
+    may_be_forbidden: true,
+};
+
 fn probe(address: SocketAddrV4, check: Check) -> Probe {
     Probe {
         service: "api".to_owned(),
@@ -102,9 +108,7 @@ async fn who_does_not_speak_tls_is_told_so() -> anyhow::Result<()> {
         let (mut peer, _) = listener.accept().await?;
         peer.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await
     });
-    let bad = Asking::new()?
-        .ask(&probe(address, Check::Https("/readyz")))
-        .await?;
+    let bad = Asking::new()?.ask(&probe(address, Check::Https(READYZ))).await?;
     assert!(
         matches!(&bad, Heard::Answer(_, Evidence::Bad(Fault::Wrong(_)), false)),
         "{bad:?}"
@@ -115,8 +119,21 @@ async fn who_does_not_speak_tls_is_told_so() -> anyhow::Result<()> {
 
 #[test]
 fn statuses_are_judged() {
-    for (status, good) in [(200, true), (403, true), (401, true), (500, false), (302, false)] {
-        let evidence = StatusCode::from_u16(status).map(|status| judge(status, "/readyz"));
+    let open = HttpsPath {
+        may_be_forbidden: false,
+        ..READYZ
+    };
+    for (asked, status, good) in [
+        (READYZ, 200, true),
+        (READYZ, 403, true),
+        (READYZ, 401, true),
+        (READYZ, 500, false),
+        (READYZ, 302, false),
+        (open, 200, true),
+        (open, 401, true),
+        (open, 403, false),
+    ] {
+        let evidence = StatusCode::from_u16(status).map(|status| judge(status, asked));
         assert_eq!(
             matches!(evidence, Ok(Evidence::Good(_))),
             good,
