@@ -95,7 +95,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + listens on  192.168.8.1:5000
 
         8. start ignition
-           + config of node-1  3778 bytes, a2ec3d19
+           + config of node-1  3778 bytes, b1e9ff5b
 
         9. start netboot
            + answers            192.168.8.0/24
@@ -141,11 +141,11 @@ fn an_address_that_moves_is_disruptive() {
            ~ record node-3.harbour-7.edge.example.com  A 192.168.8.13 -> A 192.168.8.99
 
         4. reconfigure ignition
-           ~ config of node-1  3952 bytes, b294a86d -> 3952 bytes, b87ddc72
+           ~ config of node-1  3952 bytes, dd76733c -> 3952 bytes, aa3891d6
                                takes effect at the node's next install
-           ~ config of node-2  4058 bytes, c172f8ce -> 4058 bytes, 81a281fd
+           ~ config of node-2  4058 bytes, de271077 -> 4058 bytes, bec64c05
                                takes effect at the node's next install
-           ~ config of node-3  3952 bytes, 176d6321 -> 3952 bytes, 6f06bc52
+           ~ config of node-3  3952 bytes, 73a8634c -> 3952 bytes, 657db3d6
                                takes effect at the node's next install
 
         5. reconfigure dhcp

@@ -21,6 +21,9 @@ const APPLY: &str = "application/apply-patch+yaml";
 const CSRS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
 
+/// The role of ours that lets everyone who may look see the nodes.
+const SEES_NODES: &str = "faros:nodes";
+
 /// What the bastion reads of a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeFacts {
@@ -158,7 +161,8 @@ impl Kube {
         Ok(())
     }
 
-    /// Gives the groups of people's certificates their roles, all over the cluster.
+    /// Gives the groups of people's certificates their roles, all over the cluster. Kubernetes' own roles leave out
+    /// what belongs to no namespace; whoever looks at the cluster sees its nodes.
     ///
     /// # Errors
     /// The API does not answer, or refuses.
@@ -175,7 +179,14 @@ impl Kube {
             });
             self.apply("clusterrolebindings", &binding).await?;
         }
-        Ok(())
+        let role = json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": { "name": SEES_NODES, "labels": {
+                "rbac.authorization.k8s.io/aggregate-to-view": "true",
+            } },
+            "rules": [{ "apiGroups": [""], "resources": ["nodes"], "verbs": ["get", "list", "watch"] }],
+        });
+        self.apply("clusterroles", &role).await
     }
 
     async fn apply(&self, kind: &str, object: &Value) -> Result<(), KubeError> {

@@ -18,6 +18,7 @@ use std::{
 use anyhow::{Context as _, ensure};
 use faros_client::Client;
 use faros_model::{
+    api::Credentials,
     ids::Digest,
     kubernetes::{KubeVersion, Release},
 };
@@ -50,9 +51,18 @@ pub(crate) async fn kubectl(client: &Client, wanted: Kubectl) -> Result<Done, Er
     let failed = Command::new(&program)
         .args(&wanted.args)
         .env("KUBECONFIG", format!("/proc/self/fd/{}", memory.as_raw_fd()))
+        .envs(["NO_PROXY", "no_proxy"].map(|name| (name, around_proxies(name, &own))))
         .exec();
     let what = format!("cannot run {}", program.display());
     Err(Error::Failed(anyhow::Error::new(failed).context(what)))
+}
+
+/// The API of a site is reached from the site, whatever proxy this machine has for the rest of the world.
+fn around_proxies(variable: &str, own: &Credentials) -> String {
+    let before = std::env::var(variable).unwrap_or_default();
+    let direct = [before, own.server.clone(), own.address.to_string()];
+    let direct: Vec<String> = direct.into_iter().filter(|item| !item.is_empty()).collect();
+    direct.join(",")
 }
 
 fn on_path(name: &str) -> Option<PathBuf> {
