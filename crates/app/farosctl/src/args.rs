@@ -1,25 +1,27 @@
 //! The command line.
 
 mod cluster;
+mod content;
 mod node;
 mod ports;
 mod snapshot;
+mod unlock;
+mod values;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use faros_model::{
-    ids::{Generation, HostName, MacAddr, SessionId},
-    kubernetes::KubeVersion,
-    oci::Platform,
-};
+use faros_model::ids::{Generation, HostName, MacAddr, SessionId};
 
+use self::values::{generation, host, mac, seconds, session};
 pub(crate) use self::{
     cluster::{ClusterCommand, Kubectl, Whose},
-    node::{NodeCommand, NodeWork},
+    content::{BuildCommand, ContentCommand, ImageCommand, ImageKernel},
+    node::{Going, NodeCommand, NodeWork},
     ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted},
     snapshot::SnapshotCommand,
+    unlock::UnlockCommand,
 };
 
 /// Plan, apply and watch a Faros site.
@@ -416,70 +418,6 @@ pub(crate) struct How {
     pub(crate) without_content: bool,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum ContentCommand {
-    /// Add a file, a folder with an image or a release, or container images out of an archive.
-    #[command(after_help = "Examples:
-  farosctl content add ./debian-13/                an image of nodes: a folder with image.json
-  farosctl content add ./v1.36.3/                  a release of Kubernetes: a folder with release.json
-  farosctl content add firmware.bin --name firmware/x1
-  docker save nginx:1.27 > nginx.tar
-  farosctl content add --oci nginx.tar             nodes find it as docker.io/library/nginx:1.27
-  farosctl content add --oci app.tar --name example.com/app:2 --platform linux/amd64
-
-An archive is an OCI image layout in a tar file, or what `docker save` writes. It is read whole before anything of it
-is added.")]
-    Add {
-        /// The file, the folder, or the archive.
-        path: PathBuf,
-        /// Its name in the store; of a file, by default its own. Of an image in an archive, its full name.
-        #[arg(long)]
-        name: Option<String>,
-        /// It is an archive of container images.
-        #[arg(long)]
-        oci: bool,
-        /// Which one, if the archive has an image for several platforms, such as linux/amd64.
-        #[arg(long, value_name = "OS/ARCH", value_parser = platform, requires = "oci")]
-        platform: Option<Platform>,
-    },
-    /// Build content from its sources.
-    Build {
-        #[command(subcommand)]
-        what: BuildCommand,
-    },
-    /// List what there is.
-    List,
-    /// Read everything and compare it with its digests.
-    Verify,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BuildCommand {
-    /// Build what a Kubernetes cluster is made of, from Go modules, and add it to the bastion's content.
-    #[command(after_help = "Examples:
-  farosctl content build kubernetes                        the newest version, onto the bastion
-  farosctl content build kubernetes --version v1.35.4
-  farosctl content build kubernetes --output-dir ./v1.36.3  into a folder; add it later by `content add`
-
-The first build takes 12 to 25 minutes on two cores, and 7 GB of disk. Every program is kept when it is finished: a
-build that was interrupted goes on where it was, and a version that has not changed is not built again. Needs Go 1.26 or
-newer, and the Debian packages gcc, libc6-dev, libseccomp-dev, pkg-config, nftables, squashfs-tools and zstd.")]
-    Kubernetes {
-        /// The version of Kubernetes; the newest that is locked, if it is not given.
-        #[arg(long, value_name = "VERSION", value_parser = kube_version)]
-        version: Option<KubeVersion>,
-        /// Put the release into this folder, and do not add it to the bastion.
-        #[arg(long, value_name = "DIR")]
-        output_dir: Option<PathBuf>,
-        /// Where what was built is kept; by default ~/.cache/faros/kubernetes.
-        #[arg(long, value_name = "DIR", env = "FAROS_KUBERNETES_CACHE")]
-        cache_dir: Option<PathBuf>,
-        /// The `go` to build with.
-        #[arg(long, value_name = "PATH", default_value = "go")]
-        go: OsString,
-    },
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum RenderFor {
     /// haproxy.cfg
@@ -508,53 +446,6 @@ pub(crate) enum BalancerCommand {
     },
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum UnlockCommand {
-    /// Show how unlocking stands.
-    Status,
-    /// Show the keys, and which node's disks depend on which.
-    Ledger,
-    /// Make new keys. The old ones still unlock; nodes move to the new ones by themselves.
-    #[command(after_help = "Example:
-  farosctl unlock rotate
-  farosctl unlock ledger          until no node depends on the old key
-  farosctl unlock retire KEY")]
-    Rotate,
-    /// Destroy a rotated key, on which no node may depend any more.
-    Retire {
-        /// Its thumbprint, as the ledger shows it; it may begin with `-`.
-        #[arg(allow_hyphen_values = true)]
-        key: String,
-        /// Even if nodes depend on it: their disks can never be opened again.
-        #[arg(long)]
-        force: bool,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
-    },
-    /// Write a copy of the keys, encrypted for the holders of age keys.
-    #[command(after_help = "Example:
-  farosctl unlock backup --recipient age1… --out unlock-keys.age")]
-    Backup {
-        /// Public key of age; may be given several times.
-        #[arg(long = "recipient", value_name = "AGE1…", required = true)]
-        recipients: Vec<String>,
-        /// Where to; standard output if it is not given.
-        #[arg(long, value_name = "FILE")]
-        out: Option<PathBuf>,
-    },
-    /// Take the keys of a backup back into use: disks that depend on them open again, and move to the key in use.
-    #[command(after_help = "Example:
-  farosctl unlock restore unlock-keys.age --identity unlock-backup.key")]
-    Restore {
-        /// The backup.
-        backup: PathBuf,
-        /// What opens it: the file that `age-keygen` wrote.
-        #[arg(long, value_name = "FILE")]
-        identity: PathBuf,
-    },
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum AdoptRole {
     /// Runs the Kubernetes control plane.
@@ -565,82 +456,6 @@ pub(crate) enum AdoptRole {
     MetaWorker,
     /// Entry point.
     Frontend,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImageCommand {
-    /// Build the node operating system from Debian packages, and add it to the bastion's content. Needs root.
-    #[command(after_help = "Examples:
-  farosctl image build                             image debian-13, for machines of any make
-  farosctl image build --kernel cloud              image debian-13-cloud, for virtual machines
-  farosctl image build --out ./debian-13           build only; add it later by `content add`")]
-    Build {
-        /// Whose drivers it has.
-        #[arg(long, value_enum, default_value_t = ImageKernel::Generic)]
-        kernel: ImageKernel,
-        /// Keep the image in this folder, and do not add it to the bastion.
-        #[arg(long, value_name = "DIR")]
-        out: Option<PathBuf>,
-        /// Debian mirror; by default the one that this machine's apt uses.
-        #[arg(long, value_name = "URL")]
-        mirror: Option<String>,
-    },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ImageKernel {
-    /// All of Debian's drivers for networks and disks.
-    Generic,
-    /// For virtual machines: small, and quick to start.
-    Cloud,
-}
-
-fn host(text: &str) -> Result<HostName, String> {
-    text.parse().map_err(|why| format!("`{text}` {why}"))
-}
-
-fn session(text: &str) -> Result<SessionId, String> {
-    text.parse().map_err(|why| format!("`{text}` {why}"))
-}
-
-fn mac(text: &str) -> Result<MacAddr, String> {
-    text.parse().map_err(|why| format!("`{text}` {why}"))
-}
-
-fn kube_version(text: &str) -> Result<KubeVersion, String> {
-    text.parse().map_err(|why| format!("`{text}` {why}"))
-}
-
-fn platform(text: &str) -> Result<Platform, String> {
-    let mut words = text.split('/').map(str::to_owned);
-    match (words.next(), words.next(), words.next(), words.next()) {
-        (Some(os), Some(architecture), variant, None) if !os.is_empty() && !architecture.is_empty() => {
-            Ok(Platform {
-                architecture,
-                os,
-                variant,
-            })
-        }
-        _ => Err(format!("`{text}` is not a platform, such as linux/amd64")),
-    }
-}
-
-/// From 5 seconds, in which nobody can confirm, to a day, in which nobody waits.
-fn seconds(text: &str) -> Result<u32, String> {
-    let (number, unit) = match text.strip_suffix('m') {
-        Some(minutes) => (minutes, 60),
-        None => (text.strip_suffix('s').unwrap_or(text), 1),
-    };
-    let seconds = number.parse::<u32>().ok().and_then(|n| n.checked_mul(unit));
-    seconds
-        .filter(|seconds| (5..=86_400).contains(seconds))
-        .ok_or_else(|| format!("`{text}` is no time from 5s to 1440m"))
-}
-
-fn generation(text: &str) -> Result<Generation, String> {
-    text.parse()
-        .map(Generation)
-        .map_err(|_| format!("`{text}` is no number of a generation"))
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use faros_model::{
 use serde_json::json;
 
 use crate::{
-    args::{NodeCommand, NodeWork},
+    args::{Going, NodeCommand, NodeWork},
     outcome::{Done, Error, print, say},
     site::{confirm_word, who},
 };
@@ -21,7 +21,7 @@ pub(crate) async fn node(client: &Client, command: NodeCommand, as_json: bool) -
             let done = if lift { "is open to pods again" } else { "is empty" };
             follow(lines, &format!("{node} {done}."), as_json).await
         }
-        NodeCommand::Replace { node, yes, work } => {
+        NodeCommand::Replace(Going { node, yes, work }) => {
             if !yes {
                 ask(
                     &node,
@@ -31,7 +31,7 @@ pub(crate) async fn node(client: &Client, command: NodeCommand, as_json: bool) -
             let lines = client.replace_node(&node, &request(work, false)).await?;
             follow(lines, &format!("{node} waits for its new machine."), as_json).await
         }
-        NodeCommand::Remove { node, yes, work } => {
+        NodeCommand::Remove(Going { node, yes, work }) => {
             if !yes {
                 ask(&node, "Its machine leaves the cluster.")?;
             }

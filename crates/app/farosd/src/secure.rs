@@ -5,6 +5,7 @@
 //! takes the [`Intent`] and the [`Ask`] and gives a [`Page`]. Whoever is let in by [`Pages::serves`] is nobody yet:
 //! each area judges by itself whom it answers.
 
+mod admission;
 mod join;
 mod registry;
 mod tend;
@@ -12,7 +13,8 @@ mod tend;
 use std::{net::Ipv4Addr, sync::Arc};
 
 use faros_model::plan::Service;
-use faros_net::pages::{Ask, Page, Pages, Soon};
+use faros_net::pages::{Ask, Page, Pages, Said, Soon};
+use serde_json::{Value, json};
 
 use self::registry::Images;
 use crate::daemon::Shared;
@@ -73,5 +75,23 @@ impl Pages for SecurePages {
                 None => Page::Status(404),
             }
         })
+    }
+}
+
+/// What somebody gets when the bastion itself is at fault; the reason is in its log.
+fn failed(path: &str, error: &anyhow::Error) -> Page {
+    tracing::error!(path, "{error:#}");
+    answer(503, &json!({ "error": "the bastion cannot answer now" }))
+}
+
+/// An answer in JSON, which nobody keeps.
+fn answer(status: u16, body: &Value) -> Page {
+    Page::Answer {
+        status,
+        said: Said {
+            content_type: "application/json".to_owned(),
+            fields: vec![("Cache-Control", "no-store".to_owned())],
+        },
+        text: format!("{body}\n"),
     }
 }

@@ -102,7 +102,7 @@ impl Evidence {
             },
             EventKind::NodeReady => Self::Ready,
             EventKind::NodeNotReady => Self::NotReady,
-            EventKind::IgnitionRefused | EventKind::JoinRefused => Self::Hearsay,
+            EventKind::IgnitionRefused | EventKind::JoinRefused | EventKind::TendRefused => Self::Hearsay,
             // Else the first refusal would make live the very boot that is not.
             EventKind::UnlockRefused
                 if matches!(

@@ -15,6 +15,32 @@ pub(crate) fn node<'a>(site: &'a Site, name: &str) -> &'a Node {
     site.nodes.get(&name.parse().unwrap()).unwrap()
 }
 
+/// A small site of these nodes, by name and roles.
+pub(crate) fn small_site(nodes: &[(&str, &str)]) -> Site {
+    let nodes: Vec<String> = nodes
+        .iter()
+        .zip(1..)
+        .map(|((name, roles), mac)| {
+            format!("    - {{name: {name}, roles: [{roles}], bootMac: '02:00:00:00:00:{mac:02x}'}}")
+        })
+        .collect();
+    let nodes = nodes.join("\n");
+    site(&format!(
+        "
+apiVersion: faros.dev/v1alpha1
+kind: Site
+metadata: {{name: kiosk}}
+spec:
+  domain: edge.example.com
+  sshAuthorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
+  uplink: {{interface: up0}}
+  lan: {{interfaces: [lan0]}}
+  nodeDefaults: {{installDisk: /dev/disk/by-id/x}}
+  nodes:
+{nodes}"
+    ))
+}
+
 fn images() -> Images {
     Images {
         kubernetes: "v1.36.3".to_owned(),

@@ -105,6 +105,7 @@ pub(crate) const fn is_sign_of_life(kind: EventKind) -> bool {
             | EventKind::JoinWaiting
             | EventKind::JoinHanded
             | EventKind::JoinRefused
+            | EventKind::TendRefused
             | EventKind::NodeReport
             | EventKind::UnlockAdvertised
             | EventKind::UnlockRecovered

@@ -170,6 +170,7 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::TransferFailed
         | EventKind::IgnitionRefused
         | EventKind::JoinRefused
+        | EventKind::TendRefused
         | EventKind::NodeNotReady
         | EventKind::CertificateDenied
         | EventKind::UnlockRefused

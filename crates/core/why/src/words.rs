@@ -128,6 +128,7 @@ pub fn told(event: &Event) -> String {
         EventKind::JoinWaiting => with("waits to join the cluster", message(event)),
         EventKind::JoinHanded => format!("is handed what joins it to the cluster: {}", event.word("action")),
         EventKind::JoinRefused => with("is refused what joins it to the cluster", message(event)),
+        EventKind::TendRefused => with("is not believed to be of the cluster", message(event)),
         EventKind::IgnitionRefused => with("is refused an Ignition config", message(event)),
         EventKind::NodeReport => format!("reports `{}`", event.word("report")),
         EventKind::UnlockAdvertised => "asks for the unlock keys".to_owned(),

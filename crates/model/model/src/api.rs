@@ -4,8 +4,11 @@
 //! UTC; a refusal carries [`Failure`], or [`Problems`](crate::problem::Problems) with status 422 if a site
 //! file is at fault.
 
+mod balancer;
 mod cluster;
 mod keep;
+mod time;
+mod unlock;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -20,6 +23,9 @@ use crate::{
     problem::Problem,
 };
 
+pub use self::balancer::{
+    BackendChange, BackendStatus, BalancedService, BalancerStatus, DrainRequest, VirtualAddress,
+};
 pub use self::cluster::{
     CertificateEnd, ClusterNode, ClusterRole, ClusterState, ClusterStatus, ComponentState, ComponentStatus,
     Credentials, CredentialsRequest, MemberState, Missing,
@@ -27,6 +33,11 @@ pub use self::cluster::{
 pub use self::keep::{
     CertificateInfo, NodeWorkRequest, RestoreRequest, SnapshotExportRequest, SnapshotInfo, SnapshotRequest,
     WorkProgress,
+};
+pub use self::time::{TimeSource, TimeState, TimeStatus};
+pub use self::unlock::{
+    Lockdown, LockdownRequest, UnlockBackup, UnlockBackupRequest, UnlockBinding, UnlockKey, UnlockKeyChanged,
+    UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus,
 };
 
 /// Why a request failed.
@@ -375,316 +386,6 @@ pub struct ContentVerified {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArmRequest {
-    /// Who asks, for the history.
-    pub by: String,
-}
-
-/// A stop of all unlocking.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Lockdown {
-    /// When it began, RFC 3339.
-    pub since: jiff::Timestamp,
-    /// Who ordered it.
-    pub by: String,
-    /// Why, in the words of whoever ordered it; may be empty.
-    pub reason: String,
-}
-
-/// What a lockdown is asked for with, and lifted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LockdownRequest {
-    /// Who asks.
-    pub by: String,
-    /// Why; may be empty.
-    #[serde(default)]
-    pub reason: String,
-}
-
-/// A change of the unlock keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct UnlockKeyRequest {
-    /// Who asks.
-    pub by: String,
-    /// The key that is to be retired.
-    #[serde(default)]
-    pub key: Option<String>,
-    /// Retire it even if nodes depend on it, whose disks are lost then.
-    #[serde(default)]
-    pub force: bool,
-}
-
-/// What a change of the unlock keys did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UnlockKeyChanged {
-    /// The key that was made or retired.
-    pub key: String,
-}
-
-/// Asks for a copy of the unlock keys.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct UnlockBackupRequest {
-    /// For whom: public keys of age.
-    pub recipients: Vec<String>,
-}
-
-/// A copy of the unlock keys, encrypted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UnlockBackup {
-    /// An age file in ASCII armor.
-    pub armored: String,
-    /// Whether the roots of the cluster are in it too.
-    #[serde(default)]
-    pub roots: bool,
-}
-
-/// Asks for the unlock keys of a backup to be taken back into use.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct UnlockRestoreRequest {
-    /// Who asks.
-    pub by: String,
-    /// The backup: an age file in ASCII armor.
-    pub armored: String,
-    /// What opens it: the file that `age-keygen` wrote.
-    pub identity: String,
-}
-
-impl std::fmt::Debug for UnlockRestoreRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UnlockRestoreRequest")
-            .field("by", &self.by)
-            .finish_non_exhaustive()
-    }
-}
-
-/// What came back from a backup.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UnlockRestored {
-    /// Thumbprints of the exchange keys that were not there before.
-    pub keys: Vec<String>,
-    /// Fingerprint of the site's root, if the roots of the cluster came back.
-    #[serde(default)]
-    pub roots: Option<Digest>,
-}
-
-/// How unlocking stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UnlockStatus {
-    /// Where nodes find the service.
-    pub url: String,
-    /// Whom it helps.
-    pub policy: crate::site::UnlockPolicy,
-    /// What seals the keys at rest: `nothing`, `passphrase` or `tpm2`.
-    pub sealed_with: String,
-    /// The lockdown, if there is one.
-    pub lockdown: Option<Lockdown>,
-    /// The keys, newest first.
-    pub keys: Vec<UnlockKey>,
-}
-
-/// An unlock key that nodes' disks may depend on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UnlockKey {
-    /// SHA-256 thumbprint of the exchange key (RFC 7638).
-    pub key: String,
-    /// SHA-256 thumbprint of the signing key that advertises it: what a node pins.
-    pub signed_by: String,
-    /// When it was made, RFC 3339.
-    pub created_at: jiff::Timestamp,
-    /// Whether new disks are bound to it; a rotated key only unlocks.
-    pub advertised: bool,
-    /// The nodes that depend on it.
-    pub nodes: Vec<UnlockBinding>,
-}
-
-/// A node that depends on an unlock key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct UnlockBinding {
-    /// The node.
-    pub node: HostName,
-    /// Since when the bastion knows.
-    pub since: jiff::Timestamp,
-    /// When it was last seen.
-    pub last: jiff::Timestamp,
-    /// How it was last seen: `advertised`, `rebound` or `recovered`.
-    pub seen: String,
-}
-
-/// How the bastion's clock stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TimeStatus {
-    /// What the clock is worth.
-    pub state: TimeState,
-    /// Why, in words; empty if it is synchronized with sources.
-    pub why: String,
-    /// The stratum that clients are told; `None` while unsynchronized.
-    pub stratum: Option<u8>,
-    /// What clients are told that the time comes from: an address, `127.127.1.1` for the clock itself.
-    pub reference: Option<Ipv4Addr>,
-    /// How far the sources say that the clock is behind, in seconds.
-    pub offset: Option<f64>,
-    /// Round trip to the reference clock, in seconds.
-    pub root_delay: f64,
-    /// How far the clock may be off besides half of that, in seconds.
-    pub root_dispersion: f64,
-    /// When the clock was last compared.
-    pub compared_at: Option<jiff::Timestamp>,
-    /// Who keeps the clock: `farosd`, `host` or `nobody`.
-    pub kept_by: String,
-    /// Which daemon of the host keeps it, or why nobody does.
-    pub keeper: String,
-    /// Whether whoever keeps the clock has told the kernel that it is right.
-    pub kernel_synchronized: bool,
-    /// How often the clock was set, instead of steered, since the daemon started.
-    pub steps: u64,
-    /// The sources of the site file, in its order.
-    pub sources: Vec<TimeSource>,
-}
-
-/// What a clock is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum TimeState {
-    /// Measured against sources that agree, or vouched for by the host's time daemon.
-    Synchronized,
-    /// No source answers: the site goes by the bastion's clock.
-    Orphan,
-    /// Known to be wrong, or not known to be right yet.
-    Unsynchronized,
-}
-
-/// An upstream time server as it is seen from the bastion.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct TimeSource {
-    /// Its name or address in the site file.
-    pub server: String,
-    /// The address that is asked.
-    pub address: Option<Ipv4Addr>,
-    /// `best`, `agrees`, `disagrees`, `asking`, `unreachable`, `unsynchronized`, `loop`, `too-far` or `unknown-name`.
-    pub state: String,
-    /// Its stratum.
-    pub stratum: Option<u8>,
-    /// How far it is ahead of the bastion's clock, in seconds.
-    pub offset: Option<f64>,
-    /// Round trip to it, in seconds.
-    pub delay: Option<f64>,
-    /// How much its answers differ, in seconds.
-    pub jitter: Option<f64>,
-    /// Which of the last eight questions it answered; the latest is the lowest bit.
-    pub reach: u8,
-    /// When the answer came that counts.
-    pub measured_at: Option<jiff::Timestamp>,
-}
-
-/// `GET /v1/balancer`: the virtual IPs, and who answers behind them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BalancerStatus {
-    /// The virtual IPs.
-    pub addresses: Vec<VirtualAddress>,
-    /// How the certificates of the API's servers are judged: `ca` (they must be good for the API's name) or `any`.
-    pub api_certificates: String,
-    /// The services, in the order of the site.
-    pub services: Vec<BalancedService>,
-}
-
-/// A virtual IP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct VirtualAddress {
-    /// The address.
-    pub address: Ipv4Addr,
-    /// `own` (it is the bastion's), `held`, `asking`, `taken` or `no-interface`.
-    pub state: String,
-    /// Who else uses it.
-    pub used_by: Option<MacAddr>,
-}
-
-/// A port on a virtual IP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BalancedService {
-    /// Its name.
-    pub name: String,
-    /// Its address on the LAN; `None` if only the uplink has it.
-    pub address: Option<Ipv4Addr>,
-    /// Its protocol.
-    pub protocol: crate::site::Transport,
-    /// Its port.
-    pub port: u16,
-    /// What decides which backend a client gets: `random` or `source`.
-    pub affinity: String,
-    /// How backends are asked, such as `https /readyz`.
-    pub check: String,
-    /// Whether new connections are led to anyone; if not, they are turned away at once.
-    pub served: bool,
-    /// Its backends.
-    pub backends: Vec<BackendStatus>,
-}
-
-/// A server behind a virtual IP.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BackendStatus {
-    /// The node's name, `bootstrap`, or its address.
-    pub name: String,
-    /// Where it answers.
-    pub address: std::net::SocketAddrV4,
-    /// `new` (it has never answered), `in`, `out` or `retired`.
-    pub state: String,
-    /// Whether new connections are kept from it by the operator's will.
-    pub drained: bool,
-    /// Since when it is in this state.
-    pub since: jiff::Timestamp,
-    /// Why.
-    pub reason: String,
-    /// Its part of the service's new connections, in percent.
-    pub share: u8,
-    /// Connections that are there now.
-    pub connections: u64,
-    /// Bytes from clients to it, with headers.
-    pub bytes_in: u64,
-    /// Bytes from it to clients, with headers.
-    pub bytes_out: u64,
-    /// When it came in and went out, oldest first.
-    pub history: Vec<BackendChange>,
-}
-
-/// One change of a backend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BackendChange {
-    /// When.
-    pub at: jiff::Timestamp,
-    /// The state since then.
-    pub state: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// `POST /v1/balancer/drain`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct DrainRequest {
-    /// The backend's name: a node's, mostly.
-    pub backend: String,
-    /// Whether new connections are to be kept from it.
-    pub drained: bool,
-    /// Even if a service is led to nobody then.
-    #[serde(default)]
-    pub force: bool,
     /// Who asks, for the history.
     pub by: String,
 }

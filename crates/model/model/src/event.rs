@@ -132,6 +132,9 @@ event_kinds! {
     CredentialsIssued => "credentials-issued",
     /// Someone asked to join a cluster as a node and got nothing. Detail: `address`, `reason` (a word), `message`.
     JoinRefused => "join-refused",
+    /// Someone asked as a node of the cluster what there is to do for it, and was not believed. Detail: `address`, `reason`
+    /// (a word), `message`.
+    TendRefused => "tend-refused",
     /// A node reported about itself. Detail: `report` (see the reports in the events page) and what the node said.
     NodeReport => "node-report",
     /// Someone fetched the advertisement of the unlock keys. Detail: `keys` (thumbprints), `address`.

@@ -3,21 +3,21 @@
 //! One connection for each request: the socket is local, and a command makes a handful. Streams are one JSON
 //! object a line.
 
+mod cluster;
+mod stream;
+mod unlock;
+
 use std::{
     io,
-    marker::PhantomData,
     path::{Path, PathBuf},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use faros_model::{
     api::{
-        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, CertificateInfo, ClusterStatus,
-        ConfirmRequest, Confirmed, ContentAdded, ContentVerified, Credentials, CredentialsRequest,
-        Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus,
-        NodeWorkRequest, PlanRequest, PlanResponse, RestoreRequest, SnapshotExportRequest, SnapshotInfo,
-        SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
-        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, Window, WorkProgress,
+        ApplyProgress, ApplyRequest, ArmRequest, BalancerStatus, ConfirmRequest, Confirmed, ContentAdded,
+        ContentVerified, Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, NodeStatus,
+        PlanRequest, PlanResponse, Status, TimeStatus, Window,
     },
     content::ContentEntry,
     event::Event,
@@ -30,6 +30,8 @@ use hyper::{Method, Request, StatusCode, body::Incoming};
 use hyper_util::rt::TokioIo;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::net::UnixStream;
+
+pub use self::stream::{Lines, Pieces};
 
 /// A body that a request sends.
 pub type Body = BoxBody<Bytes, io::Error>;
@@ -210,77 +212,6 @@ impl Client {
         self.get("/v1/time").await
     }
 
-    /// How unlocking stands.
-    pub async fn unlock(&self) -> Result<UnlockStatus, ClientError> {
-        self.get("/v1/unlock").await
-    }
-
-    /// Makes new unlock keys.
-    pub async fn rotate_unlock_keys(&self, by: &str) -> Result<UnlockKeyChanged, ClientError> {
-        let request = UnlockKeyRequest {
-            by: by.to_owned(),
-            ..UnlockKeyRequest::default()
-        };
-        self.json(Method::POST, "/v1/unlock/rotate", Some(&request)).await
-    }
-
-    /// Destroys a rotated unlock key; with `force` even if nodes depend on it.
-    pub async fn retire_unlock_key(
-        &self,
-        key: &str,
-        force: bool,
-        by: &str,
-    ) -> Result<UnlockKeyChanged, ClientError> {
-        let request = UnlockKeyRequest {
-            by: by.to_owned(),
-            key: Some(key.to_owned()),
-            force,
-        };
-        self.json(Method::POST, "/v1/unlock/retire", Some(&request)).await
-    }
-
-    /// The unlock keys, encrypted for the holders of these age keys.
-    pub async fn back_up_unlock_keys(&self, recipients: Vec<String>) -> Result<UnlockBackup, ClientError> {
-        let request = UnlockBackupRequest { recipients };
-        self.json(Method::POST, "/v1/unlock/backup", Some(&request)).await
-    }
-
-    /// Takes the unlock keys of a backup back into use; `identity` opens it.
-    pub async fn restore_unlock_keys(
-        &self,
-        armored: String,
-        identity: String,
-        by: &str,
-    ) -> Result<UnlockRestored, ClientError> {
-        let by = by.to_owned();
-        let request = UnlockRestoreRequest {
-            by,
-            armored,
-            identity,
-        };
-        self.json(Method::POST, "/v1/unlock/restore", Some(&request))
-            .await
-    }
-
-    /// Stops all unlocking.
-    pub async fn lock_down(&self, by: &str, reason: &str) -> Result<Lockdown, ClientError> {
-        let (by, reason) = (by.to_owned(), reason.to_owned());
-        let request = LockdownRequest { by, reason };
-        self.json(Method::POST, "/v1/lockdown", Some(&request)).await
-    }
-
-    /// Allows unlocking again; whether it was stopped.
-    pub async fn lift_lockdown(&self, by: &str) -> Result<bool, ClientError> {
-        let request = LockdownRequest {
-            by: by.to_owned(),
-            ..LockdownRequest::default()
-        };
-        let changed: Changed = self
-            .json(Method::POST, "/v1/lockdown/lift", Some(&request))
-            .await?;
-        Ok(changed.changed)
-    }
-
     /// The virtual IPs, and who answers behind them.
     pub async fn balancer(&self) -> Result<BalancerStatus, ClientError> {
         self.get("/v1/balancer").await
@@ -293,90 +224,6 @@ impl Client {
             .json(Method::POST, "/v1/balancer/drain", Some(request))
             .await?;
         Ok(changed.changed)
-    }
-
-    /// Empties a node of the cluster, or opens it again.
-    pub async fn drain_node(
-        &self,
-        node: &HostName,
-        request: &NodeWorkRequest,
-    ) -> Result<Lines<WorkProgress>, ClientError> {
-        self.node_work(node, "drain", request).await
-    }
-
-    /// Takes a node out of the cluster, and has the next machine installed in its place.
-    pub async fn replace_node(
-        &self,
-        node: &HostName,
-        request: &NodeWorkRequest,
-    ) -> Result<Lines<WorkProgress>, ClientError> {
-        self.node_work(node, "replace", request).await
-    }
-
-    /// Takes a node out of the cluster for good.
-    pub async fn remove_node(
-        &self,
-        node: &HostName,
-        request: &NodeWorkRequest,
-    ) -> Result<Lines<WorkProgress>, ClientError> {
-        self.node_work(node, "remove", request).await
-    }
-
-    async fn node_work(
-        &self,
-        node: &HostName,
-        what: &str,
-        request: &NodeWorkRequest,
-    ) -> Result<Lines<WorkProgress>, ClientError> {
-        let path = format!("/v1/nodes/{node}/{what}");
-        self.lines(Method::POST, &path, body_of(request)?).await
-    }
-
-    /// Snapshots of etcd, oldest first.
-    pub async fn snapshots(&self) -> Result<Vec<SnapshotInfo>, ClientError> {
-        self.get("/v1/cluster/snapshots").await
-    }
-
-    /// Takes a snapshot of etcd.
-    pub async fn take_snapshot(&self, by: &str) -> Result<SnapshotInfo, ClientError> {
-        let request = SnapshotRequest { by: by.to_owned() };
-        self.json(Method::POST, "/v1/cluster/snapshots", Some(&request))
-            .await
-    }
-
-    /// Has the cluster begin anew from a snapshot of its etcd.
-    pub async fn restore_cluster(&self, request: &RestoreRequest) -> Result<(), ClientError> {
-        let path = "/v1/cluster/restore";
-        self.json::<_, Changed>(Method::POST, path, Some(request)).await?;
-        Ok(())
-    }
-
-    /// When the cluster's certificates end, the first one first.
-    pub async fn certificates(&self) -> Result<Vec<CertificateInfo>, ClientError> {
-        self.get("/v1/cluster/certificates").await
-    }
-
-    /// A snapshot, encrypted for the holders of these age keys, in pieces.
-    pub async fn export_snapshot(&self, name: &str, recipients: Vec<String>) -> Result<Pieces, ClientError> {
-        let path = format!("/v1/cluster/snapshots/{name}/export");
-        let body = body_of(&SnapshotExportRequest { recipients })?;
-        self.send(Method::POST, &path, body).await.map(Pieces)
-    }
-
-    /// How the cluster is.
-    pub async fn cluster(&self) -> Result<ClusterStatus, ClientError> {
-        self.get("/v1/cluster").await
-    }
-
-    /// How the cluster is, now and whenever it is another.
-    pub async fn follow_cluster(&self) -> Result<Lines<ClusterStatus>, ClientError> {
-        self.lines(Method::GET, "/v1/cluster?follow=true", empty()).await
-    }
-
-    /// A certificate of the cluster for one person.
-    pub async fn credentials(&self, request: &CredentialsRequest) -> Result<Credentials, ClientError> {
-        self.json(Method::POST, "/v1/cluster/credentials", Some(request))
-            .await
     }
 
     /// The OpenAPI document.
@@ -399,12 +246,7 @@ impl Client {
     }
 
     async fn lines<T>(&self, method: Method, path: &str, body: Body) -> Result<Lines<T>, ClientError> {
-        let body = self.send(method, path, body).await?;
-        Ok(Lines {
-            body,
-            buffer: BytesMut::new(),
-            of: PhantomData,
-        })
+        self.send(method, path, body).await.map(Lines::of)
     }
 
     async fn send(&self, method: Method, path: &str, body: Body) -> Result<Incoming, ClientError> {
@@ -469,58 +311,4 @@ fn body_of<B: Serialize>(value: &B) -> Result<Body, ClientError> {
     Ok(Full::new(Bytes::from(bytes))
         .map_err(|never| match never {})
         .boxed())
-}
-
-/// An answer of bytes, as they come.
-#[derive(Debug)]
-pub struct Pieces(Incoming);
-
-impl Pieces {
-    /// The next piece; `None` at the end.
-    ///
-    /// # Errors
-    /// If the daemon breaks off.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, ClientError> {
-        loop {
-            match self.0.frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(ClientError::Broken(error)),
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        return Ok(Some(data));
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// An answer of one JSON object a line, as they come.
-#[derive(Debug)]
-pub struct Lines<T> {
-    body: Incoming,
-    buffer: BytesMut,
-    of: PhantomData<fn() -> T>,
-}
-
-impl<T: DeserializeOwned> Lines<T> {
-    /// The next object; `None` at the end.
-    ///
-    /// # Errors
-    /// If the daemon goes away, or says what cannot be understood.
-    pub async fn next(&mut self) -> Result<Option<T>, ClientError> {
-        loop {
-            if let Some(end) = self.buffer.iter().position(|b| *b == b'\n') {
-                let line = self.buffer.split_to(end + 1);
-                return serde_json::from_slice(&line)
-                    .map(Some)
-                    .map_err(ClientError::Answer);
-            }
-            match self.body.frame().await {
-                None => return Ok(None),
-                Some(Err(error)) => return Err(ClientError::Broken(error)),
-                Some(Ok(frame)) => self.buffer.extend(frame.into_data().ok().into_iter().flatten()),
-            }
-        }
-    }
 }

@@ -30,30 +30,25 @@ Pods go as their budgets of disruption allow it; whoever is held is asked again 
   switch the new machine on: it gets the name, the address and the work of node-2
 
 A node that answers is emptied first. One whose absence would cost etcd its majority has to stay: that is refused.")]
-    Replace {
-        /// The node.
-        #[arg(value_parser = host)]
-        node: HostName,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
-        #[command(flatten)]
-        work: NodeWork,
-    },
+    Replace(Going),
     /// Take a node out of the cluster for good.
     #[command(after_help = "Example:
   farosctl node remove node-5
   switch the machine off, take node-5 out of the site file, and apply that")]
-    Remove {
-        /// The node.
-        #[arg(value_parser = host)]
-        node: HostName,
-        /// Do not ask.
-        #[arg(long, short)]
-        yes: bool,
-        #[command(flatten)]
-        work: NodeWork,
-    },
+    Remove(Going),
+}
+
+/// A node whose machine goes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Going {
+    /// The node.
+    #[arg(value_parser = host)]
+    pub(crate) node: HostName,
+    /// Do not ask.
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) work: NodeWork,
 }
 
 #[derive(Debug, Clone, Copy, clap::Args)]

@@ -1,6 +1,6 @@
 //! What a backup of the bastion's keys holds, and how the roots in it come back into use.
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use faros_cluster::Record;
 use faros_model::{event::EventKind, ids::Digest, plan::Service};
 use faros_tang::KeyRing;
@@ -46,12 +46,7 @@ impl Backup {
             });
         }
         let stored: Stored = serde_json::from_str(text).context("it is not in the form of this version")?;
-        ensure!(
-            stored.format == FORMAT && stored.version == VERSION,
-            "it is in the form {} {}, and this version reads {FORMAT} {VERSION}",
-            stored.format,
-            stored.version
-        );
+        stored::is_readable((&stored.format, stored.version), (FORMAT, VERSION))?;
         let roots = stored.authority.map(|text| stored::read(&text)).transpose();
         Ok(Self {
             unlock: KeyRing::from_secret_json(&stored.unlock)?,

@@ -66,12 +66,7 @@ pub(super) fn write(roots: &Roots) -> Zeroizing<String> {
 
 pub(super) fn read(text: &str) -> anyhow::Result<Roots> {
     let stored: Stored = serde_json::from_str(text).context("they are not in the form of this version")?;
-    ensure!(
-        stored.format == FORMAT && stored.version == VERSION,
-        "they are in the form {} {}, and this version reads {FORMAT} {VERSION}",
-        stored.format,
-        stored.version
-    );
+    is_readable((&stored.format, stored.version), (FORMAT, VERSION))?;
     let mut secrets_key = Zeroizing::new([0; 32]);
     let length = STANDARD
         .decode_slice(stored.secrets_key.as_bytes(), &mut *secrets_key)
@@ -85,6 +80,19 @@ pub(super) fn read(text: &str) -> anyhow::Result<Roots> {
         service_accounts: Key::from_pem(&stored.service_accounts).context("the key of service accounts")?,
         secrets_key,
     })
+}
+
+/// Whether this version reads what is in that form and version.
+pub(super) fn is_readable(found: (&str, u32), ours: (&str, u32)) -> anyhow::Result<()> {
+    ensure!(
+        found == ours,
+        "the form is {} {}, and this version reads {} {}",
+        found.0,
+        found.1,
+        ours.0,
+        ours.1
+    );
+    Ok(())
 }
 
 #[cfg(test)]

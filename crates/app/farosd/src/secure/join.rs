@@ -6,85 +6,78 @@ use std::sync::Arc;
 use faros_cluster::{
     Authorities, EncryptionKey, File, Images, Names, Pair, Said, control_plane_files, init_config,
     install::{Progress, Verdict, Wait, Work, verdicts},
-    join::{Asks, CONFIG, DISCOVERY, Grant, NoJoin, Token, admit, discovery_file},
+    join::{CONFIG, DISCOVERY, Grant, Token, discovery_file},
     join_config,
     snapshots::Name,
 };
 use faros_http::Method;
 use faros_model::{
     event::EventKind,
-    ids::{HostName, SessionId},
+    ids::SessionId,
     site::{Node, Role},
 };
-use faros_net::pages::{Ask, Page, Said as Heading};
+use faros_net::pages::{Ask, Page};
 use serde_json::{Value, json};
 
+use super::{
+    admission::{Speaker, admitted},
+    answer, failed,
+};
 use crate::{
     authority::Roots,
-    cluster::release::{Ready, digest},
+    cluster::release::Ready,
     daemon::{Intent, Shared, lock},
 };
 
 /// So often a node asks that has to wait.
 const PAUSE: i64 = 5;
 
+/// What a node asks for: `/join/<node>`, and `/join/<node>/snapshot/<offset>`.
+#[derive(Debug, PartialEq, Eq)]
+struct Asked<'a> {
+    node: &'a str,
+    /// Which piece of the snapshot it begins from, if that is asked.
+    piece: Option<u64>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        let rest = path.strip_prefix("/join/")?;
+        Some(match rest.split_once('/') {
+            None => Self {
+                node: rest,
+                piece: None,
+            },
+            Some((node, rest)) => Self {
+                node,
+                piece: Some(rest.strip_prefix("snapshot/")?.parse().ok()?),
+            },
+        })
+    }
+}
+
 /// Answers a node that wants to join.
 pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
     if ask.method != Method::Post {
         return answer(405, &json!({ "error": "a node asks with its secret, by POST" }));
     }
-    // `/join/<node>`, and `/join/<node>/snapshot/<offset>`.
-    let (name, piece) = match ask
-        .path
-        .strip_prefix("/join/")
-        .map(|rest| rest.split_once("/snapshot/"))
-    {
-        Some(Some((name, from))) => (Some(name), Some(from.parse::<u64>().unwrap_or(u64::MAX))),
-        Some(None) => (ask.path.strip_prefix("/join/"), None),
-        None => (None, None),
+    let Some(asked) = Asked::of(&ask.path) else {
+        return answer(404, &json!({ "error": "nodes ask for nothing of this name" }));
     };
-    let name = name.and_then(|name| name.parse::<HostName>().ok());
-    let node = name.as_ref().and_then(|name| intent.site.nodes.get(name));
-    let admitted = match node {
-        None => Ok(Err(NoJoin::UnknownNode)),
-        Some(node) => admitted(shared, node, ask).await,
+    let speaker = Speaker {
+        name: asked.node,
+        secret: &ask.body,
+        refusal: EventKind::JoinRefused,
     };
-    let (node, session) = match (node, admitted) {
-        (Some(node), Ok(Ok(session))) => (node, session),
-        (_, Ok(Err(why))) => {
-            if why.is_alarming() {
-                tracing::warn!(node = ask.path, from = %ask.from, "joining was refused: {}", why.message());
-            }
-            let detail = json!({
-                "node": name, "address": ask.from, "reason": why.as_str(), "message": why.message(),
-            });
-            shared.saw(ask.from, None, EventKind::JoinRefused, detail);
-            return answer(403, &json!({ "error": why.message() }));
-        }
-        (_, Err(error)) => return failed(&ask.path, &error),
-        (None, Ok(Ok(_))) => return answer(404, &json!({})),
+    let (node, session) = match admitted(shared, intent, ask, speaker).await {
+        Ok(admitted) => admitted,
+        Err(page) => return page,
     };
-    let page = match piece {
+    let page = match asked.piece {
         Some(from) => snapshot(shared, node, from).await,
         None => turn(shared, intent, node, session).await,
     };
-    match page {
-        Ok(page) => page,
-        Err(error) => failed(&ask.path, &error),
-    }
-}
-
-async fn admitted(shared: &Shared, node: &Node, ask: &Ask) -> anyhow::Result<Result<SessionId, NoJoin>> {
-    let installed_with = shared.installed_with(&node.name).await?;
-    let live = lock(&shared.tracker)
-        .life(&node.name)
-        .and_then(faros_boot::Life::running);
-    Ok(admit(&Asks {
-        caller: shared.caller(node, ask.from),
-        live,
-        shows: Some(digest(ask.body.trim_ascii())),
-        installed_with,
-    }))
+    page.unwrap_or_else(|error| failed(&ask.path, &error))
 }
 
 /// A piece of the snapshot from which this node begins the cluster anew, in base64; nothing behind its end.
@@ -295,18 +288,26 @@ fn wait(shared: &Shared, node: &Node, reason: &str, message: &str, seconds: i64)
     )
 }
 
-pub(super) fn failed(path: &str, error: &anyhow::Error) -> Page {
-    tracing::error!(path, "{error:#}");
-    answer(503, &json!({ "error": "the bastion cannot answer now" }))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-pub(super) fn answer(status: u16, body: &Value) -> Page {
-    Page::Answer {
-        status,
-        said: Heading {
-            content_type: "application/json".to_owned(),
-            fields: vec![("Cache-Control", "no-store".to_owned())],
-        },
-        text: format!("{body}\n"),
+    #[test]
+    fn a_node_asks_for_its_turn_or_for_a_piece_of_a_snapshot() {
+        let asked = |node, piece| Some(Asked { node, piece });
+        assert_eq!(Asked::of("/join/node-1"), asked("node-1", None));
+        assert_eq!(
+            Asked::of("/join/node-1/snapshot/4096"),
+            asked("node-1", Some(4096))
+        );
+        for path in [
+            "/join",
+            "/join/node-1/",
+            "/join/node-1/snapshot/",
+            "/join/node-1/snapshot/-1",
+            "/join/a/b/c",
+        ] {
+            assert_eq!(Asked::of(path), None, "{path}");
+        }
     }
 }

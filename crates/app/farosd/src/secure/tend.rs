@@ -2,26 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use faros_cluster::{
-    join::{Asks, NoJoin, admit},
-    tend::{Ends, Known, Order, order},
-};
+use faros_cluster::tend::{Ends, Known, Order, order};
 use faros_http::Method;
-use faros_model::{
-    event::EventKind,
-    ids::{HostName, SessionId},
-    site::Node,
-};
+use faros_model::{event::EventKind, site::Node};
 use faros_net::pages::{Ask, Page};
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::join::{answer, failed};
-use crate::{
-    cluster::release::digest,
-    daemon::{Intent, Shared, lock},
+use super::{
+    admission::{Speaker, admitted},
+    answer,
 };
+use crate::daemon::{Intent, Shared, lock};
 
 /// What a node says when it asks.
 #[derive(Deserialize)]
@@ -37,21 +30,18 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
     if ask.method != Method::Post {
         return answer(405, &json!({ "error": "a node asks with its secret, by POST" }));
     }
-    let name = ask
-        .path
-        .strip_prefix("/tend/")
-        .and_then(|name| name.parse::<HostName>().ok());
-    let Some(node) = name.and_then(|name| intent.site.nodes.get(&name)) else {
-        return answer(403, &json!({ "error": NoJoin::UnknownNode.message() }));
-    };
     let Ok(says) = serde_json::from_slice::<Says>(&ask.body) else {
         return answer(400, &json!({ "error": "this is not what a node says" }));
     };
-    match admitted(shared, node, ask, &says.secret).await {
-        Ok(Ok(_)) => {}
-        Ok(Err(why)) => return answer(403, &json!({ "error": why.message() })),
-        Err(error) => return failed(&ask.path, &error),
-    }
+    let speaker = Speaker {
+        name: ask.path.strip_prefix("/tend/").unwrap_or_default(),
+        secret: says.secret.as_bytes(),
+        refusal: EventKind::TendRefused,
+    };
+    let node = match admitted(shared, intent, ask, speaker).await {
+        Ok((node, _)) => node,
+        Err(page) => return page,
+    };
     // More than any node has; they are kept in memory.
     let ends: Ends = says.certificates.into_iter().take(32).collect();
     let order = told(shared, intent, node, &ends).await;
@@ -63,7 +53,7 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
         Order::Renew => {
             let before = lock(&shared.cluster.tended)
                 .renewing
-                .replace((node.name.clone(), Timestamp::now()));
+                .replace((node.name.clone(), shared.sightings.now()));
             if before.is_none_or(|(before, _)| before != node.name) {
                 shared.tell_of(node, EventKind::CertificatesEnding, json!({}));
             }
@@ -73,33 +63,21 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
     }
 }
 
-async fn admitted(
-    shared: &Shared,
-    node: &Node,
-    ask: &Ask,
-    secret: &str,
-) -> anyhow::Result<Result<SessionId, NoJoin>> {
-    let installed_with = shared.installed_with(&node.name).await?;
-    let live = lock(&shared.tracker)
-        .life(&node.name)
-        .and_then(faros_boot::Life::running);
-    Ok(admit(&Asks {
-        caller: shared.caller(node, ask.from),
-        live,
-        shows: Some(digest(secret.trim().as_bytes())),
-        installed_with,
-    }))
-}
-
 async fn told(shared: &Shared, intent: &Intent, node: &Node, ends: &Ends) -> Order {
     let record = shared.cluster.deciding.lock().await.clone();
     let renewing = lock(&shared.cluster.tended).renewing.clone();
+    // All by one clock: what nodes say is by the one that others see.
+    let clock = shared.sightings.clock();
+    let ends = ends
+        .iter()
+        .map(|(name, end)| (name.clone(), clock.counted(*end)))
+        .collect();
     let mut known = Known {
         record: &record,
-        ends,
+        ends: &ends,
         renewing: renewing.as_ref(),
         members: None,
-        now: Timestamp::now(),
+        now: shared.sightings.now(),
     };
     let order_now = order(node, &known);
     if order_now != Order::Nothing || !known.is_ending() {

@@ -80,10 +80,14 @@ impl Site {
 
     /// Asks as a node, from whichever machine, with whichever secret and whatever else curl is told.
     fn asks(&self, machine: &Machine, node: &str, secret: &str, more: &str) -> anyhow::Result<(u16, Value)> {
+        self.posts(machine, &format!("join/{node}"), secret, more)
+    }
+
+    fn posts(&self, machine: &Machine, page: &str, data: &str, more: &str) -> anyhow::Result<(u16, Value)> {
         let dir = self.world.dir.path().display();
         let (status, text) = machine.http(&format!(
             "{more} --cacert {dir}/ca --resolve bastion.quay.edge.example.com:5000:192.168.8.1 \
-             --data-binary {secret} https://bastion.quay.edge.example.com:5000/join/{node}"
+             --data-binary {data} https://bastion.quay.edge.example.com:5000/{page}"
         ))?;
         Ok((status, serde_json::from_str(&text).unwrap_or_default()))
     }
@@ -106,9 +110,13 @@ impl Site {
         Ok(all)
     }
 
-    /// Why the latest was refused.
+    /// Why the latest was refused what joins it to the cluster.
     async fn refused(&self) -> anyhow::Result<String> {
-        let last = self.events(EventKind::JoinRefused).await?.pop();
+        self.last_reason(EventKind::JoinRefused).await
+    }
+
+    async fn last_reason(&self, kind: EventKind) -> anyhow::Result<String> {
+        let last = self.events(kind).await?.pop();
         let last = last.context("nobody was refused")?;
         Ok(last.detail["reason"].as_str().unwrap_or_default().to_owned())
     }
@@ -235,6 +243,27 @@ async fn the_secret_of_an_earlier_installation_is_good_for_nothing() -> Outcome 
     ensure!(site.asks(&site.machine, "node-1", old.trim(), "")?.0 == 403);
     assert_eq!(site.refused().await?, "wrong-secret");
     assert_eq!(site.asks(&site.machine, "node-1", &site.secret(), "")?.0, 200);
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_a_node_of_the_cluster_hears_what_is_to_be_done() -> Outcome {
+    let site = Site::new().await?;
+    site.install()?;
+    site.report("started")?;
+    let secret = std::fs::read_to_string(site.world.dir.path().join("secret"))?;
+    let secret = secret.trim();
+    let says = |text: &str| format!("{{\"secret\":\"{text}\"}}");
+    let machine = &site.machine;
+    assert_eq!(site.posts(machine, "tend/node-1", &says("guessed"), "")?.0, 403);
+    assert_eq!(site.last_reason(EventKind::TendRefused).await?, "wrong-secret");
+    assert_eq!(site.posts(machine, "tend/node-1", secret, "")?.0, 400);
+    // A machine that was taken out of the site file asks on for ever.
+    assert_eq!(site.posts(machine, "tend/node-7", &says(secret), "")?.0, 403);
+    assert_eq!(site.events(EventKind::TendRefused).await?.len(), 1);
+    let (status, told) = site.posts(machine, "tend/node-1", &says(secret), "")?;
+    assert_eq!((status, &told["do"]), (200, &Value::from("nothing")));
+    ensure!(site.events(EventKind::JoinRefused).await?.is_empty());
     Ok(())
 }
 

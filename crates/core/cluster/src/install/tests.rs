@@ -4,24 +4,7 @@ use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
 use super::*;
-
-const FOUR: &str = "
-apiVersion: faros.dev/v1alpha1
-kind: Site
-metadata: {name: kiosk}
-spec:
-  domain: edge.example.com
-  sshAuthorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
-  uplink: {interface: up0}
-  lan: {interfaces: [lan0]}
-  nodeDefaults: {installDisk: /dev/disk/by-id/x}
-  nodes:
-    - {name: a, roles: [control-plane, worker], bootMac: '02:00:00:00:00:01'}
-    - {name: b, roles: [control-plane, worker], bootMac: '02:00:00:00:00:02'}
-    - {name: c, roles: [control-plane, worker], bootMac: '02:00:00:00:00:03'}
-    - {name: w, roles: [worker], bootMac: '02:00:00:00:00:04'}
-    - {name: x, roles: [frontend], bootMac: '02:00:00:00:00:05'}
-";
+use crate::tests::small_site;
 
 struct World {
     site: Site,
@@ -32,7 +15,13 @@ struct World {
 impl World {
     fn new() -> Self {
         Self {
-            site: faros_site::load(FOUR).unwrap().site,
+            site: small_site(&[
+                ("a", "control-plane, worker"),
+                ("b", "control-plane, worker"),
+                ("c", "control-plane, worker"),
+                ("w", "worker"),
+                ("x", "frontend"),
+            ]),
             observed: Observed {
                 now: Timestamp::UNIX_EPOCH,
                 is_established: false,

@@ -6,22 +6,10 @@ use expect_test::{Expect, expect};
 use faros_model::{api::ClusterState, event::Phase, ids::SessionId};
 
 use super::*;
-use crate::install::{Api, Attempt, Member, Progress, Seen, Work};
-
-const TWO: &str = "
-apiVersion: faros.dev/v1alpha1
-kind: Site
-metadata: {name: kiosk}
-spec:
-  domain: edge.example.com
-  sshAuthorizedKeys: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
-  uplink: {interface: up0}
-  lan: {interfaces: [lan0]}
-  nodeDefaults: {installDisk: /dev/disk/by-id/x}
-  nodes:
-    - {name: a, roles: [control-plane], bootMac: '02:00:00:00:00:01'}
-    - {name: w, roles: [worker], bootMac: '02:00:00:00:00:02'}
-";
+use crate::{
+    install::{Api, Attempt, Member, Progress, Seen, Work},
+    tests::small_site,
+};
 
 struct World {
     site: Site,
@@ -43,7 +31,7 @@ fn name(text: &str) -> HostName {
 
 impl World {
     fn new() -> Self {
-        let site = faros_site::load(TWO).unwrap().site;
+        let site = small_site(&[("a", "control-plane"), ("w", "worker")]);
         let life = |node: &faros_model::site::Node| NodeStatus {
             name: node.name.clone(),
             boot_mac: node.boot_mac,
