@@ -48,18 +48,26 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
 /// How long ago, in short: `12s`, `5m`, `3h`, `2d`; in the future: `in 12s`.
 pub(crate) fn age(now: Timestamp, at: Timestamp) -> String {
     let seconds = now.duration_since(at).as_secs();
-    let (lead, seconds) = if seconds < 0 {
-        ("in ", -seconds)
-    } else {
-        ("", seconds)
-    };
+    let lead = if seconds < 0 { "in " } else { "" };
+    format!("{lead}{}", short(seconds.abs()))
+}
+
+/// How long until then, in short: `12s`, `5m`, `3h`, `2d`; `over` when it was.
+pub(crate) fn left(now: Timestamp, at: Timestamp) -> String {
+    match at.duration_since(now).as_secs() {
+        seconds @ 1.. => short(seconds),
+        _ => "over".to_owned(),
+    }
+}
+
+fn short(seconds: i64) -> String {
     let (n, unit) = match seconds {
         0..120 => (seconds, "s"),
         120..7_200 => (seconds / 60, "m"),
         7_200..172_800 => (seconds / 3_600, "h"),
         _ => (seconds / 86_400, "d"),
     };
-    format!("{lead}{n}{unit}")
+    format!("{n}{unit}")
 }
 
 /// A size, in short.

@@ -206,8 +206,22 @@ pub(crate) fn confirm_word(warning: &str, question: &str, word: &str) -> Result<
 
 /// Who is at the keyboard, for the history.
 pub(crate) fn who() -> String {
-    let user = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER"));
-    user.unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw()))
+    let said = |name: &str| std::env::var(name).ok().filter(|user| !user.is_empty());
+    let uid = rustix::process::getuid().as_raw();
+    let users = || std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let user = said("SUDO_USER").or_else(|| said("USER"));
+    user.or_else(|| user_of(uid, &users()))
+        .unwrap_or_else(|| format!("uid {uid}"))
+}
+
+/// The name of a user (passwd(5)).
+fn user_of(uid: u32, users: &str) -> Option<String> {
+    let uid = uid.to_string();
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1) == Some(&uid)).then(|| name.to_owned())
+    })
 }
 
 /// `history`.
@@ -281,4 +295,16 @@ pub(crate) async fn disarm(client: &Client, node: &HostName) -> Result<Done, Err
         if changed { "is" } else { "was already" }
     ));
     Ok(Done::Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_of;
+
+    #[test]
+    fn whoever_has_a_number_has_a_name() {
+        let users = "broken\nroot:x:0:0:root:/root:/bin/bash\nada:x:1000:0:::/bin/sh\n";
+        let names = [0, 1000, 7].map(|uid| user_of(uid, users));
+        assert_eq!(names, [Some("root".to_owned()), Some("ada".to_owned()), None]);
+    }
 }

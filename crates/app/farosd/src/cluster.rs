@@ -236,6 +236,16 @@ impl Shared {
                 continue;
             };
             let was = before.iter().find(|own| own.name == facts.name);
+            // After a restart of the bastion it is told once more.
+            let short_of = |facts: &NodeFacts| facts.short_of.as_ref().map(|(of, _)| *of);
+            if was.and_then(short_of) != short_of(facts) {
+                let (of, message) = facts.short_of.clone().unwrap_or_default();
+                self.tell_of(
+                    node,
+                    EventKind::NodePressure,
+                    json!({ "of": of, "message": message }),
+                );
+            }
             let has_changed = was.is_some_and(|was| was.is_ready != facts.is_ready);
             // The bastion may have restarted, and so may the node, faster than Kubernetes takes note of it.
             let phase = lock(&self.tracker).life(&node.name).map(faros_boot::Life::phase);
@@ -338,6 +348,16 @@ impl Shared {
             *record = next;
         }
         Ok(taken)
+    }
+
+    /// All of the cluster was ready, for the first time.
+    async fn cluster_is_complete(&self) -> anyhow::Result<()> {
+        let mut record = self.cluster.deciding.lock().await;
+        let mut next = record.clone();
+        next.complete = next.established.is_some();
+        self.store.put_cluster(next.clone()).await?;
+        *record = next;
+        Ok(())
     }
 
     /// A node is installed anew: what it was handed before is of another disk.

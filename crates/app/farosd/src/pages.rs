@@ -150,6 +150,12 @@ impl Bastion {
             tracing::error!(node = %name, "{:#}", anyhow::Error::new(error));
             return Page::Status(503);
         }
+        // Whatever it is told when it can ask again is news.
+        if report == "join-stuck"
+            && let Some(own) = lock(&self.0.cluster.asked).get_mut(name)
+        {
+            own.1.clear();
+        }
         if let Some(joins) = Said::of(&report, &said) {
             match self.0.cluster_said(name, joins).await {
                 Ok(Ok(())) => {}

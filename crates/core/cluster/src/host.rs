@@ -19,6 +19,7 @@ pub const JOIN_UNIT: &str = "faros-join.service";
 
 const JOIN: &str = "/etc/faros/join";
 const TEND: &str = "/etc/faros/tend";
+const TELLING: &str = "/etc/faros/telling";
 const SECRET: &str = "/etc/faros/join.secret";
 
 /// A unit of systemd.
@@ -74,6 +75,7 @@ pub fn node_parts(
         File::open(containerd::SITE_CA, bond.site_ca),
         File::open("/etc/faros/join.env", environment(site, node, &names)),
         File::secret(SECRET, bond.secret),
+        File::open(TELLING, include_str!("../files/telling")),
         File {
             mode: 0o755,
             ..File::open(JOIN, include_str!("../files/join"))

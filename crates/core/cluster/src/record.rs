@@ -25,6 +25,8 @@ const MAX_SAID: usize = 2000;
 pub struct Record {
     /// When the first node had begun the control plane.
     pub established: Option<Timestamp>,
+    /// Whether all of the cluster was ready at some time since then: until then it is not ill, but not there yet.
+    pub complete: bool,
     /// The version that the node was handed that began it; of all nodes from then on, until an upgrade.
     pub version: Option<KubeVersion>,
     /// What each node was handed last, since it was installed.
@@ -93,7 +95,11 @@ impl Said {
             "joined" => Self::Joined(session),
             "join-failed" => Self::Failed {
                 phase: word("phase"),
-                said: word("said"),
+                // kubeadm often only knows that it waited for the kubelet in vain.
+                said: match word("kubelet") {
+                    kubelet if kubelet.is_empty() => word("said"),
+                    kubelet => format!("{}; the kubelet says: {kubelet}", word("said")),
+                },
             },
             _ => return None,
         })
@@ -117,6 +123,7 @@ impl Record {
     /// The cluster is to begin anew from a snapshot. Workers go on as they are.
     pub fn restore(&mut self, site: &Site, snapshot: String, now: Timestamp) {
         self.established = None;
+        self.complete = false;
         self.grants.clear();
         for node in site.nodes.values() {
             if node.roles.contains(&Role::ControlPlane) && self.attempts.remove(&node.name).is_some() {

@@ -203,8 +203,7 @@ fn whole(
         }
     } else if is_whole {
         ClusterState::Ready
-    } else if !found.trouble.is_empty() || (found.coming.is_empty() && evidence.before.is_some_and(was_ready))
-    {
+    } else if evidence.record.complete && (!found.trouble.is_empty() || found.coming.is_empty()) {
         ClusterState::Degraded
     } else {
         // Nodes are on their way, or are there, and what runs on them follows.
@@ -212,10 +211,6 @@ fn whole(
     };
     let reasons = [found.trouble, found.coming, found.follows].concat();
     (state, reasons)
-}
-
-fn was_ready(before: &ClusterStatus) -> bool {
-    matches!(before.state, ClusterState::Ready | ClusterState::Degraded)
 }
 
 const fn has_joined(state: MemberState) -> bool {

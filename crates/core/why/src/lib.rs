@@ -23,6 +23,7 @@ mod why;
 pub mod words;
 
 pub use self::{
+    causes::join::{Printer, WORDS, Words, refusals, waits},
     known::{ImageState, Known},
     timeline::{Recorded, sessions, timeline},
     why::why,

@@ -65,7 +65,22 @@ pub(crate) const REPORTS: &[Report] = &[
     Report {
         name: "join-failed",
         when: "it could not become one; it tries again",
-        facts: "`phase`, `said` (the last words of kubeadm), `code` (its exit code)",
+        facts: "`phase`, `said` (the last words of kubeadm), `code` (its exit code), and the complaints of `kubelet`, `etcd` and `api` (the API server), as far as there are any",
+    },
+    Report {
+        name: "join-stuck",
+        when: "it cannot even ask the bastion what to do, twice in a row",
+        facts: "`phase` (`containerd`, `ask`), `said`",
+    },
+    Report {
+        name: "kubelet-ill",
+        when: "its kubelet does not answer, for some minutes",
+        facts: "`kubelet` (its last complaint)",
+    },
+    Report {
+        name: "kubelet-well",
+        when: "it answers again",
+        facts: "none",
     },
     Report {
         name: "rebound",

@@ -172,6 +172,7 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::JoinRefused
         | EventKind::TendRefused
         | EventKind::NodeNotReady
+        | EventKind::NodePressure
         | EventKind::CertificateDenied
         | EventKind::UnlockRefused
         | EventKind::UnlockLockdown
@@ -182,7 +183,10 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::RouterRepaired
         | EventKind::ContentDamaged
         | EventKind::DaemonStopping => true,
-        EventKind::NodeReport => event.word("report") == "failed",
+        EventKind::NodeReport => matches!(
+            event.word("report"),
+            "failed" | "join-failed" | "join-stuck" | "kubelet-ill"
+        ),
         EventKind::DhcpAck
         | EventKind::BootScriptServed
         | EventKind::IgnitionServed

@@ -114,6 +114,10 @@ pub fn told(event: &Event) -> String {
         EventKind::IgnitionServed => "is given its Ignition config".to_owned(),
         EventKind::NodeReady => "is ready, Kubernetes says".to_owned(),
         EventKind::NodeNotReady => with("is not ready, Kubernetes says", message(event)),
+        EventKind::NodePressure => match event.word("of") {
+            "" => "has enough of everything again, Kubernetes says".to_owned(),
+            what => with(&format!("is short of {what}, Kubernetes says"), message(event)),
+        },
         EventKind::CertificateApproved => format!("has a certificate by {}", event.word("signer")),
         EventKind::CertificateDenied => with(
             &format!("is denied a certificate by {}", event.word("signer")),
@@ -130,7 +134,11 @@ pub fn told(event: &Event) -> String {
         EventKind::JoinRefused => with("is refused what joins it to the cluster", message(event)),
         EventKind::TendRefused => with("is not believed to be of the cluster", message(event)),
         EventKind::IgnitionRefused => with("is refused an Ignition config", message(event)),
-        EventKind::NodeReport => format!("reports `{}`", event.word("report")),
+        EventKind::NodeReport => {
+            let said = [event.word("said"), event.word("kubelet")];
+            let said = said.into_iter().find(|said| !said.is_empty()).unwrap_or_default();
+            with(&format!("reports `{}`", event.word("report")), said)
+        }
         EventKind::UnlockAdvertised => "asks for the unlock keys".to_owned(),
         EventKind::UnlockRecovered => "is helped to unlock its disk".to_owned(),
         EventKind::UnlockRefused => with("is refused help to unlock", message(event)),

@@ -120,6 +120,9 @@ event_kinds! {
     NodeReady => "node-ready",
     /// Kubernetes says that a node is no longer ready. Detail: `message`.
     NodeNotReady => "node-not-ready",
+    /// Kubernetes says that a node is short of something, and ends its pods for that; or no longer. Detail: `of` (`disk`,
+    /// `memory`, `pids`; empty if no longer), `message`.
+    NodePressure => "node-pressure",
     /// A node's request for a certificate was approved. Detail: `name` (of the request), `signer`, `token` (public half).
     CertificateApproved => "certificate-approved",
     /// A request for a certificate was denied. Detail: `name` (of the request), `signer`, `username`, `reason` (a word),

@@ -43,6 +43,8 @@ pub struct NodeFacts {
     pub pod_block: Option<String>,
     /// Its roles, as `kubectl get nodes` shows them.
     pub roles: Vec<String>,
+    /// What it is short of (`disk`, `memory`, `pids`), and what its kubelet says of that.
+    pub short_of: Option<(&'static str, String)>,
 }
 
 /// A request for a certificate that nobody has decided on.
@@ -261,20 +263,29 @@ fn texts(object: &Value, pointer: &str) -> Vec<String> {
     all.filter_map(|own| own.as_str().map(str::to_owned)).collect()
 }
 
-fn condition(object: &Value) -> Option<&Value> {
+fn condition<'a>(object: &'a Value, of: &str) -> Option<&'a Value> {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
-    conditions
-        .into_iter()
-        .flatten()
-        .find(|own| own["type"] == "Ready")
+    conditions.into_iter().flatten().find(|own| own["type"] == of)
 }
 
 fn is_ready(object: &Value) -> bool {
-    condition(object).is_some_and(|own| own["status"] == "True")
+    condition(object, "Ready").is_some_and(|own| own["status"] == "True")
+}
+
+fn short_of(object: &Value) -> Option<(&'static str, String)> {
+    let all = [
+        ("disk", "DiskPressure"),
+        ("memory", "MemoryPressure"),
+        ("pids", "PIDPressure"),
+    ];
+    all.into_iter().find_map(|(what, name)| {
+        let own = condition(object, name).filter(|own| own["status"] == "True")?;
+        Some((what, text(own, "/message")))
+    })
 }
 
 fn node_facts(object: &Value) -> Option<NodeFacts> {
-    let ready = condition(object);
+    let ready = condition(object, "Ready");
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object);
     let role = |key: &String| key.strip_prefix("node-role.kubernetes.io/").map(str::to_owned);
     Some(NodeFacts {
@@ -292,6 +303,7 @@ fn node_facts(object: &Value) -> Option<NodeFacts> {
             .into_iter()
             .flat_map(|labels| labels.keys().filter_map(role))
             .collect(),
+        short_of: short_of(object),
     })
 }
 
@@ -313,7 +325,7 @@ fn system_pod(object: &Value) -> Option<Pod> {
         component,
         node: text(object, "/spec/nodeName").parse().ok(),
         is_ready,
-        since: condition(object).and_then(|own| text(own, "/lastTransitionTime").parse().ok()),
+        since: condition(object, "Ready").and_then(|own| text(own, "/lastTransitionTime").parse().ok()),
         says: if is_ready { String::new() } else { unready(object) },
     })
 }

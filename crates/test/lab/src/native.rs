@@ -30,13 +30,14 @@ use crate::{Lab, folder::HostRecord, network, run::ip};
 const DISKS: &str = "/var/tmp/faros-lab";
 
 /// Programs of the lab on a node, by where they stand on it.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("usr/lib/faros-lab/init", include_str!("../files/native/init")),
     (
         "usr/lib/faros-lab/network",
         include_str!("../files/native/network"),
     ),
     ("usr/bin/systemctl", include_str!("../files/native/systemctl")),
+    ("usr/bin/journalctl", include_str!("../files/native/journalctl")),
     // Before the one that comes with the extension.
     ("usr/sbin/kubeadm", include_str!("../files/native/kubeadm")),
 ];

@@ -9,7 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use super::is_control_plane;
 use crate::{
-    screens::{age, table},
+    screens::{age, left, table},
     site,
 };
 
@@ -55,7 +55,7 @@ pub(super) fn status(status: &ClusterStatus) -> String {
                 own.what.clone(),
                 node.to_owned(),
                 ends.to_string(),
-                age(status.at, own.ends),
+                left(status.at, own.ends),
             ]
         };
         let rows: Vec<Vec<String>> = status.certificates.iter().map(row).collect();
@@ -240,6 +240,8 @@ fn line(clock: &str, name: &str, state: &str, waits_for: Option<&str>, said: &st
 
 #[cfg(test)]
 mod tests {
+    use faros_model::api::CertificateEnd;
+
     use super::*;
 
     fn cluster() -> ClusterStatus {
@@ -268,7 +270,11 @@ mod tests {
             missing: vec![],
             components: vec![],
             nodes: vec![node],
-            certificates: vec![],
+            certificates: vec![CertificateEnd {
+                what: "etcd".to_owned(),
+                node: None,
+                ends: now + jiff::SignedDuration::from_hours(24 * 89),
+            }],
         }
     }
 
@@ -281,6 +287,7 @@ mod tests {
             "node-1",
             "its etcd",
             "init; not ready: etcd",
+            "UTC  89d\n",
         ] {
             assert!(text.contains(words), "{words}: {text}");
         }

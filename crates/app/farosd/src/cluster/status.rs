@@ -14,6 +14,7 @@ use faros_cluster::{
     API_PORT, Names, Record,
     install::{Progress, Work},
     status::{Evidence, Kubelet, Pod, Server, status},
+    tend::Ends,
 };
 use faros_kube::{Probed, certificate_end, probe};
 use faros_model::{
@@ -40,6 +41,12 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// Where a kubelet serves.
 const KUBELET: u16 = 10250;
+
+/// Where a member of etcd serves its clients.
+const ETCD: u16 = 2379;
+
+/// What nodes tell of certificates that are seen where they serve.
+const SEEN: [&str; 2] = ["apiserver", "etcd-server"];
 
 /// What was seen last, and what was made of it.
 #[derive(Default)]
@@ -82,6 +89,12 @@ impl Shared {
         };
         self.look_closely(&intent.site, record, age).await;
         let status = self.judge(intent, record).await;
+        if status.state == ClusterState::Ready
+            && !record.complete
+            && let Err(error) = self.cluster_is_complete().await
+        {
+            tracing::error!("{error:#}");
+        }
         if before.is_some_and(|before| before != status.state) {
             let detail = json!({
                 "from": before.map(ClusterState::as_str), "to": status.state.as_str(), "reasons": status.reasons,
@@ -139,6 +152,7 @@ impl Shared {
         let jumped = clock.shown(now).duration_since(now);
         let kubelets = self.kubelets(site, jumped);
         let mut seen = lock(&self.cluster.watched.seen).clone();
+        seen.certificates.extend(self.told_certificates());
         for pod in &mut seen.pods {
             pod.since = pod.since.map(|at| at - jumped);
         }
@@ -161,6 +175,28 @@ impl Shared {
         });
         lock(&self.cluster.watched.seen).judged = Some(judged.clone());
         shown(judged, jumped)
+    }
+
+    /// What the nodes tell of certificates that serve nobody whom the bastion could ask.
+    fn told_certificates(&self) -> Vec<CertificateEnd> {
+        let tended = lock(&self.cluster.tended);
+        let of_node = |(node, ends): (&HostName, &Ends)| {
+            let told = ends.iter().filter(|(name, _)| !SEEN.contains(&name.as_str()));
+            let own = told.map(|(name, ends)| CertificateEnd {
+                what: name.clone(),
+                node: Some(node.clone()),
+                ends: *ends,
+            });
+            own.collect::<Vec<_>>()
+        };
+        tended.ends.iter().flat_map(of_node).collect()
+    }
+
+    /// The certificates that kubelets serve with, as they were seen last.
+    pub(super) fn kubelet_certificates(&self) -> Vec<CertificateEnd> {
+        let seen = lock(&self.cluster.watched.seen);
+        let kubelets = seen.certificates.iter().filter(|own| own.what == "kubelet");
+        kubelets.cloned().collect()
     }
 
     fn kubelets(&self, site: &Site, jumped: SignedDuration) -> BTreeMap<HostName, Kubelet> {
@@ -215,6 +251,7 @@ async fn ask_servers(
         let has_server = attempt.work != Work::JoinWorker && attempt.progress != Progress::Handed;
         let has_kubelet = attempt.progress == Progress::Joined;
         let (node, api, authority) = (node.clone(), api.clone(), authority.clone());
+        let etcd_authority = roots.etcd.certificate_der().clone();
         asking.spawn(async move {
             let server = async {
                 if has_server {
@@ -233,13 +270,22 @@ async fn ask_servers(
                     None
                 }
             };
-            let (server, kubelet) = tokio::join!(server, kubelet);
-            (node.name, server, kubelet)
+            let etcd = async {
+                if has_server && has_kubelet {
+                    certificate_end(at(&node, ETCD), &address, &etcd_authority)
+                        .await
+                        .ok()
+                } else {
+                    None
+                }
+            };
+            let (server, kubelet, etcd) = tokio::join!(server, kubelet, etcd);
+            (node.name, server, kubelet, etcd)
         });
     }
     let (mut servers, mut certificates) = (BTreeMap::new(), Vec::new());
     while let Some(asked) = asking.join_next().await {
-        let Ok((name, server, kubelet)) = asked else {
+        let Ok((name, server, kubelet, etcd)) = asked else {
             continue;
         };
         let certificate = |what: &str, ends: Timestamp| CertificateEnd {
@@ -248,6 +294,7 @@ async fn ask_servers(
             ends,
         };
         certificates.extend(kubelet.map(|ends| certificate("kubelet", ends)));
+        certificates.extend(etcd.map(|ends| certificate("etcd", ends)));
         match server {
             Some(Ok(Probed { said, ends })) => {
                 certificates.push(certificate("kube-apiserver", ends));

@@ -9,5 +9,6 @@ mod seal;
 mod sockets;
 mod start;
 mod story;
+mod telling;
 mod window;
 mod world;

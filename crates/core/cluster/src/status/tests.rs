@@ -186,6 +186,7 @@ impl World {
             certificates: &self.certificates,
             before: self.before.as_ref(),
         });
+        self.record.complete |= status.state == ClusterState::Ready;
         self.before = Some(status.clone());
         status
     }
@@ -351,6 +352,49 @@ fn an_install_is_told_by_what_each_waits_for() {
             ready for 60 s
             a ready for 150 s, waits for nothing: kubelet is posting ready status
             w ready for 120 s, waits for nothing: kubelet is posting ready status
+    "]]);
+}
+
+#[test]
+fn what_never_was_there_is_being_installed_whatever_its_parts_say() {
+    check(&expect![[r"
+        runs a
+        begins a
+        joins a
+        api lost: cannot reach the Kubernetes API at 192.168.8.11:6443
+        server a failing: etcd
+        passes 7
+        ?
+            installing for 0 s
+            - kube-apiserver on a is not-ready, waits for etcd: not ready: etcd
+            - a is starting, waits for kube-apiserver: cannot reach the Kubernetes API at 192.168.8.11:6443
+            - w is expected: it is not armed: `farosctl install w`
+            a starting for 0 s, waits for kube-apiserver: cannot reach the Kubernetes API at 192.168.8.11:6443
+            w expected for 0 s, waits for nothing: it is not armed: `farosctl install w`
+        passes 600
+        ?
+            installing for 600 s
+            - a is unknown, waits for kube-apiserver: cannot reach the Kubernetes API at 192.168.8.11:6443
+            - kube-apiserver on a is not-ready, waits for etcd: not ready: etcd
+            - w is expected: it is not armed: `farosctl install w`
+            a unknown for 0 s, waits for kube-apiserver: cannot reach the Kubernetes API at 192.168.8.11:6443
+            w expected for 600 s, waits for nothing: it is not armed: `farosctl install w`
+        api ready
+        server a ready
+        kubelet a ready
+        runs w
+        joins w
+        kubelet w ready
+        ?
+            ready for 0 s
+            a ready for 0 s, waits for nothing: 
+            w ready for 0 s, waits for nothing: 
+        server a failing: etcd
+        ?
+            degraded for 0 s
+            - kube-apiserver on a is not-ready, waits for etcd: not ready: etcd
+            a ready for 0 s, waits for nothing: 
+            w ready for 0 s, waits for nothing: 
     "]]);
 }
 

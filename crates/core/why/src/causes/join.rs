@@ -1,14 +1,17 @@
 //! The installed node does not become one of the cluster: it is told to wait, refused, or fails at it.
 //!
-//! What fails is told by the node's report, with the last words of kubeadm. Those are not an interface, so each row
-//! has the words that it goes by, as kubeadm and the kubelet of 1.34 to 1.36 say them, and what has none falls to the
-//! last row with all that was said.
+//! What fails is told by the node's report, with the last words of kubeadm, of the kubelet, and of others; which words
+//! mean what is in [`said`], and what has none of them falls to the last row with all that was said.
+
+mod said;
 
 use faros_model::{
     event::{Event, EventKind},
     timeline::Confidence,
 };
+use jiff::SignedDuration;
 
+pub use self::said::{Printer, WORDS, Words};
 use super::cited;
 use crate::{
     case::Case,
@@ -93,6 +96,11 @@ pub(crate) const RULES: &[Rule] = &[
         "the node cannot join, because its kubelet does not run",
         "`journalctl -u kubelet` on {node} says why",
     ),
+    failed(
+        "join-cannot-ask",
+        "the node runs, and cannot ask the bastion what to do",
+        "`farosctl status`: is the service `registry` ready? Then look at what is between them, and at the packet filters",
+    ),
     Rule {
         code: "join-failed",
         confidence: Confidence::Certain,
@@ -162,6 +170,21 @@ pub(crate) const RULES: &[Rule] = &[
         "wait a minute; a member of etcd that is left over has to be removed: `etcdctl member remove`",
     ),
     waiting(
+        "join-waits-for-leaving",
+        "the cluster begins anew from a snapshot, and the node waits until another one has left it as it was",
+        "wait; who does not answer has five minutes",
+    ),
+    waiting(
+        "join-no-cluster",
+        "the node asks to join, and the site has no cluster",
+        "set `cluster.distribution` in the site file, or install {node} anew without: `farosctl install {node}`, which wipes it",
+    ),
+    waiting(
+        "join-taken-out",
+        "the node was taken out of the cluster, or failed three times in this boot, and gets nothing more",
+        "after `farosctl node remove`: `farosctl install {node}`, which wipes it; else do away with the reason and start it anew",
+    ),
+    waiting(
         "join-release-missing",
         "the node waits for content of the cluster that is not in the content store, or for keys that are not open",
         "`farosctl content build kubernetes`, or the passphrase that `farosctl status` asks for",
@@ -183,6 +206,38 @@ pub(crate) const RULES: &[Rule] = &[
         find: find_not_ready,
     },
     Rule {
+        code: "kubelet-ill",
+        confidence: Confidence::Certain,
+        means: "the node is a member, and its kubelet does not run",
+        told_by: "the report `kubelet-ill`, and neither `kubelet-well` nor `node-ready` after it",
+        next: "do away with what the kubelet says; `journalctl -u kubelet` on {node} has all of it",
+        find: find_kubelet_ill,
+    },
+    Rule {
+        code: "tend-refused",
+        confidence: Confidence::Likely,
+        means: "whoever asks in the name of the node what to do is refused, so its certificates are not renewed",
+        told_by: "`tend-refused`, within the last ten minutes",
+        next: "if it is {node}, the reason says what of it is another: it must speak from {address}, {mac}, and show the secret of its last installation",
+        find: find_tend_refused,
+    },
+    Rule {
+        code: "node-disk-full",
+        confidence: Confidence::Certain,
+        means: "the node's disk is nearly full: its pods are ended, and it takes no new ones",
+        told_by: "the latest `node-pressure`, of the disk",
+        next: "`df -h` on {node}; Kubernetes has taken away images and logs that are not needed already",
+        find: find_pressure,
+    },
+    Rule {
+        code: "node-short",
+        confidence: Confidence::Certain,
+        means: "the node is short of memory or process numbers: its pods are ended, and it takes no new ones",
+        told_by: "the latest `node-pressure`, of memory or process numbers",
+        next: "`kubectl top pods -A`, or `ps` on {node}, shows who uses them",
+        find: find_pressure,
+    },
+    Rule {
         code: "node-not-ready",
         confidence: Confidence::Certain,
         means: "the node is a member, and Kubernetes says that it is not ready",
@@ -190,95 +245,6 @@ pub(crate) const RULES: &[Rule] = &[
         next: "`kubectl describe node {node}`, and `journalctl -u kubelet` on it",
         find: find_not_ready,
     },
-];
-
-/// By which words of `said` a failure is known. The first row that fits counts.
-const SAID: &[(&str, &[&str])] = &[
-    ("join-disk-full", &["no space left on device"]),
-    (
-        "join-swap",
-        &[
-            "swap is not supported",
-            "running with swap on",
-            "[ERROR Swap]",
-            "disable swap",
-        ],
-    ),
-    (
-        "join-certificate-time",
-        &[
-            "certificate has expired or is not yet valid",
-            "is not yet valid",
-            "is before 20",
-        ],
-    ),
-    ("join-duplicate-name", &["already exists in the cluster"]),
-    (
-        "join-image-missing",
-        &[
-            "[ERROR ImagePull]",
-            "failed to pull image",
-            "ErrImagePull",
-            "failed to resolve reference",
-        ],
-    ),
-    ("join-token-refused", &["Unauthorized", "the token", "token id"]),
-    (
-        "join-certificate-refused",
-        &[
-            "TLS Bootstrap",
-            "tls-bootstrap",
-            "certificate signing request",
-            "CertificateSigningRequest",
-        ],
-    ),
-    ("join-cgroups", &["cgroup"]),
-    (
-        "join-no-runtime",
-        &[
-            "[ERROR CRI]",
-            "containerd.sock",
-            "container runtime is not running",
-        ],
-    ),
-    (
-        "join-no-programs",
-        &[
-            "kubeadm: not found",
-            "kubeadm: command not found",
-            "[ERROR FileExisting",
-        ],
-    ),
-    ("join-port-in-use", &["[ERROR Port-"]),
-    ("join-too-small", &["[ERROR Mem]", "[ERROR NumCPU]"]),
-    (
-        "join-etcd-slow",
-        &[
-            "etcdserver: request timed out",
-            "etcdserver: leader changed",
-            "etcd cluster is not healthy",
-            "etcdserver:",
-            "etcd member",
-        ],
-    ),
-    (
-        "join-api-never-ready",
-        &[
-            "kube-apiserver check failed",
-            "wait-control-plane",
-            "control plane components",
-            "could not initialize a Kubernetes cluster",
-        ],
-    ),
-    (
-        "join-kubelet-ill",
-        &[
-            "10248/healthz",
-            "kubelet is not healthy",
-            "kubelet-check",
-            "kubelet-start",
-        ],
-    ),
 ];
 
 /// By which words of a wait a row is known.
@@ -289,26 +255,46 @@ const WAITS: &[(&str, &[&str])] = &[
     ("join-waits-for-its-turn", &["turn"]),
     ("join-waits-for-etcd", &["etcd"]),
     ("join-waits-for-old-self", &["still-ready", "old-member"]),
+    ("join-waits-for-leaving", &["leaving"]),
+    ("join-no-cluster", &["no-cluster"]),
+    ("join-taken-out", &["gave-up"]),
     ("join-release-missing", &["no-release", "no-keys"]),
 ];
+
+/// Words of a wait that say no more than what came before them.
+const NOT_NEWS: &[&str] = &["pause", "gave-up"];
+
+/// The word of each wait for which there is a cause, or that stands for what was told before it.
+pub fn waits() -> impl Iterator<Item = &'static str> {
+    let told = WAITS.iter().flat_map(|(_, reasons)| reasons.iter());
+    told.chain(NOT_NEWS).copied()
+}
+
+/// The word of each refusal for which there is a cause.
+pub fn refusals() -> impl Iterator<Item = &'static str> {
+    let refused = RULES.iter().filter(|rule| rule.told_by == REFUSED);
+    refused.filter_map(|rule| rule.code.strip_prefix("join-"))
+}
 
 const fn failed(code: &'static str, means: &'static str, next: &'static str) -> Rule {
     Rule {
         code,
         confidence: Confidence::Certain,
         means,
-        told_by: "the report `join-failed`, by what it says",
+        told_by: "the report `join-failed` or `join-stuck`, by what it says",
         next,
         find: find_failed,
     }
 }
+
+const REFUSED: &str = "`join-refused` with this reason, and nothing handed out after it";
 
 const fn refused(code: &'static str, means: &'static str, next: &'static str) -> Rule {
     Rule {
         code,
         confidence: Confidence::Certain,
         means,
-        told_by: "`join-refused` with this reason, and nothing handed out after it",
+        told_by: REFUSED,
         next,
         find: find_refused,
     }
@@ -331,31 +317,76 @@ fn last<'a>(case: &Case<'a>) -> Option<&'a Event> {
         matches!(
             event.kind,
             EventKind::JoinRefused | EventKind::JoinWaiting | EventKind::JoinHanded
-        ) || matches!(event.report(), Some("joining" | "joined" | "join-failed"))
+        ) || matches!(
+            event.report(),
+            Some("joining" | "joined" | "join-failed" | "join-stuck")
+        )
     };
     // Who is refused need not be the node, and is told of it in no session.
-    case.own.iter().copied().rfind(is_join)
+    let mut all = case.own.iter().copied().filter(is_join).rev();
+    let last = all.next()?;
+    let is_news = last.kind != EventKind::JoinWaiting || !NOT_NEWS.contains(&last.word("reason"));
+    if is_news {
+        return Some(last);
+    }
+    // It failed, and waits for its next try.
+    let before = all.find(|event| event.kind != EventKind::JoinWaiting);
+    Some(before.filter(|event| has_failed(event)).unwrap_or(last))
+}
+
+fn has_failed(event: &Event) -> bool {
+    matches!(event.report(), Some("join-failed" | "join-stuck"))
 }
 
 fn find_failed(case: &Case<'_>, rule: &Rule) -> Option<Found> {
-    let last = last(case).filter(|event| event.report() == Some("join-failed"))?;
-    let said = last.word("said");
-    let fits = |(_, needles): &&(&str, &[&str])| needles.iter().any(|needle| said.contains(needle));
-    let code = SAID.iter().find(fits).map_or("join-failed", |(code, _)| code);
+    let last = last(case).filter(|event| has_failed(event))?;
+    let code = said::row(last).map_or("join-failed", |row| row.code);
     (code == rule.code).then(|| {
-        let failures: Vec<&Event> = case
-            .own
-            .iter()
-            .copied()
-            .filter(|event| event.report() == Some("join-failed"))
-            .collect();
-        let phase = match last.word("phase") {
-            "" => String::new(),
-            phase => format!(" (at `{phase}`)"),
-        };
+        let all = case.own.iter().copied();
+        let failures: Vec<&Event> = all.filter(|event| has_failed(event)).collect();
         let mut evidence = cited(case, &failures);
-        evidence.push(format!("it said{phase}: {said}"));
+        evidence.push(match last.word("phase") {
+            "" => said::all(last),
+            phase => format!("at `{phase}` {}", said::all(last)),
+        });
         Found::new(rule.means, evidence)
+    })
+}
+
+fn find_kubelet_ill(case: &Case<'_>, rule: &Rule) -> Option<Found> {
+    let over = [case.last(EventKind::NodeReady), case.report("kubelet-well")];
+    let over = over
+        .into_iter()
+        .flatten()
+        .map(|event| event.seq)
+        .max()
+        .unwrap_or(0);
+    let last = case.report("kubelet-ill").filter(|event| event.seq > over)?;
+    Some(Found::new(
+        words::with(rule.means, last.word("kubelet")),
+        vec![case.cite(last)],
+    ))
+}
+
+fn find_tend_refused(case: &Case<'_>, rule: &Rule) -> Option<Found> {
+    // A node asks every two minutes.
+    let last = case.last(EventKind::TendRefused)?;
+    (case.now().duration_since(last.at) <= SignedDuration::from_mins(10)).then(|| {
+        let summary = words::with(rule.means, words::message(last));
+        Found::new(summary, vec![case.cite(last)])
+    })
+}
+
+fn find_pressure(case: &Case<'_>, rule: &Rule) -> Option<Found> {
+    let last = case.last(EventKind::NodePressure)?;
+    let is_disk = match last.word("of") {
+        "disk" => true,
+        "memory" | "pids" => false,
+        _ => return None,
+    };
+    (is_disk == (rule.code == "node-disk-full")).then(|| {
+        let summary = words::with(rule.means, words::message(last));
+        Found::new(summary, vec![case.cite(last)])
     })
 }
 

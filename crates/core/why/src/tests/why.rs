@@ -7,7 +7,7 @@ use super::{
     story::{World, at, events},
     timelines::ANYTHING,
 };
-use crate::catalogue::rules;
+use crate::{Printer, WORDS, catalogue::rules};
 
 /// A fault: the cause that must come first, how the world differs, when somebody asks, and what was recorded.
 type Fault = (&'static str, &'static str, f64, &'static str);
@@ -115,22 +115,22 @@ const FAULTS: &[(Fault, &str)] = &[
     (("clock-off", "", 36.0, KERNEL), "35 node-report report=booted clock=2016-01-01T00:00:00Z"),
     (("daemon-was-down", "", 500.0, SCRIPT), "20 - daemon-stopping reason=signal\n45 - daemon-started version=1\n46 * dhcp-discover"),
     (("kernel-silent", "", 500.0, KERNEL), "400 - daemon-stopping reason=signal\n405 - daemon-started version=1"),
-    (("join-swap", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=running_with_swap_on_is_not_supported,_please_disable_swap"),
-    (("join-certificate-time", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=tls:_failed_to_verify_certificate:_x509:_certificate_has_expired_or_is_not_yet_valid:_current_time_2016-01-01T00:00:00Z_is_before_2026-11-21T00:00:00Z"),
-    (("join-image-missing", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_ImagePull]:_failed_to_pull_image_faros.dev/kubernetes/etcd:3.7.3:_not_found"),
-    (("join-disk-full", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=write_/var/lib/etcd/member/wal:_no_space_left_on_device"),
-    (("join-duplicate-name", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=a_Node_with_name_\"node-1\"_and_status_\"Ready\"_already_exists_in_the_cluster"),
-    (("join-etcd-slow", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=etcdserver:_request_timed_out"),
-    (("join-token-refused", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=failed_to_get_config_map:_Unauthorized"),
-    (("join-certificate-refused", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=timed_out_waiting_for_the_kubelet_to_perform_the_TLS_Bootstrap"),
-    (("join-cgroups", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=kubelet_is_configured_to_not_run_on_a_host_using_cgroup_v1"),
-    (("join-no-runtime", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_CRI]:_container_runtime_is_not_running"),
-    (("join-no-programs", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=/etc/faros/join:_83:_kubeadm:_not_found"),
-    (("join-port-in-use", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_Port-10250]:_Port_10250_is_in_use"),
-    (("join-too-small", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=[ERROR_Mem]:_the_system_RAM_(981_MB)_is_less_than_the_minimum_1700_MB"),
-    (("join-api-never-ready", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=kube-apiserver_check_failed_at_https://192.168.8.11:6443/livez:_client_rate_limiter_Wait_returned_an_error"),
-    (("join-kubelet-ill", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=The_HTTP_call_equal_to_'curl_-sSL_http://127.0.0.1:10248/healthz'_returned_error"),
     (("join-failed", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=the_moon_is_full"),
+    // What it failed at is told while it waits for its next try, and after the last.
+    (("join-swap", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=10248/healthz kubelet=running_with_swap_on_is_not_supported\n210 join-waiting reason=pause"),
+    (("join-failed", "not-armed", 900.0, STARTED), "200 node-report report=join-failed phase=init said=the_moon_is_full\n201 join-waiting reason=pause\n300 join-waiting reason=gave-up"),
+    (("join-cannot-ask", "not-armed", 900.0, STARTED), "200 node-report report=join-stuck phase=ask said=curl:_(7)_refused"),
+    (("join-waits-for-first", "not-armed", 900.0, STARTED), "200 node-report report=join-stuck phase=ask said=curl:_(7)_refused\n300 join-waiting reason=first"),
+    (("join-waits-for-leaving", "not-armed", 900.0, STARTED), "200 join-waiting reason=leaving"),
+    (("join-no-cluster", "not-armed", 900.0, STARTED), "200 join-waiting reason=no-cluster"),
+    (("join-taken-out", "not-armed", 900.0, STARTED), "200 node-report report=joined action=init\n300 join-waiting reason=gave-up message=it_was_taken_out"),
+    (("kubelet-ill", "not-armed", 900.0, STARTED), "200 node-report report=joined action=init\n300 node-not-ready message=x\n301 node-report report=kubelet-ill kubelet=disable_swap"),
+    (("started", "not-armed", 900.0, STARTED), "200 node-report report=joined action=init\n301 node-report report=kubelet-ill kubelet=disable_swap\n400 node-report report=kubelet-well"),
+    (("tend-refused", "not-armed", 900.0, STARTED), "800 tend-refused reason=wrong-secret message=no"),
+    (("started", "not-armed", 9000.0, STARTED), "800 tend-refused reason=wrong-secret message=no"),
+    (("node-disk-full", "not-armed", 900.0, STARTED), "200 node-pressure of=disk message=kubelet_has_disk_pressure"),
+    (("node-short", "not-armed", 900.0, STARTED), "200 node-pressure of=memory message=kubelet_has_insufficient_memory_available"),
+    (("started", "not-armed", 900.0, STARTED), "200 node-pressure of=disk message=x\n300 node-pressure"),
     (("join-wrong-address", "not-armed", 900.0, STARTED), "200 join-refused reason=wrong-address address=192.168.8.11"),
     (("join-wrong-mac", "not-armed", 900.0, STARTED), "200 join-refused reason=wrong-mac address=192.168.8.11"),
     (("join-identity-conflict", "not-armed", 900.0, STARTED), "200 join-refused reason=identity-conflict address=192.168.8.11"),
@@ -186,10 +186,36 @@ fn each_fault_has_its_first_answer() {
 }
 
 #[test]
+fn what_a_program_says_is_known_by_its_words_among_what_the_others_say_then() {
+    for row in WORDS {
+        let mut story = events(&format!(
+            "{STARTED}\n200 node-report report=join-failed phase=init"
+        ));
+        let report = story.last_mut().unwrap();
+        let (key, others) = match row.by {
+            // It waited for the kubelet, or for the API server, in vain.
+            Printer::Kubelet => (
+                "kubelet",
+                "The HTTP call equal to 'curl -sSL http://127.0.0.1:10248/healthz' returned error",
+            ),
+            Printer::Etcd => ("etcd", "error: error execution phase wait-control-plane: timeout"),
+            Printer::Api => ("api", "error: timeout"),
+            Printer::Kubeadm | Printer::Curl | Printer::Containerd => ("said", ""),
+        };
+        report.detail.insert("said".to_owned(), others.into());
+        report.detail.insert(key.to_owned(), row.line.into());
+        let causes = World::new(&story).but("not-armed").why(at(900.0), &story);
+        assert_eq!(causes[0].code, row.code, "{row:?}");
+        assert!(causes[0].evidence.concat().contains(row.line), "{causes:?}");
+    }
+}
+
+#[test]
 fn each_cause_has_a_fault_that_it_is_the_first_answer_to() {
     // What is true and does no harm is never the first answer.
     let aside = ["network-first"];
-    let told: Vec<&str> = FAULTS.iter().map(|((code, ..), _)| *code).collect();
+    let told = FAULTS.iter().map(|((code, ..), _)| *code);
+    let told: Vec<&str> = told.chain(WORDS.iter().map(|row| row.code)).collect();
     let missing: Vec<&str> = rules()
         .map(|rule| rule.code)
         .filter(|code| !told.contains(code) && !aside.contains(code))
