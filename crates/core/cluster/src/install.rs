@@ -314,7 +314,8 @@ impl<'a> View<'a> {
             let at_work = attempt.filter(|attempt| attempt.is_under_way(now));
             return Verdict::Wait(at_work.map_or(Wait::NotAsking, |attempt| Wait::AtWork(attempt.work)));
         }
-        if let Some(attempt) = attempt
+        // Whoever starts it anew has looked at it.
+        if let Some(attempt) = attempt.filter(|attempt| seen.live == Some(attempt.session))
             && matches!(attempt.progress, Progress::Failed { .. })
         {
             let left = PAUSE * i32::from(attempt.failures) - now.duration_since(attempt.at);

@@ -284,6 +284,19 @@ fn who_fails_three_times_is_left_to_people_until_it_boots_again() {
 }
 
 #[test]
+fn who_is_started_anew_after_a_failure_need_not_wait() {
+    check(&expect![[r"
+        boots a
+        asks a
+          -> init
+        fails a
+        boots a
+        asks a
+          -> init
+    "]]);
+}
+
+#[test]
 fn nobody_joins_a_cluster_that_is_not_well() {
     check(&expect![[r"
         boots a
