@@ -126,6 +126,13 @@ impl Native {
         self.init().is_some()
     }
 
+    /// Whether its first process runs from its disk.
+    fn has_its_root(&self) -> bool {
+        let runs = |pid| fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        self.init()
+            .is_some_and(|pid| runs(pid).contains("/usr/lib/faros-lab/init"))
+    }
+
     /// The number of its first process, as this machine sees it.
     fn init(&self) -> Option<u32> {
         let pid: u32 = fs::read_to_string(self.disk.join("pid"))
@@ -248,7 +255,8 @@ impl Native {
             .context("cannot run nsenter")?;
         fs::write(self.disk.join("pid"), child.id().to_string())?;
         let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.is_on() {
+        // Before, what is run on it would run in the root of this machine.
+        while !self.has_its_root() {
             ensure!(
                 Instant::now() < deadline,
                 "the node does not start:\n{}",
