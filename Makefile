@@ -36,7 +36,7 @@ trouble:        ## emulated machines install themselves through power cuts, a ba
 	cargo test -p faros-kernel --lib clock -- --ignored
 	if command -v go >/dev/null; then cargo test -p faros-kubernetes --test build -- --ignored; else echo "no Go here: Kubernetes is not built from nothing" >&2; fi
 
-cluster:        ## a whole cluster in namespaces comes up, and loses a control plane while writes go on; long
+cluster:        ## whole clusters in namespaces come up, also through trouble, and are kept; long
 	@scripts/setup test
 	cargo test -p faros-conformance --test cluster -- --ignored --nocapture --test-threads 1
 

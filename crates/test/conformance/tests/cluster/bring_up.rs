@@ -1,119 +1,41 @@
-//! A site becomes a cluster: real kubeadm, etcd, kubelets and containerd on native nodes, by what the bastion gives.
-//!
-//! Long, and asked for by name: `make cluster`.
+//! A site becomes a cluster, and outlives one of its control planes.
 
 use std::{
     fs,
-    path::PathBuf,
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::ensure;
-use faros_conformance::{
-    Site, root,
-    story::{retry, word},
-};
+use faros_conformance::{Site, root, story::word};
 use faros_lab::web;
-use faros_model::event::EventKind;
+use faros_model::event::{Event, EventKind};
 use serde_json::{Value, json};
 
-/// The nodes of the control plane, and the worker.
-const CONTROL: [&str; 3] = ["node-1", "node-2", "node-3"];
-const WORKER: &str = "node-4";
+use crate::world::{
+    CONTROL, WORKER, apply, are_well, bring_up, eventually, is_ready, items, kubectl, object, start, tell,
+    with_bastion,
+};
+
 const ZONE: &str = "harbour-7.edge.example.com";
-/// How long any one thing may take, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_mins(12);
-
-/// Figures, for whoever runs the test.
-#[expect(clippy::print_stdout, reason = "a test that is run for its figures too")]
-fn tell(text: &str) {
-    println!("{text}");
-}
-
-/// `kubectl` as the cluster's administrator, on a node of the control plane.
-fn kubectl(site: &Site, node: &str, words: &[&str]) -> anyhow::Result<String> {
-    let own = [
-        "kubectl",
-        "--kubeconfig=/etc/kubernetes/admin.conf",
-        "--request-timeout=10s",
-    ];
-    site.lab.native(node).run(&[&own[..], words].concat())
-}
-
-fn object(site: &Site, words: &[&str]) -> anyhow::Result<Value> {
-    let text = kubectl(site, "node-2", &[words, &["--output=json"]].concat())?;
-    Ok(serde_json::from_str(&text)?)
-}
-
-/// Waits until `is_so`; its errors may be what is waited out.
-fn eventually<T>(what: &str, mut is_so: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow::Result<T> {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let found = is_so();
-        if let Ok(Some(found)) = found {
-            return Ok(found);
-        }
-        if Instant::now() > deadline {
-            return Err(match found {
-                Err(error) => error.context(format!("{what}: not within {PATIENCE:?}")),
-                Ok(_) => anyhow::anyhow!("{what}: not within {PATIENCE:?}"),
-            });
-        }
-        thread::sleep(Duration::from_secs(1));
-    }
-}
-
-/// A bastion with all that nodes need.
-fn bastion(name: &str) -> anyhow::Result<Site> {
-    let site = Site::up_with(name, &root().join("examples/cluster.yaml"))?;
-    let (said, code) = site.farosctl(&["content", "build", "kubernetes"])?;
-    ensure!(code == 0, "{said}");
-    Ok(site)
-}
-
-fn start(site: &mut Site, node: &str) -> anyhow::Result<()> {
-    site.lab.start_native(node, &mut |_| ())
-}
-
-fn is_ready(site: &Site, node: &str) -> anyhow::Result<Option<()>> {
-    let row = retry(|| site.lab.node(node))?;
-    Ok((row.phase.as_str() == "ready").then_some(()))
-}
 
 #[test]
 #[ignore = "takes some minutes: make cluster"]
 fn a_site_becomes_a_cluster_and_outlives_one_of_its_control_planes() -> anyhow::Result<()> {
-    let mut site = bastion("t-cluster")?;
-    let begun = Instant::now();
-    // The worker comes first, and has to wait.
-    for node in [WORKER, "node-1", "node-2", "node-3"] {
-        start(&mut site, node)?;
-    }
-    for node in ["node-1", "node-2", "node-3", WORKER] {
-        eventually(&format!("{node} is ready"), || is_ready(&site, node))?;
-        tell(&format!(
-            "{node} was ready after {:.1} s",
-            begun.elapsed().as_secs_f64()
-        ));
-    }
-    tell(&kubectl(&site, "node-2", &["get", "nodes", "-o", "wide"])?);
-    are_as_the_site_file_has_them(&site)?;
-    runs_its_own_parts(&site)?;
-    tell(&format!(
-        "all of the cluster's own pods ran after {:.1} s",
-        begun.elapsed().as_secs_f64()
-    ));
-    pods_answer(&mut site)?;
-    tokens_are_of_no_use_to_others(&mut site)?;
-    a_control_plane_dies(&mut site)
+    with_bastion("t-cluster", &root().join("examples/cluster.yaml"), |site| {
+        bring_up(site, &["node-1", "node-2", "node-3", WORKER])?;
+        tell(&kubectl(site, &["get", "nodes", "-o", "wide"])?);
+        are_as_the_site_file_has_them(site)?;
+        runs_its_own_parts(site)?;
+        pods_answer(site)?;
+        tokens_are_of_no_use_to_others(site)?;
+        a_control_plane_dies(site)
+    })
 }
 
 fn are_as_the_site_file_has_them(site: &Site) -> anyhow::Result<()> {
     let list = eventually("nodes are furnished", || {
-        let list = object(site, &["get", "nodes"])?;
-        let items = list["items"].as_array().cloned().unwrap_or_default();
+        let items = items(site, &["nodes"])?;
         let is_furnished = |node: &Value| {
             node["spec"]["podCIDR"].is_string()
                 && node["metadata"]["labels"]["node-role.kubernetes.io/worker"].is_string()
@@ -153,18 +75,11 @@ fn are_as_the_site_file_has_them(site: &Site) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The cluster's own pods run, and every image of theirs came from the bastion.
+/// Every image of the cluster's own pods came from the bastion.
 fn runs_its_own_parts(site: &Site) -> anyhow::Result<()> {
-    let pods = eventually("the cluster's own pods run", || {
-        let list = object(site, &["get", "pods", "-n", "kube-system"])?;
-        let items = list["items"].as_array().cloned().unwrap_or_default();
-        let runs = |pod: &Value| {
-            let conditions = pod["status"]["conditions"].as_array();
-            let mut all = conditions.into_iter().flatten();
-            all.any(|own| own["type"] == "Ready" && own["status"] == "True")
-        };
-        Ok((items.len() >= 18 && items.iter().all(runs)).then_some(items))
-    })?;
+    let pods = items(site, &["pods", "-n", "kube-system"])?;
+    // Four parts of three control planes, kube-proxy of four nodes, two of CoreDNS.
+    ensure!(pods.len() >= 18, "{} pods", pods.len());
     for pod in pods {
         for container in pod["spec"]["containers"].as_array().into_iter().flatten() {
             let image = container["image"].as_str().unwrap_or_default();
@@ -181,7 +96,8 @@ fn pods_answer(site: &mut Site) -> anyhow::Result<()> {
     let (said, code) = site.farosctl(&["content", "add", "--oci", &archive.display().to_string()])?;
     ensure!(code == 0, "{said}");
     for node in ["node-3", WORKER] {
-        apply(site, &web::pod(&format!("web-{node}"), node))?;
+        let pod = web::pod(&format!("web-{node}"), node);
+        apply(site, &serde_json::from_str(&pod)?)?;
     }
     for node in ["node-3", WORKER] {
         let name = format!("web-{node}");
@@ -222,54 +138,37 @@ fn pods_answer(site: &mut Site) -> anyhow::Result<()> {
         "nslookup",
         "kubernetes.default.svc.cluster.local",
     ];
-    let said = eventually("a pod asks for a name", || {
-        kubectl(site, "node-2", &asks).map(Some)
-    })?;
+    let said = eventually("a pod asks for a name", || kubectl(site, &asks).map(Some))?;
     ensure!(said.contains("172.30.0.1\n"), "{said}");
-    Ok(())
-}
-
-fn apply(site: &Site, object: &str) -> anyhow::Result<()> {
-    let path = PathBuf::from("/var/tmp/object.json");
-    fs::write(site.lab.native("node-2").path("/var/tmp/object.json"), object)?;
-    eventually("the API takes the object", || {
-        kubectl(site, "node-2", &["apply", "-f", &path.display().to_string()]).map(Some)
-    })?;
     Ok(())
 }
 
 /// Nothing is given to another machine, nor to the node's own without its secret; a token is withdrawn when its node
 /// has joined.
 fn tokens_are_of_no_use_to_others(site: &mut Site) -> anyhow::Result<()> {
-    let ca = site.lab.native("node-1").path("/etc/faros/site-ca.crt");
-    let ca = fs::read_to_string(ca)?;
     let secret = fs::read_to_string(site.lab.native(WORKER).path("/etc/faros/join.secret"))?;
-    let folder = tempfile::tempdir()?;
-    let file = folder.path().join("ca.crt");
-    fs::write(&file, ca)?;
     let url = format!("https://registry.{ZONE}:5000/join/{WORKER}");
-    let file = file.display().to_string();
+    for (node, shows) in [("node-1", secret.trim()), (WORKER, "wrong")] {
+        let ask = "curl -sS -m 10 --cacert /etc/faros/site-ca.crt -o /dev/null -w %{http_code} -d";
+        let ask: Vec<&str> = ask.split(' ').chain([shows, &url]).collect();
+        let said = site.lab.native(node).run(&ask)?;
+        ensure!(said == "403", "{node} asks to join as {WORKER}: {said}");
+    }
+    // Who is no node does not even get to where one asks.
     let resolve = format!("registry.{ZONE}:5000:192.168.8.1");
     let ask = [
         "curl",
-        "-sS",
+        "-sSk",
         "-m",
-        "10",
-        "--cacert",
-        &file,
+        "3",
         "--resolve",
         &resolve,
-        "-w",
-        " %{http_code}",
+        "-d",
+        &secret,
+        &url,
     ];
-    let said = site.run("client:lan", &[&ask[..], &["-d", &secret, &url]].concat())?;
-    ensure!(
-        said.ends_with("403"),
-        "another machine, with the node's own secret: {said}"
-    );
-    let words = format!("curl -sS -m 10 --cacert /etc/faros/site-ca.crt -d wrong -w ' %{{http_code}}' {url}");
-    let said = site.lab.native(WORKER).run(&["sh", "-c", &words])?;
-    ensure!(said.ends_with("403"), "the node, with another secret: {said}");
+    let said = site.run("client:lan", &ask);
+    ensure!(said.is_err(), "a stranger on the LAN gets an answer: {said:?}");
     let refused = site
         .events()?
         .into_iter()
@@ -279,11 +178,7 @@ fn tokens_are_of_no_use_to_others(site: &mut Site) -> anyhow::Result<()> {
         ensure!(reasons.iter().any(|own| own == reason), "{reason}: {reasons:?}");
     }
     eventually("all tokens are withdrawn", || {
-        let names = kubectl(
-            site,
-            "node-2",
-            &["get", "secrets", "-n", "kube-system", "-o", "name"],
-        )?;
+        let names = kubectl(site, &["get", "secrets", "-n", "kube-system", "-o", "name"])?;
         Ok((!names.contains("bootstrap-token")).then_some(()))
     })
 }
@@ -324,16 +219,22 @@ fn a_control_plane_dies(site: &mut Site) -> anyhow::Result<()> {
     let lines = || fs::read_to_string(&written).unwrap_or_default().lines().count();
     eventually("writes go on", || Ok((lines() > 50).then_some(())))?;
     let before = lines();
+    let after = site.events()?.last().map_or(0, |event| event.seq);
     // It began the cluster, and leads whatever is led.
+    let died = jiff::Timestamp::now();
     site.lab.native("node-1").cut()?;
-    let died = Instant::now();
     eventually("writes go on without node-1", || {
         Ok((lines() > before + 200).then_some(()))
     })?;
+    let out = site.wait_for(after, "node-1 is out of the balancer", |event| {
+        is_of_api(event, EventKind::BackendDown, "node-1")
+    })?;
+    let out = site.events_after(out - 1)?.remove(0).at.duration_since(died);
     tell(&format!(
-        "200 writes more, {:.1} s after a control plane died",
-        died.elapsed().as_secs_f64()
+        "the balancer had node-1 out {:.2} s after its power went",
+        out.as_secs_f64()
     ));
+    ensure!(out.as_secs_f64() <= 3.0, "the balancer took {out}");
     fs::write(node.path("/var/tmp/enough"), "")?;
     writer.0.wait()?;
     let text = fs::read_to_string(&written)?;
@@ -349,7 +250,7 @@ fn a_control_plane_dies(site: &mut Site) -> anyhow::Result<()> {
         noted.len()
     ));
     let list = eventually("the objects are listed", || {
-        kubectl(site, "node-2", &["get", "configmaps", "-o", "name"]).map(Some)
+        kubectl(site, &["get", "configmaps", "-o", "name"]).map(Some)
     })?;
     let names: std::collections::BTreeSet<&str> = list.lines().collect();
     for (number, _) in &noted {
@@ -363,12 +264,26 @@ fn a_control_plane_dies(site: &mut Site) -> anyhow::Result<()> {
     eventually("the bastion sees that node-1 is gone", || {
         Ok(is_ready(site, "node-1")?.is_none().then_some(()))
     })?;
+    let after = site.events()?.last().map_or(0, |event| event.seq);
     let back = Instant::now();
     start(site, "node-1")?;
-    eventually("node-1 is ready again", || is_ready(site, "node-1"))?;
+    site.wait_for(after, "node-1 is behind the balancer again", |event| {
+        is_of_api(event, EventKind::BackendUp, "node-1")
+    })?;
     tell(&format!(
-        "node-1 was ready {:.1} s after its start",
+        "the balancer led connections to node-1 {:.1} s after its start",
+        back.elapsed().as_secs_f64()
+    ));
+    eventually("node-1 is ready again", || is_ready(site, "node-1"))?;
+    are_well(site, 4)?;
+    tell(&format!(
+        "node-1 and its pods were ready {:.1} s after its start",
         back.elapsed().as_secs_f64()
     ));
     Ok(())
+}
+
+/// Whether the API of a node came in, or is out.
+fn is_of_api(event: &Event, kind: EventKind, node: &str) -> bool {
+    event.kind == kind && word(event, "service") == "api" && word(event, "backend") == node
 }
