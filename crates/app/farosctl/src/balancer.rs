@@ -74,7 +74,7 @@ fn screen(status: &BalancerStatus, history: bool, now: Timestamp) -> String {
     }
     if status.api_certificates == "any" {
         out.push_str(
-            "API         any certificate is taken; `balancer.apiCa` in the site file would judge it\n",
+            "API         any certificate is taken, since the authority is not known or not open (see `balancer.apiCa`)\n",
         );
     }
     for service in &status.services {

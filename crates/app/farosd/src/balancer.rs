@@ -19,7 +19,13 @@ use std::{
 
 use faros_balancer::{Balancer, Effect, Evidence, Now, Probe, slots};
 use faros_kernel::lan;
-use faros_model::{api::ServiceState, event::EventKind, ids::Generation, plan::Service, site::Site};
+use faros_model::{
+    api::ServiceState,
+    event::EventKind,
+    ids::Generation,
+    plan::Service,
+    site::{Distribution, Site},
+};
 use faros_net::{
     prober::{self, Prober},
     vip,
@@ -88,6 +94,8 @@ enum Heard {
 /// What the loop follows.
 struct Followed {
     generation: Generation,
+    /// Whose certificates the API's servers may have; `None` if anybody's.
+    authority: Option<String>,
     prober: Result<Prober, String>,
     /// The tasks that ask servers, by service and address.
     askers: BTreeMap<(String, SocketAddrV4), mpsc::Sender<Probe>>,
@@ -147,6 +155,17 @@ pub(crate) async fn run(shared: Arc<Shared>) {
     }
 }
 
+/// The certificate of the authority that the API's servers are held to, in PEM: the site file's, else the one that
+/// the bastion signs for its own cluster with. `None` where neither is known, or the roots are sealed.
+fn api_authority(shared: &Shared, site: &Site) -> Option<String> {
+    let own = || {
+        let is_ours = site.cluster.distribution == Distribution::Kubeadm;
+        let roots = shared.authority.held().filter(|_| is_ours)?;
+        Some(roots.kubernetes.certificate_pem().to_owned())
+    };
+    site.balancer.api_ca.clone().or_else(own)
+}
+
 struct Loop {
     shared: Arc<Shared>,
     tell: mpsc::UnboundedSender<Heard>,
@@ -177,8 +196,10 @@ impl Loop {
                 Err(error) => (ServiceState::Failed, format!("{error:#}"), Some(AGAIN)),
             };
         };
-        if self.followed.as_ref().map(|own| own.generation) != Some(intent.generation)
-            && let Err(error) = self.follow(intent).await
+        let authority = api_authority(&self.shared, &intent.site);
+        let is_followed = |own: &Followed| own.generation == intent.generation && own.authority == authority;
+        if !self.followed.as_ref().is_some_and(is_followed)
+            && let Err(error) = self.follow(intent, authority).await
         {
             return (ServiceState::Failed, format!("{error:#}"), Some(AGAIN));
         }
@@ -223,17 +244,18 @@ impl Loop {
         (state, why, Some(next.map_or(look, |next| next.min(look))))
     }
 
-    /// Takes up a generation.
-    async fn follow(&mut self, intent: &Intent) -> anyhow::Result<()> {
+    /// Takes up a generation, or another authority.
+    async fn follow(&mut self, intent: &Intent, authority: Option<String>) -> anyhow::Result<()> {
         let site = &intent.site;
         let balancing = &self.shared.balancing;
         let held = balancing.table.lock().await?.slots().clone();
         let services = faros_balancer::services(site);
         lock(&balancing.core).follow(balancing.now(), services, &held);
         let name = format!("api.{}", site.zone());
-        let prober = Prober::new(&name, site.balancer.api_ca.as_deref());
+        let prober = Prober::new(&name, authority.as_deref());
         self.followed = Some(Followed {
             generation: intent.generation,
+            authority,
             prober: prober.map_err(|error| error.to_string()),
             askers: BTreeMap::new(),
         });

@@ -250,10 +250,10 @@ pub fn facts(site: &Site) -> BTreeMap<String, String> {
             vips.join(", ")
         },
     );
-    let authority = if site.balancer.api_ca.is_some() {
-        "the site file's"
-    } else {
-        "none: any certificate will do"
+    let authority = match site.cluster.distribution {
+        _ if site.balancer.api_ca.is_some() => "the site file's",
+        Distribution::Kubeadm => "the cluster's own",
+        Distribution::Openshift | Distribution::None => "none: any certificate will do",
     };
     facts.insert("authority of the API".to_owned(), authority.to_owned());
     let mut servers: BTreeMap<String, String> = BTreeMap::new();

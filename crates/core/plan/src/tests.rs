@@ -58,7 +58,7 @@ fn the_first_site_arms_its_nodes_and_starts_everything() {
            + way out                   as the bastion; not for BMCs
 
         3. start balancer
-           + authority of the API   none: any certificate will do
+           + authority of the API   the cluster's own
            + holds                  192.168.8.2
            + server node-1          192.168.8.11 for api, ingress-http, ingress-https
            + service api            6443/tcp on 192.168.8.2; https /readyz

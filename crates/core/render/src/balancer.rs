@@ -36,12 +36,16 @@ defaults
         site.zone()
     );
     // Writing to a `String` cannot fail.
-    if site.balancer.api_ca.is_some() {
-        let _ = writeln!(
+    let _ = match site.balancer.api_ca {
+        Some(_) => writeln!(
             out,
             "\n# The certificates of `balancer.apiCa` belong into {API_CA}."
-        );
-    }
+        ),
+        None => writeln!(
+            out,
+            "\n# Without `balancer.apiCa` the certificates of the API's servers are not judged here."
+        ),
+    };
     for service in services(site) {
         let (Some(vip), Transport::Tcp) = (service.vip, service.transport) else {
             let _ = writeln!(

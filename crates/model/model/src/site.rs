@@ -439,7 +439,8 @@ pub enum ContentPolicy {
 pub struct Balancer {
     /// What decides which node an ingress client gets.
     pub ingress_affinity: IngressAffinity,
-    /// Certificates in PEM of who may sign those of the API's servers; any certificate will do without.
+    /// Certificates in PEM of who may sign those of the API's servers; by default the authority of our own cluster, and
+    /// of other clusters anybody.
     pub api_ca: Option<String>,
 }
 

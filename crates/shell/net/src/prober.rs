@@ -6,22 +6,21 @@
 //! After a good answer the connection stays open, and its end is told. The next question goes over it where
 //! that says something; a question about TCP is always a new connection.
 
+mod certificates;
 mod held;
 
 use std::{error::Error, fmt, future::pending, io, pin::pin, sync::Arc, time::Duration};
 
 use faros_balancer::{Check, Evidence, Fault, HttpsPath, Lost, Probe};
 use hyper::StatusCode;
-use rustls::{
-    ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
-};
+use rustls::{ClientConfig, crypto::ring, pki_types::ServerName};
 use tokio::{net::TcpStream, sync::mpsc, time::timeout};
 use tokio_rustls::TlsConnector;
 
-use self::held::{Held, Http};
+use self::{
+    certificates::Judge,
+    held::{Held, Http},
+};
 
 /// How soon after a question over an open connection it is looked whether the machine is there at all.
 const DOUBT: Duration = Duration::from_millis(500);
@@ -37,7 +36,7 @@ pub enum Heard {
 
 /// Certificates that cannot be used to judge others.
 #[derive(Debug, thiserror::Error)]
-#[error("the certificates of `balancer.apiCa` cannot be used: {0}")]
+#[error("the certificates of the API's authority cannot be used: {0}")]
 pub struct BadAuthority(String);
 
 /// Asks servers.
@@ -60,35 +59,28 @@ impl fmt::Debug for Prober {
 
 impl Prober {
     /// Asks for the API by this name. With `authority`, certificates in PEM, an API server is well only if its
-    /// certificate is good for that name; without, any certificate will do.
+    /// certificate is good for that name, at whatever time; without, any certificate will do.
     ///
     /// # Errors
     /// If the certificates cannot be used.
     pub fn new(name: &str, authority: Option<&str>) -> Result<Self, BadAuthority> {
         let bad = |why: &dyn fmt::Display| BadAuthority(why.to_string());
         let provider = Arc::new(ring::default_provider());
-        let config = || {
-            ClientConfig::builder_with_provider(Arc::clone(&provider))
+        let connector = |authority: Option<&str>| -> Result<TlsConnector, BadAuthority> {
+            let judge = Judge::new(&provider, authority).map_err(|error| bad(&error))?;
+            let config = ClientConfig::builder_with_provider(Arc::clone(&provider))
                 .with_safe_default_protocol_versions()
-                .map_err(|error| bad(&error))
+                .map_err(|error| bad(&error))?
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(judge))
+                .with_no_client_auth();
+            Ok(TlsConnector::from(Arc::new(config)))
         };
-        let any = Arc::new(AnyCertificate(Arc::clone(&provider)));
-        let any = config()?
-            .dangerous()
-            .with_custom_certificate_verifier(any)
-            .with_no_client_auth();
-        let any = TlsConnector::from(Arc::new(any));
-        let api = match authority {
-            None => any.clone(),
-            Some(pem) => {
-                let mut roots = RootCertStore::empty();
-                for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                    let certificate = certificate.map_err(|error| bad(&error))?;
-                    roots.add(certificate).map_err(|error| bad(&error))?;
-                }
-                let config = config()?.with_root_certificates(roots).with_no_client_auth();
-                TlsConnector::from(Arc::new(config))
-            }
+        let any = connector(None)?;
+        let api = if authority.is_some() {
+            connector(authority)?
+        } else {
+            any.clone()
         };
         Ok(Self {
             api,
@@ -245,55 +237,6 @@ fn fault(error: &io::Error) -> Fault {
             Some(tls) => Fault::Wrong(format!("does not speak TLS: {tls}")),
             None => Fault::Wrong(error.to_string()),
         },
-    }
-}
-
-/// Takes any certificate, as long as whoever shows it has its key.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
     cell::RefCell,
     fs,
     net::SocketAddrV4,
-    process::Command,
     thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -20,7 +19,7 @@ use faros_model::event::{Event, EventKind};
 
 use crate::{
     figures::{Figure, Target},
-    place::{Program, said},
+    place::Program,
     work::{Bench, Contender, Router, Work},
 };
 
@@ -134,12 +133,9 @@ impl Work for Loaded {
 fn servers(bench: &Bench, ours: &Contender) -> anyhow::Result<Vec<Program>> {
     let place = &ours.place;
     let folder = place.folder().display();
-    let (key, certificate) = (format!("{folder}/servers.key"), format!("{folder}/servers.pem"));
-    let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=server";
-    let mut openssl = Command::new("openssl");
-    openssl.args(words.split(' '));
-    said(openssl.args(["-keyout", &key, "-out", &certificate]).output())?;
     let site = bench.site_of(Router::Many)?;
+    let (key, certificate) = bench.server_keys();
+    let (key, certificate) = (key.display(), certificate.display());
     let mut servers = Vec::new();
     for node in site.nodes.values() {
         let name = &node.name;

@@ -7,6 +7,7 @@ use std::{
     io::Write as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::Context as _;
@@ -16,7 +17,7 @@ use faros_model::site::Site;
 use crate::{
     cpu::{self, Spent, Taken},
     figures::{Figure, OURS, Table, Target},
-    place::{Place, Program},
+    place::{Place, Program, said},
     sink,
 };
 
@@ -78,6 +79,12 @@ impl Bench {
     /// The site file with or without router and balancer.
     pub(crate) fn site_file(&self, router: Router) -> anyhow::Result<PathBuf> {
         write(self.folder.path(), router)
+    }
+
+    /// The key and the certificate of the servers behind the balancer; they are there once [`Router::Many`] was asked
+    /// for.
+    pub(crate) fn server_keys(&self) -> (PathBuf, PathBuf) {
+        server_keys(self.folder.path())
     }
 
     /// Ours.
@@ -204,7 +211,9 @@ fn write(folder: &Path, router: Router) -> anyhow::Result<PathBuf> {
                 )
             })
             .concat();
-            format!("{head}{further}{tail}")
+            // The API's servers are believed by their certificate.
+            let authority = made_certificate(folder)?.trim().replace('\n', "\n      ");
+            format!("{head}{further}{tail}  balancer:\n    apiCa: |\n      {authority}\n")
         }
         Router::Off => SITE.replace(
             "services: {router: {enabled: true}, balancer: {enabled: true}}",
@@ -213,6 +222,24 @@ fn write(folder: &Path, router: Router) -> anyhow::Result<PathBuf> {
     };
     std::fs::write(&file, text)?;
     Ok(file)
+}
+
+fn server_keys(folder: &Path) -> (PathBuf, PathBuf) {
+    (folder.join("servers.key"), folder.join("servers.pem"))
+}
+
+/// A certificate that is its own authority, for the API's name; made when it is asked for first.
+fn made_certificate(folder: &Path) -> anyhow::Result<String> {
+    let (key, certificate) = server_keys(folder);
+    if !certificate.exists() {
+        let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=server -addext \
+                     subjectAltName=DNS:api.harbour-7.edge.example.com -addext basicConstraints=critical,CA:FALSE";
+        let mut openssl = Command::new("openssl");
+        openssl.args(words.split_ascii_whitespace());
+        openssl.arg("-keyout").arg(&key).arg("-out").arg(&certificate);
+        said(openssl.output())?;
+    }
+    Ok(std::fs::read_to_string(certificate)?)
 }
 
 /// Ours, a peer, or a control that shows what the harness itself can do.

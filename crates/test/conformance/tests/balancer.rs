@@ -126,20 +126,25 @@ impl Balancer {
              basicConstraints=critical,CA:FALSE -CA {folder}/ca.crt -CAkey {folder}/ca.key -keyout \
              {folder}/tls.key -out {folder}/tls.crt"
         ))?;
-        Ok(Self {
+        let own = Self {
             site,
             children: vec![],
-        })
+        };
+        own.apply("", "")?;
+        Ok(own)
     }
 
     fn folder(&self) -> String {
         self.site.lab.folder().path().display().to_string()
     }
 
-    /// Applies the demo's site with one text in the place of another.
+    /// Applies the site with one text in the place of another. Its API servers are nobody's, unless `to` says whose.
     fn apply(&self, from: &str, to: &str) -> anyhow::Result<()> {
-        let text = fs::read_to_string(root().join("examples/three-nodes.yaml"))?;
-        ensure!(text.contains(from), "no `{from}` in the demo's site");
+        let mut text = fs::read_to_string(root().join("examples/three-nodes.yaml"))?;
+        ensure!(text.contains(from), "no `{from}` in the site");
+        if !to.contains("cluster:") {
+            text += "  cluster: {distribution: none}\n";
+        }
         let path = self.site.lab.folder().path().join("changed.yaml");
         fs::write(&path, text.replacen(from, to, 1))?;
         self.site.lab.apply(&path)
@@ -295,7 +300,13 @@ fn whoever_may_is_led_to_who_is_well_and_told_at_once_if_nobody_is() -> anyhow::
         "  nodeDefaults:\n",
         &format!("  balancer:\n    apiCa: |\n      {own}\n  nodeDefaults:\n"),
     )?;
-    lab.wait_for("api", &["node-1", "node-2"])
+    lab.wait_for("api", &["node-1", "node-2"])?;
+    // In a cluster that Faros makes they have certificates of the cluster's own authority, or do not count.
+    let kubeadm = "  cluster: {distribution: kubeadm}\n  nodeDefaults:\n";
+    lab.apply("  nodeDefaults:\n", kubeadm)?;
+    lab.wait_for("api", &[])?;
+    assert_eq!(lab.status()?["apiCertificates"], "ca");
+    Ok(())
 }
 
 #[test]

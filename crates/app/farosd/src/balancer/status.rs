@@ -32,7 +32,7 @@ pub(crate) async fn status(shared: &Shared) -> anyhow::Result<Option<BalancerSta
     let own = intent.site.lan.addresses;
     Ok(Some(BalancerStatus {
         addresses: lock(&balancing.vips).view([own.api, own.ingress], own.bastion),
-        api_certificates: match intent.site.balancer.api_ca {
+        api_certificates: match super::api_authority(shared, &intent.site) {
             Some(_) => "ca",
             None => "any",
         }

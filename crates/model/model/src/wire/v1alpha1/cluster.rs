@@ -218,7 +218,7 @@ wire! {
         /// What decides which node an ingress client gets.
         #[schemars(extend("default" = "none"))]
         ingress_affinity: IngressAffinity,
-        /// Certificates in PEM of the authorities that sign those of the API's servers, such as a cluster's `/etc/kubernetes/pki/ca.crt`. With it, a server counts as well only if its certificate is good for `api.<name>.<domain>`; without it, any certificate will do.
+        /// Certificates in PEM of the authorities that sign those of the API's servers, such as a cluster's `/etc/kubernetes/pki/ca.crt`. A server counts as well only if they signed its certificate for `api.<name>.<domain>`. By default the authority of the cluster that Faros makes (`kubeadm`); of other clusters, any certificate will do.
         #[schemars(extend("examples" = ["-----BEGIN CERTIFICATE-----\n…\n-----END CERTIFICATE-----\n"]))]
         api_ca: String,
     }
