@@ -133,6 +133,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                     }
                 }
             }
+        } else {
+            // Of a cluster that is no more.
+            lock(&shared.cluster.view).why.clear();
         }
         shared.watch_cluster(&intent, &record).await;
     }
