@@ -5,5 +5,6 @@
 //! of one that failed outlive its lab; it says where they are.
 
 mod bring_up;
+mod keeping;
 mod trouble;
 mod world;
