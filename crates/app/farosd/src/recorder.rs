@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use faros_model::{event::Event, sighting::Sighting};
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::daemon::{Shared, keep, lock};
 
@@ -15,10 +15,14 @@ const LONGEST: Duration = Duration::from_mins(10);
 /// Most sightings that are recorded together.
 const BATCH: usize = 256;
 
+/// The least time between two batches: in a flood of packets not each is to wake up the recorder.
+const MOMENT: Duration = Duration::from_millis(2);
+
 /// Records until the daemon stops, and then what is left.
 pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>) {
     let mut seq = shared.store.next_seq();
     let mut batch = Vec::with_capacity(BATCH);
+    let mut next = Instant::now();
     loop {
         let due = lock(&shared.tracker).next_timer();
         let overdue = async {
@@ -27,9 +31,13 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
                 None => std::future::pending().await,
             }
         };
+        let more = async {
+            tokio::time::sleep_until(next).await;
+            seen.recv_many(&mut batch, BATCH).await
+        };
         let more = tokio::select! {
             biased;
-            more = seen.recv_many(&mut batch, BATCH) => more,
+            more = more => more,
             () = overdue => {
                 record_overdue(&shared, &mut seq);
                 continue;
@@ -46,6 +54,7 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
         if more == 0 {
             return;
         }
+        next = Instant::now() + MOMENT;
         record(&shared, &mut batch, &mut seq);
     }
 }

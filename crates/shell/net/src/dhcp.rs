@@ -137,9 +137,13 @@ impl Dhcp {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some((ticket, stored)) = commits.recv() => {
-                    let effects = self.server.on_committed(ticket, stored);
-                    self.carry_out(effects, &committed);
+                Some(first) = commits.recv() => {
+                    // What was written together is said together.
+                    let rest = std::iter::from_fn(|| commits.try_recv().ok()).take(BATCH);
+                    for (ticket, stored) in std::iter::once(first).chain(rest) {
+                        let effects = self.server.on_committed(ticket, stored);
+                        self.carry_out(effects, &committed);
+                    }
                 }
                 changed = self.link.changed() => match changed {
                     Ok(()) => self.relink(),

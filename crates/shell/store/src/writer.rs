@@ -4,7 +4,8 @@
 //! refuses, all of the group hear of it and none is acknowledged; the thread goes on, for the disk may have room
 //! again a minute later.
 //!
-//! What nobody waits for has no sync of its own while more comes: it goes with what comes next, or a moment later.
+//! What nobody waits for has no sync of its own while more comes: it goes with what comes next, or a moment later. What
+//! packets cause is on its way to the disk at once, unless a group has just been: then it waits for others that long.
 
 use std::{
     collections::VecDeque,
@@ -25,8 +26,9 @@ const GROUP: usize = 1024;
 /// So many writes may wait before further ones are turned away.
 const MAX_QUEUED: usize = 16 * 1024;
 
-/// For how long a write waits for others that nobody waits for.
-const LATER: Duration = Duration::from_millis(2);
+/// For how long a write waits for others: one that nobody waits for from when it came, one that a packet causes from
+/// when the last group began, so that a flood of them has not a sync for every few.
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// Whether a write may be turned away when too many wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +70,12 @@ struct Waiting {
     work: VecDeque<Work>,
     /// Since when there is any.
     since: Option<Instant>,
-    /// Whether somebody waits for any of it.
+    /// Whether a packet's sender waits for any of it.
+    is_awaited: bool,
+    /// Whether it is to begin at once.
     is_urgent: bool,
+    /// When the last group began.
+    begun: Option<Instant>,
     closed: bool,
 }
 
@@ -129,10 +135,14 @@ impl Writer {
         if is_first {
             waiting.since = Some(Instant::now());
         }
-        let is_urgent = admission != Admission::Later;
-        waiting.is_urgent |= is_urgent;
+        let before = (waiting.is_awaited, waiting.is_urgent);
+        waiting.is_awaited |= admission != Admission::Later;
+        waiting.is_urgent |= admission == Admission::Always;
+        let is_sooner = before != (waiting.is_awaited, waiting.is_urgent);
+        let is_group = waiting.work.len() == GROUP;
         drop(waiting);
-        if is_urgent || is_first {
+        // Else the thread knows already when to begin.
+        if is_first || is_sooner || is_group {
             self.queue.wake.notify_one();
         }
     }
@@ -159,14 +169,20 @@ impl Queue {
     fn next(&self) -> Option<Vec<Work>> {
         let mut waiting = self.lock();
         loop {
-            let left = match waiting.since {
+            let from = match waiting.since {
                 None if waiting.closed => return None,
                 None => None,
                 Some(_) if waiting.is_urgent || waiting.closed || waiting.work.len() >= GROUP => break,
-                Some(since) => match LATER.checked_sub(since.elapsed()) {
+                Some(_) if waiting.is_awaited => match waiting.begun {
                     None => break,
-                    left => left,
+                    begun => begun,
                 },
+                since => since,
+            };
+            let left = match from.map(|from| MOMENT.checked_sub(from.elapsed())) {
+                None => None,
+                Some(None) => break,
+                Some(left) => left,
             };
             waiting = match left {
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
@@ -178,11 +194,12 @@ impl Queue {
         }
         let group = waiting.work.len().min(GROUP);
         let group = waiting.work.drain(..group).collect();
+        let now = Instant::now();
+        waiting.begun = Some(now);
         // Who waits for what is left has waited long enough.
-        (waiting.since, waiting.is_urgent) = match waiting.work.len() {
-            0 => (None, false),
-            _ => (Some(Instant::now()), true),
-        };
+        let is_left = !waiting.work.is_empty();
+        waiting.since = is_left.then_some(now);
+        (waiting.is_awaited, waiting.is_urgent) = (is_left, is_left);
         Some(group)
     }
 }
