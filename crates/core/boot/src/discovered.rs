@@ -10,7 +10,8 @@ use faros_model::{api::Discovered, ids::MacAddr};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
-/// So many are remembered; whoever was silent for longest goes first.
+/// So many are remembered. Whoever was silent for longest goes first, but nobody who spoke within [`SEEN_STEP`]: else
+/// one that invents MACs would have all others forgotten, and the disk busy.
 const MAX_MACHINES: usize = 256;
 
 /// So many events about strangers are recorded in one [`WINDOW`], so that a flood does not wash the nodes'
@@ -37,6 +38,8 @@ pub(crate) struct Strangers {
     machines: BTreeMap<MacAddr, Discovered>,
     changed: BTreeSet<MacAddr>,
     gone: BTreeSet<MacAddr>,
+    /// Until when there is no room for another one.
+    crowded: Option<Timestamp>,
     window: Option<Timestamp>,
     used: u32,
     muted: u64,
@@ -49,6 +52,8 @@ pub(crate) enum News {
     First,
     /// It was seen before.
     Again,
+    /// There are too many to remember it.
+    Crowded,
 }
 
 impl Strangers {
@@ -72,9 +77,10 @@ impl Strangers {
     ) -> News {
         let news = if self.machines.contains_key(&mac) {
             News::Again
-        } else {
-            self.make_room();
+        } else if self.make_room(at) {
             News::First
+        } else {
+            return News::Crowded;
         };
         let machine = self.machines.entry(mac).or_insert_with(|| Discovered {
             mac,
@@ -136,17 +142,28 @@ impl Strangers {
         (changed, std::mem::take(&mut self.gone).into_iter().collect())
     }
 
-    fn make_room(&mut self) {
-        while self.machines.len() >= MAX_MACHINES {
-            let silent = self.machines.values().min_by_key(|machine| machine.last_seen);
-            let Some(mac) = silent.map(|machine| machine.mac) else {
-                return;
-            };
-            self.drop(mac);
+    /// Whether there is room for one more, if need be after forgetting another one.
+    fn make_room(&mut self, at: Timestamp) -> bool {
+        if self.machines.len() < MAX_MACHINES {
+            return true;
         }
+        if self.crowded.is_some_and(|until| at < until) {
+            return false;
+        }
+        let silent = self.machines.values().min_by_key(|machine| machine.last_seen);
+        let Some((mac, last_seen)) = silent.map(|machine| (machine.mac, machine.last_seen)) else {
+            return true;
+        };
+        if at.duration_since(last_seen) < SEEN_STEP {
+            self.crowded = Some(last_seen + SEEN_STEP);
+            return false;
+        }
+        self.drop(mac);
+        true
     }
 
     fn drop(&mut self, mac: MacAddr) {
+        self.crowded = None;
         self.machines.remove(&mac);
         self.changed.remove(&mac);
         self.gone.insert(mac);

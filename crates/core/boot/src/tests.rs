@@ -371,8 +371,14 @@ fn a_flood_of_invented_machines_is_bounded_and_does_not_wash_the_history_away() 
         n_events += tracker.observe(Some(&site), flood).len();
     }
     assert_eq!((n_events, tracker.discovered().len()), (600, 256));
-    assert_eq!(tracker.muted(), 2 * 5000 - 600);
+    // Those for whom there was room are told twice of: what they said, and that they are there.
+    assert_eq!(tracker.muted(), 5000 + 256 - 600);
     assert_eq!(tracker.take_changes().discovered.len(), 256);
+    let first = faros_model::ids::MacAddr([2, 0, 0, 0, 0, 0]);
+    assert!(
+        tracker.discovered().iter().any(|machine| machine.mac == first),
+        "whoever was there first is not forgotten for those who came later"
+    );
     let node = tracker.observe(Some(&site), sighting("11 one boot-script-served action=install"));
     assert_eq!(node.len(), 2, "the nodes' events are still recorded");
     let told = |tracker: &mut Tracker, line| tracker.observe(Some(&site), sighting(line)).len();

@@ -393,7 +393,9 @@ impl Tracker {
                 detail,
             });
         }
-        let told_before = sighting.kind == EventKind::MachineDiscovered && news == Some(News::Again);
+        // Of one for whom there is no room nobody could tell whether it was.
+        let told_before = sighting.kind == EventKind::MachineDiscovered
+            && matches!(news, Some(News::Again | News::Crowded));
         if !told_before {
             drafts.insert(0, draft(sighting, None, None));
         }
