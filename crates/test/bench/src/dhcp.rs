@@ -61,7 +61,7 @@ impl Work for Dhcp {
                 let inside = client.clone();
                 // They answer only who asks for an address.
                 program.wait_for(&client, move || {
-                    exchange(&inside, 10.0, 1, 0.0).is_ok_and(|came| came.finished > 0.0)
+                    exchange(&inside, strangers(10.0, 1)).is_ok_and(|came| came.finished > 0.0)
                 })?;
             }
         }
@@ -77,7 +77,7 @@ impl Work for Dhcp {
         let mut best: Option<(f64, f64, f64)> = None;
         loop {
             let before = bench.server_cpu(contender);
-            let came = exchange(&client, rate, seconds, 0.0)?;
+            let came = exchange(&client, strangers(rate, seconds))?;
             let spent = bench.server_cpu(contender).since(&before);
             let went_well = came.lost <= LOST * (came.finished + came.lost)
                 && came.finished >= 0.9 * rate * f64::from(seconds);
@@ -106,7 +106,13 @@ impl Work for Dhcp {
         let mut figures = vec![(RATE, done), (CPU, cpu)];
         if contender.name != STUB {
             let before = bench.server_cpu(contender);
-            let came = exchange(&client, RENEWALS, seconds, RENEWALS)?;
+            let came = exchange(
+                &client,
+                Clients {
+                    renewals: RENEWALS,
+                    ..strangers(RENEWALS, seconds)
+                },
+            )?;
             let spent = bench.server_cpu(contender).since(&before);
             figures.push((RENEWED, came.renewed / f64::from(seconds)));
             figures.push((RENEWAL_CPU, spent.as_secs_f64() * 1e6 / came.finished));
@@ -129,7 +135,7 @@ impl Work for Dhcp {
 pub(crate) fn at_twice_the_rate(client: &str) -> anyhow::Result<f64> {
     let (mut rate, mut best) = (300.0, None);
     while rate < MOST {
-        let came = exchange(client, rate, 1, 0.0)?;
+        let came = exchange(client, strangers(rate, 1))?;
         if came.lost > LOST * (came.finished + came.lost) || came.finished < 0.9 * rate {
             break;
         }
@@ -139,21 +145,47 @@ pub(crate) fn at_twice_the_rate(client: &str) -> anyhow::Result<f64> {
     let (rate, finished) = best.context("no rate goes well")?;
     // What is still on its way would be in the way.
     thread::sleep(Duration::from_secs(1));
-    Ok(exchange(client, 2.0 * rate, 1, 0.0)?.finished / finished)
+    Ok(exchange(client, strangers(2.0 * rate, 1))?.finished / finished)
 }
 
-/// Clients that come at a rate, per second, while others that came before renew what they have.
-fn exchange(client: &str, rate: f64, seconds: u32, renewals: f64) -> anyhow::Result<Came> {
-    let (rate, seconds, renewals) = (
-        format!("{rate:.0}"),
-        seconds.to_string(),
-        format!("{renewals:.0}"),
-    );
+/// Clients that come at a rate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Clients<'a> {
+    /// How many there are; who comes again has the same address.
+    pub(crate) count: u32,
+    /// The MAC of the first of them, if it matters.
+    pub(crate) first: Option<&'a str>,
+    /// A second.
+    pub(crate) rate: f64,
+    pub(crate) seconds: u32,
+    /// So many others, that came before, renew what they have meanwhile; a second.
+    pub(crate) renewals: f64,
+}
+
+/// More clients than any server here takes within a run, at a rate.
+const fn strangers(rate: f64, seconds: u32) -> Clients<'static> {
+    Clients {
+        count: 20_000,
+        first: None,
+        rate,
+        seconds,
+        renewals: 0.0,
+    }
+}
+
+/// What comes of it when they do.
+pub(crate) fn exchange(client: &str, clients: Clients<'_>) -> anyhow::Result<Came> {
+    let [rate, renewals] = [clients.rate, clients.renewals].map(|rate| format!("{rate:.0}"));
+    let [count, seconds] = [clients.count, clients.seconds].map(|n| n.to_string());
+    let first = clients.first.map(|mac| format!("mac={mac}"));
     let mut words = vec![
-        "perfdhcp", "-4", "-l", "eth0", "-r", &rate, "-R", "20000", "-p", &seconds, "-W", "1000000",
+        "perfdhcp", "-4", "-l", "eth0", "-r", &rate, "-R", &count, "-p", &seconds, "-W", "1000000",
     ];
     if renewals != "0" {
         words.extend(["-f", &renewals]);
+    }
+    if let Some(first) = &first {
+        words.extend(["-b", first]);
     }
     // It ends with 3 if anything was lost.
     let output = inside(client, &words).output()?;
@@ -163,8 +195,8 @@ fn exchange(client: &str, rate: f64, seconds: u32, renewals: f64) -> anyhow::Res
 
 /// What `perfdhcp` tells.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Came {
-    finished: f64,
+pub(crate) struct Came {
+    pub(crate) finished: f64,
     /// Discoveries and requests without an answer.
     lost: f64,
     renewed: f64,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, ensure};
-use faros_lab::daemon;
+use faros_lab::{Lab, daemon};
 use faros_model::event::{Event, EventKind};
 
 use crate::{
@@ -66,7 +66,7 @@ impl Work for Idle {
         lab.wait_until_ready()?;
         // What the start left to do is over, and every server is in.
         thread::sleep(Duration::from_secs(if bench.quick { 8 } else { 15 }));
-        let start = until_ready(bench, begun)?;
+        let start = until_ready(lab, begun)?;
 
         let pid = daemon::pid(lab.folder()).context("farosd does not run")?;
         let wakes = wake_ups(&[pid], seconds)?;
@@ -165,10 +165,8 @@ fn servers(bench: &Bench, ours: &Contender) -> anyhow::Result<Vec<Program>> {
 }
 
 /// How long it took until the last service was ready, in milliseconds.
-pub(crate) fn until_ready(bench: &Bench, begun: SystemTime) -> anyhow::Result<f64> {
-    let output = bench
-        .lab
-        .farosctl(&["events", "--output", "json", "--limit", "500"])?;
+pub(crate) fn until_ready(lab: &Lab, begun: SystemTime) -> anyhow::Result<f64> {
+    let output = lab.farosctl(&["events", "--output", "json", "--limit", "500"])?;
     let text = String::from_utf8_lossy(&output.stdout);
     let events: Vec<Event> = serde_json::Deserializer::from_str(&text)
         .into_iter()

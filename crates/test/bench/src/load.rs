@@ -26,6 +26,9 @@ use tokio::{
 /// How long one answer may take.
 const PATIENCE: Duration = Duration::from_mins(1);
 
+/// What waits at a time where work comes at a rate; a client that has none left gives up.
+const MOST_UNDER_WAY: usize = 3000;
+
 /// What to ask, how often, and as whom.
 #[derive(Debug, Clone)]
 pub struct Load {
@@ -114,6 +117,64 @@ pub fn enter<T: Send + 'static>(
     };
     let done = thread::spawn(moved).join();
     done.map_err(|_| anyhow::anyhow!("the load panicked"))?
+}
+
+/// Begins work at a rate from inside of a namespace, whether or not what was begun before is done; what came of it
+/// before the time was over, and no more.
+///
+/// # Errors
+/// If the namespace cannot be entered.
+pub fn at_rate<F>(
+    namespace: &str,
+    rate: f64,
+    lasts: Duration,
+    one: impl Fn(usize) -> F + Send + 'static,
+) -> anyhow::Result<Came>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    enter(namespace, move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(runtime.block_on(begin_at(rate, lasts, one)))
+    })
+}
+
+async fn begin_at<F>(rate: f64, lasts: Duration, one: impl Fn(usize) -> F) -> Came
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let begun = Instant::now();
+    let mut all = Came::default();
+    let mut tally = |ended: anyhow::Result<Duration>| match ended {
+        Ok(took) => all.took.push(took),
+        Err(error) => *all.failed.entry(error.to_string()).or_default() += 1,
+    };
+    let mut under_way = JoinSet::new();
+    let (mut n_begun, mut due) = (0_usize, 0.0);
+    while begun.elapsed() < lasts {
+        while due < begun.elapsed().as_secs_f64() {
+            due += rate.recip();
+            n_begun += 1;
+            if under_way.len() < MOST_UNDER_WAY {
+                let work = one(n_begun);
+                under_way.spawn(async move {
+                    let begun = Instant::now();
+                    work.await.map(|()| begun.elapsed())
+                });
+            }
+            // So that a rate that is far too high does not keep this from ever reading an answer.
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        while let Some(Ok(ended)) = under_way.try_join_next() {
+            tally(ended);
+        }
+    }
+    all.elapsed = begun.elapsed();
+    all.took.sort();
+    all
 }
 
 async fn put_on(load: Load) -> Came {

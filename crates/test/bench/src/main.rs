@@ -18,6 +18,7 @@ mod overload;
 mod place;
 mod report;
 mod sink;
+mod soak;
 mod storm;
 mod tang;
 mod tftp;
@@ -28,6 +29,7 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, ExitCode},
+    time::{Duration, Instant},
 };
 
 use clap::{Parser, Subcommand};
@@ -59,6 +61,9 @@ struct Args {
     /// Less of everything, within three minutes.
     #[arg(long)]
     quick: bool,
+    /// For how many minutes everything goes on at once; three by default, a fourth of one if quick.
+    #[arg(long, value_name = "MINUTES")]
+    soak: Option<u64>,
     #[command(subcommand)]
     command: Option<Own>,
 }
@@ -78,7 +83,8 @@ fn works() -> Vec<Box<dyn Work>> {
     vec![
         Box::new(footprint::Idle::default()),
         Box::new(converge::Converge),
-        Box::new(growth::Nodes),
+        Box::new(growth::WithSite),
+        Box::new(growth::WithUse),
         Box::new(balancer::Balancer),
         Box::new(balancer::Restart),
         Box::new(ntp::Ntp::default()),
@@ -89,6 +95,7 @@ fn works() -> Vec<Box<dyn Work>> {
         Box::new(http::Http::default()),
         Box::new(storm::Storm),
         Box::new(overload::Overload),
+        Box::new(soak::Soak),
         Box::new(footprint::Loaded),
     ]
 }
@@ -110,11 +117,19 @@ fn main() -> anyhow::Result<ExitCode> {
         works.retain(|work| args.only.iter().any(|name| name == work.name()));
     }
     let runs = args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1);
-    let mut bench = work::Bench::up(runs, args.quick)?;
+    let soak = match (args.soak, args.quick) {
+        (Some(minutes), _) => Duration::from_mins(minutes),
+        (None, true) => Duration::from_secs(15),
+        (None, false) => Duration::from_mins(3),
+    };
+    let mut bench = work::Bench::up(runs, args.quick, soak)?;
     let (mut tables, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for work in works {
         eprintln!("measuring {} …", work.name());
-        match bench.measure(work.as_ref()) {
+        let begun = Instant::now();
+        let measured = bench.measure(work.as_ref());
+        eprintln!("it took {:.0} s", begun.elapsed().as_secs_f64());
+        match measured {
             Ok(table) => {
                 println!("{}", report::text(&table));
                 rows.extend(table.rows(work.targets())?);

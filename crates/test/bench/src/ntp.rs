@@ -98,7 +98,11 @@ pub(crate) fn chronyd(bench: &Bench) -> anyhow::Result<Contender> {
 }
 
 /// Has clients ask one after the other; how long it took until all were answered.
-fn ask(to: SocketAddrV4, clients: std::ops::Range<u16>, questions: usize) -> anyhow::Result<Duration> {
+pub(crate) fn ask(
+    to: SocketAddrV4,
+    clients: std::ops::Range<u16>,
+    questions: usize,
+) -> anyhow::Result<Duration> {
     let begun = Instant::now();
     let mut before: Option<UdpSocket> = None;
     for client in clients {

@@ -1,37 +1,52 @@
 //! What is left when twice as much comes as can be done: of the work itself, and of another service.
 //!
-//! Questions and discoveries come at twice the rate that went well just before, whether or not they are answered.
+//! Work of each kind comes faster and faster until not all of it is done in time; the most that was done is the rate.
+//! Then twice as much comes, whether or not anything is answered, while somebody else asks for a name every few
+//! milliseconds. Client and server share the machine, so what a client takes to ask twice as much is not the server's.
+
+pub(crate) mod flood;
 
 use std::{
-    net::{SocketAddrV4, UdpSocket},
+    net::{Ipv4Addr, SocketAddrV4},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::Context as _;
-use faros_bench::load::{self, Load, enter};
+use anyhow::{Context as _, ensure};
+use faros_bench::load::{self, Load, at_rate, enter};
 use faros_lab::daemon;
-use faros_model::ports::{DNS, UNLOCK};
+use faros_model::ports::{DNS, NETBOOT_HTTP, UNLOCK};
 
+use self::flood::{Flood, Names};
 use crate::{
     dhcp,
-    dns::config::Names,
     figures::{Figure, Target},
     footprint::pss_mib,
-    tang,
+    http, storm, tang,
     work::{Bench, Contender, Work},
 };
 
 const NAMES: Figure = Figure::more("own names at twice the rate, of those at the rate", "");
 const LEASES: Figure = Figure::more("exchanges at twice the rate, of those at the rate", "");
-const ALONE: Figure = Figure::less("recovery of a key, p50, alone", "ms");
-const BESIDE: Figure = Figure::less("recovery of a key, p50, in a flood of names", "ms");
-const BESIDE_P99: Figure = Figure::less("recovery of a key, p99, in a flood of names", "ms");
+const FILES: Figure = Figure::more("small files at twice the rate, of those at the rate", "");
+const KEYS: Figure = Figure::more("recoveries at twice the rate, of those at the rate", "");
+const LOADERS: Figure = Figure::more("loaders by TFTP at twice the rate, of those at the rate", "");
+const NAME: Figure = Figure::less("a name, p99, alone", "ms");
+const NAME_IN_LEASES: Figure = Figure::less("a name, p99, in twice the exchanges", "ms");
+const NAME_IN_FILES: Figure = Figure::less("a name, p99, in twice the files", "ms");
+const NAME_IN_KEYS: Figure = Figure::less("a name, p99, in twice the recoveries", "ms");
+const NAME_IN_LOADERS: Figure = Figure::less("a name, p99, in twice the loaders", "ms");
+const KEY: Figure = Figure::less("a recovery, p50, alone", "ms");
+const KEY_IN_NAMES: Figure = Figure::less("a recovery, p50, in twice the names", "ms");
+const KEY_IN_NAMES_P99: Figure = Figure::less("a recovery, p99, in twice the names", "ms");
 const MEMORY: Figure = Figure::less("memory (PSS) after it", "MiB");
+
+/// How long one of those that come may take until it gives up.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 pub(crate) struct Overload;
 
@@ -46,66 +61,41 @@ impl Work for Overload {
 
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
         let client = contender.place.client()?;
-        let seconds = if bench.quick { 1 } else { 3 };
-        let to = SocketAddrV4::new(contender.place.address, DNS);
-        let questions = questions(&Names::of(&bench.site));
-        let flood = |rate| {
-            let flood = Flood {
-                to,
-                questions: questions.clone(),
-                rate,
-                lasts: Duration::from_secs(seconds),
-            };
-            enter(&client, move || flood.put_on())
-        };
-        // The rate at which all but a few are answered.
-        let (mut rate, mut peak) = (10_000.0, 0.0_f64);
-        loop {
-            let answered = flood(rate)?;
-            peak = peak.max(answered);
-            if answered < 0.98 * rate {
-                break;
-            }
-            rate *= 1.4;
-        }
-        let overloaded = flood(2.0 * peak)?;
+        let bastion = contender.place.address;
+        let lasts = Duration::from_secs(if bench.quick { 1 } else { 3 });
+        let names = Names::of(&bench.site, SocketAddrV4::new(bastion, DNS));
+        let alone = beside(&client, &names, || {
+            thread::sleep(lasts);
+            Ok(())
+        })?;
+        let mut figures = vec![(NAME, alone.1)];
 
-        let unlock = SocketAddrV4::new(contender.place.address, UNLOCK);
-        let load = Load {
-            to: unlock,
-            from: vec![],
-            request: tang::request(&client, unlock)?,
-            clients: 1,
-            requests: if bench.quick { 100 } else { 400 },
-        };
-        let alone = load::inside(&client, load.clone())?;
-        let flood = Flood {
-            to,
-            questions,
-            rate: peak / 2.0,
-            lasts: Duration::from_mins(1),
-        };
-        let (stop, inside) = (Arc::new(AtomicBool::new(false)), client.clone());
-        let told = Arc::clone(&stop);
-        let flooding = thread::spawn(move || enter(&inside, move || flood.until(&told)));
-        let beside = load::inside(&client, load);
-        stop.store(true, Ordering::Relaxed);
-        flooding
-            .join()
-            .map_err(|_| anyhow::anyhow!("the flood panicked"))??;
-        let beside = beside?;
-        let milliseconds = |came: &load::Came, hundredths| came.percentile(hundredths).as_secs_f64() * 1e3;
+        let unlock = SocketAddrV4::new(bastion, UNLOCK);
+        let recovery = tang::request(&client, unlock)?;
+        figures.extend(in_names(&client, &names, lasts, &recovery, unlock)?);
 
-        let leases = dhcp::at_twice_the_rate(&client)?;
+        let (left, name) = beside(&client, &names, || dhcp::at_twice_the_rate(&client))?;
+        figures.extend([(LEASES, left), (NAME_IN_LEASES, name)]);
+
+        let web = SocketAddrV4::new(bastion, NETBOOT_HTTP);
+        let small = load::get(&http::add(
+            bench,
+            &bench.web_root()?.join("small"),
+            "bench/small",
+        )?);
+        let file = move |n| ask(n, web, small.clone());
+        let key = move |n| ask(n, unlock, recovery.clone());
+        let loader = move |n| async move { storm::loader(machine(n), bastion).await };
+        let (left, name) = twice(&client, &names, (500.0, lasts), file)?;
+        figures.extend([(FILES, left), (NAME_IN_FILES, name)]);
+        let (left, name) = twice(&client, &names, (200.0, lasts), key)?;
+        figures.extend([(KEYS, left), (NAME_IN_KEYS, name)]);
+        let (left, name) = twice(&client, &names, (30.0, lasts), loader)?;
+        figures.extend([(LOADERS, left), (NAME_IN_LOADERS, name)]);
+
         let pid = daemon::pid(bench.lab.folder()).context("farosd does not run")?;
-        Ok(vec![
-            (NAMES, overloaded / peak),
-            (LEASES, leases),
-            (ALONE, milliseconds(&alone, 50)),
-            (BESIDE, milliseconds(&beside, 50)),
-            (BESIDE_P99, milliseconds(&beside, 99)),
-            (MEMORY, pss_mib(pid)?),
-        ])
+        figures.push((MEMORY, pss_mib(pid)?));
+        Ok(figures)
     }
 
     fn targets(&self) -> &'static [Target] {
@@ -113,76 +103,128 @@ impl Work for Overload {
             &[
                 Target::value(NAMES.name, 0.9),
                 Target::value(LEASES.name, 0.9),
+                Target::value(FILES.name, 0.9),
+                Target::value(KEYS.name, 0.9),
+                Target::value(LOADERS.name, 0.9),
                 Target::value(MEMORY.name, 32.0),
             ]
         }
     }
 }
 
-/// Questions that come at a rate, and do not wait for answers.
-#[derive(Clone)]
-struct Flood {
-    to: SocketAddrV4,
-    questions: Vec<Vec<u8>>,
-    /// A second.
-    rate: f64,
-    lasts: Duration,
+/// Whoever is the `n`th to ask: five hundred in turn.
+pub(crate) fn machine(n: usize) -> Ipv4Addr {
+    let n = u16::try_from(n % 500).unwrap_or_default();
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(10, 9, 66, 1)) + u32::from(n))
 }
 
-impl Flood {
-    /// How many are answered a second.
-    fn put_on(&self) -> anyhow::Result<f64> {
-        self.until(&AtomicBool::new(false))
-    }
+/// One question over HTTP that is to go well.
+pub(crate) async fn ask(n: usize, to: SocketAddrV4, request: Vec<u8>) -> anyhow::Result<()> {
+    let answer = tokio::time::timeout(PATIENCE, storm::fetch(machine(n), to, &request)).await??;
+    ensure!(answer.starts_with(b"HTTP/1.1 200"), "refused");
+    Ok(())
+}
 
-    fn until(&self, stop: &AtomicBool) -> anyhow::Result<f64> {
-        let socket = UdpSocket::bind(("0.0.0.0", 0))?;
-        socket.connect(self.to)?;
-        socket.set_read_timeout(Some(Duration::from_millis(300)))?;
-        let answers = socket.try_clone()?;
-        let counting = thread::spawn(move || {
-            let (mut buffer, mut n_answers) = ([0; 2048], 0_u32);
-            while answers.recv(&mut buffer).is_ok() {
-                n_answers += 1;
-            }
-            n_answers
-        });
-        let begun = Instant::now();
-        let mut questions = self.questions.iter().cycle();
-        let mut sent = 0.0;
-        while begun.elapsed() < self.lasts && !stop.load(Ordering::Relaxed) {
-            let due = begun.elapsed().as_secs_f64() * self.rate;
-            while sent < due {
-                let question = questions.next().context("no questions")?;
-                // A full queue loses it, as the network may.
-                let _ = socket.send(question);
-                sent += 1.0;
-            }
-            thread::sleep(Duration::from_micros(500));
+/// What is left of a work when twice as much comes as can be done, and how long a name takes meanwhile.
+fn twice<F>(
+    client: &str,
+    names: &Names,
+    (first, lasts): (f64, Duration),
+    one: impl Fn(usize) -> F + Clone + Send + 'static,
+) -> anyhow::Result<(f64, f64)>
+where
+    F: Future<Output = anyhow::Result<()>> + Send + 'static,
+{
+    let mut rate = first;
+    let mut peak = 0.0_f64;
+    loop {
+        let done = at_rate(client, rate, lasts, one.clone())?.rate();
+        peak = peak.max(done);
+        if done < 0.9 * rate {
+            break;
         }
-        let elapsed = begun.elapsed().as_secs_f64();
-        let answered = counting
-            .join()
-            .map_err(|_| anyhow::anyhow!("the client panicked"))?;
-        Ok(f64::from(answered) / elapsed)
+        rate *= 1.5;
     }
+    // What is still on its way would be in the way.
+    thread::sleep(Duration::from_millis(500));
+    let came = beside(client, names, || at_rate(client, 2.0 * peak, lasts, one.clone()))?;
+    thread::sleep(Duration::from_millis(500));
+    Ok((came.0.rate() / peak, came.1))
 }
 
-/// The questions on the wire (RFC 1035 section 4), each with a number of its own.
-fn questions(names: &Names) -> Vec<Vec<u8>> {
-    let texts = names.questions();
-    let lines = texts.lines().filter_map(|line| line.strip_suffix(" A"));
-    (0_u16..)
-        .zip(lines)
-        .map(|(id, name)| {
-            let [high, low] = id.to_be_bytes();
-            let mut bytes = vec![high, low, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-            for label in name.trim_end_matches('.').split('.') {
-                bytes.push(u8::try_from(label.len()).unwrap_or(0));
-                bytes.extend(label.bytes());
-            }
-            bytes.extend([0, 0, 1, 0, 1]);
-            bytes
-        })
-        .collect()
+/// How long the answer to a name takes while other work goes on: all but one in a hundred, in milliseconds.
+fn beside<T>(
+    client: &str,
+    names: &Names,
+    work: impl FnOnce() -> anyhow::Result<T>,
+) -> anyhow::Result<(T, f64)> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (told, inside, names) = (Arc::clone(&stop), client.to_owned(), names.clone());
+    let asking = thread::spawn(move || enter(&inside, move || names.now_and_then(&told)));
+    let done = work();
+    stop.store(true, Ordering::Relaxed);
+    let took = asking
+        .join()
+        .map_err(|_| anyhow::anyhow!("the client panicked"))??;
+    Ok((done?, took))
+}
+
+/// Names at twice their rate, and recoveries beside them.
+fn in_names(
+    client: &str,
+    names: &Names,
+    lasts: Duration,
+    recovery: &[u8],
+    unlock: SocketAddrV4,
+) -> anyhow::Result<Vec<(Figure, f64)>> {
+    let flood = |rate, lasts| Flood {
+        names: names.clone(),
+        rate,
+        lasts,
+    };
+    let put_on = |rate| {
+        let flood = flood(rate, lasts);
+        enter(client, move || flood.until(&AtomicBool::new(false)))
+    };
+    let (mut rate, mut peak) = (10_000.0, 0.0_f64);
+    loop {
+        let answered = put_on(rate)?;
+        peak = peak.max(answered);
+        if answered < 0.95 * rate {
+            break;
+        }
+        rate *= 1.4;
+    }
+    let left = put_on(2.0 * peak)? / peak;
+
+    let load = Load {
+        to: unlock,
+        from: vec![],
+        request: recovery.to_owned(),
+        clients: 1,
+        requests: 100 * usize::try_from(lasts.as_secs())?,
+    };
+    let alone = load::inside(client, load.clone())?;
+    let flood = flood(2.0 * peak, Duration::from_mins(1));
+    let (stop, inside) = (Arc::new(AtomicBool::new(false)), client.to_owned());
+    let told = Arc::clone(&stop);
+    let flooding = thread::spawn(move || enter(&inside, move || flood.until(&told)));
+    let beside = load::inside(client, load);
+    stop.store(true, Ordering::Relaxed);
+    flooding
+        .join()
+        .map_err(|_| anyhow::anyhow!("the flood panicked"))??;
+    let beside = beside?;
+    ensure!(
+        beside.failed.is_empty(),
+        "not all were helped: {:?}",
+        beside.failed
+    );
+    let milliseconds = |came: &load::Came, hundredths| came.percentile(hundredths).as_secs_f64() * 1e3;
+    Ok(vec![
+        (NAMES, left),
+        (KEY, milliseconds(&alone, 50)),
+        (KEY_IN_NAMES, milliseconds(&beside, 50)),
+        (KEY_IN_NAMES_P99, milliseconds(&beside, 99)),
+    ])
 }

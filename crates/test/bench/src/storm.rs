@@ -1,8 +1,8 @@
-//! Fifty machines that are switched on in the same moment: each has its address, its loader, its script and an image
-//! part, and has a disk key recovered, all at once.
+//! Fifty machines that are switched on in the same moment to be installed: each has its address, its loader, its script
+//! with a pass in it, the config for that pass and an image part, and has a disk key recovered, all at once.
 //!
-//! The machines are simulated: tasks with the addresses and MACs of the site's nodes, behind one host of the LAN. What
-//! an install asks for besides (the Ignition config, once, with a pass) is not among it.
+//! The machines are simulated: tasks with the addresses and MACs of the site's nodes, behind one host of the LAN. The
+//! bastion has them as neighbors, so that each is who it says it is.
 
 use std::{
     fmt::Write as _,
@@ -13,6 +13,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 use faros_bench::load::{self, enter};
+use faros_lab::network::BASTION_LAN;
 use faros_model::ports::{DHCP_SERVER, NETBOOT_HTTP, TFTP, UNLOCK};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,7 +24,9 @@ use tokio::{
 
 use crate::{
     figures::Figure,
-    http, tang,
+    http,
+    place::{inside, said},
+    tang,
     work::{Bench, Contender, Router, Work},
 };
 
@@ -32,7 +35,9 @@ const P50: Figure = Figure::less("one machine, p50", "s");
 const CPU: Figure = Figure::less("CPU of a machine", "ms");
 const LATE: Figure = Figure::less("addresses asked for again", "");
 
-const MACHINES: u8 = 50;
+pub(crate) const MACHINES: u8 = 50;
+/// The MAC of the first of them, from which theirs count up.
+pub(crate) const FIRST: &str = "52:54:00:0a:00:01";
 /// How long an answer is waited for until it is asked for again, as firmware does.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How often it is asked.
@@ -57,26 +62,28 @@ impl Work for Storm {
 
     fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
         let ours = bench.ours()?;
-        let plain = std::fs::read_to_string(bench.site_file(Router::Off)?)?;
-        let (head, _) = plain.split_once("  nodes:\n").context("the site has no nodes")?;
-        let (_, tail) = plain
-            .split_once("  unlock:")
-            .context("the site unlocks nothing")?;
-        let nodes = (0..MACHINES).fold(String::new(), |mut text, n| {
+        let file = ours.place.write("storm.yaml", &site_text(bench)?)?;
+        bench.lab.apply(&file)?;
+        let known = (0..MACHINES).fold(String::new(), |mut text, n| {
             let (mac, address) = machine(n);
-            let role = if n == 0 { "control-plane, worker" } else { "worker" };
+            let mac = hex(mac, ":");
             // Writing to a `String` cannot fail.
             let _ = writeln!(
                 text,
-                "    - {{name: m-{n}, roles: [{role}], bootMac: \"{}\", address: {address}}}",
-                hex(mac, ":")
+                "neigh replace {address} lladdr {mac} nud permanent dev {BASTION_LAN}"
             );
             text
         });
-        let file = ours
-            .place
-            .write("storm.yaml", &format!("{head}  nodes:\n{nodes}  unlock:{tail}"))?;
-        bench.lab.apply(&file)?;
+        let known = ours.place.write("neighbors", &known)?;
+        said(inside(&ours.place.bastion(), &["ip", "-batch", &known.to_string_lossy()]).output())?;
+        let image = ours.place.folder().join("image");
+        faros_lab::image::write_dummy(&image, "debian-13-cloud")?;
+        let add = ["content", "add", &image.to_string_lossy()];
+        said(bench.lab.farosctl_command()?.args(add).output())?;
+        for n in 0..MACHINES {
+            let install = ["install", "--yes", &format!("m-{n}")];
+            said(bench.lab.farosctl_command()?.args(install).output())?;
+        }
         Ok(vec![ours])
     }
 
@@ -110,6 +117,27 @@ impl Work for Storm {
     }
 }
 
+/// The site with the fifty machines as its nodes, and no cluster: it would have to be there for them to join.
+pub(crate) fn site_text(bench: &Bench) -> anyhow::Result<String> {
+    let plain = std::fs::read_to_string(bench.site_file(Router::Off)?)?;
+    let (head, _) = plain.split_once("  nodes:\n").context("the site has no nodes")?;
+    let (_, tail) = plain
+        .split_once("  unlock:")
+        .context("the site unlocks nothing")?;
+    let nodes = (0..MACHINES).fold(String::new(), |mut text, n| {
+        let (mac, address) = machine(n);
+        let mac = hex(mac, ":");
+        let role = if n == 0 { "control-plane, worker" } else { "worker" };
+        let _ = writeln!(
+            text,
+            "    - {{name: m-{n}, roles: [{role}], bootMac: \"{mac}\", address: {address}}}"
+        );
+        text
+    });
+    let head = head.replace("cluster: {", "cluster: {distribution: none, ");
+    Ok(format!("{head}  nodes:\n{nodes}  unlock:{tail}"))
+}
+
 /// The MAC and the address of a machine.
 const fn machine(n: u8) -> ([u8; 6], Ipv4Addr) {
     ([0x52, 0x54, 0, 10, 0, n + 1], Ipv4Addr::new(10, 9, 65, n + 10))
@@ -140,7 +168,16 @@ async fn boot(n: u8, asked: &Asked) -> anyhow::Result<u32> {
     loader(own, asked.bastion).await?;
     let web = SocketAddrV4::new(asked.bastion, NETBOOT_HTTP);
     let script = fetch(own, web, &load::get(&format!("/boot/{}.ipxe", hex(mac, "-")))).await?;
-    ensure!(script.windows(6).any(|own| own == b"#!ipxe"), "no script");
+    let script = String::from_utf8_lossy(&script);
+    let config = script.split_whitespace().find_map(|word| {
+        let (_, path) = word
+            .strip_prefix("ignition.config.url=http://")?
+            .split_once('/')?;
+        Some(format!("/{path}"))
+    });
+    let config = config.with_context(|| format!("the script installs nothing: {script}"))?;
+    let config = fetch(own, web, &load::get(&config)).await?;
+    ensure!(config.starts_with(b"HTTP/1.1 200"), "there is no config");
     let part = fetch(own, web, &load::get(&asked.part)).await?;
     ensure!(part.len() > crate::sink::PART, "the image part is short");
     let key = fetch(own, SocketAddrV4::new(asked.bastion, UNLOCK), &asked.recovery).await?;
@@ -200,7 +237,7 @@ fn message(n: u8, mac: [u8; 6], own: Ipv4Addr, bastion: Ipv4Addr, kind: u8) -> V
 }
 
 /// Loads the boot loader by TFTP, block by block as firmware does (RFC 1350, 2348).
-async fn loader(own: Ipv4Addr, bastion: Ipv4Addr) -> anyhow::Result<()> {
+pub(crate) async fn loader(own: Ipv4Addr, bastion: Ipv4Addr) -> anyhow::Result<()> {
     let socket = UdpSocket::bind((own, 0)).await?;
     let request = format!("\0\u{1}{LOADER}\0octet\0blksize\01468\0");
     let (mut to, mut next) = (SocketAddr::from((bastion, TFTP)), 1_u16);
@@ -234,7 +271,7 @@ async fn loader(own: Ipv4Addr, bastion: Ipv4Addr) -> anyhow::Result<()> {
 }
 
 /// A whole answer over HTTP, from the machine's own address.
-async fn fetch(own: Ipv4Addr, to: SocketAddrV4, request: &[u8]) -> anyhow::Result<Vec<u8>> {
+pub(crate) async fn fetch(own: Ipv4Addr, to: SocketAddrV4, request: &[u8]) -> anyhow::Result<Vec<u8>> {
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddrV4::new(own, 0).into())?;
     let mut stream = socket.connect(to.into()).await?;

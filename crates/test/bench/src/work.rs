@@ -8,6 +8,7 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use anyhow::Context as _;
@@ -36,6 +37,8 @@ pub(crate) struct Bench {
     pub(crate) runs: usize,
     /// Less of everything.
     pub(crate) quick: bool,
+    /// For how long a soak goes on.
+    pub(crate) soak: Duration,
 }
 
 /// Whether the bastion filters and balances.
@@ -50,7 +53,7 @@ pub(crate) enum Router {
 
 impl Bench {
     /// Brings farosd up.
-    pub(crate) fn up(runs: usize, quick: bool) -> anyhow::Result<Self> {
+    pub(crate) fn up(runs: usize, quick: bool, soak: Duration) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir()?;
         let file = write(folder.path(), Router::Off)?;
         let text = std::fs::read_to_string(&file)?;
@@ -62,6 +65,7 @@ impl Bench {
             folder,
             runs,
             quick,
+            soak,
         })
     }
 
@@ -155,10 +159,13 @@ impl Bench {
         self.apply(work.router())?;
         let mut contenders = work.contenders(self)?;
         let mut table = Table::new(work.name());
-        for contender in &mut contenders {
-            self.once(work, contender)?;
+        let runs = if work.is_long() { 1 } else { self.runs };
+        if !work.is_long() {
+            for contender in &mut contenders {
+                self.once(work, contender)?;
+            }
         }
-        for _ in 0..self.runs {
+        for _ in 0..runs {
             for contender in &mut contenders {
                 for (figure, value) in self.once(work, contender)? {
                     table.add(contender.name, figure, value);
@@ -270,6 +277,11 @@ pub(crate) trait Work {
     /// Whether the bastion filters meanwhile.
     fn router(&self) -> Router {
         Router::Off
+    }
+
+    /// Whether one run says enough, without one before it that does not count.
+    fn is_long(&self) -> bool {
+        false
     }
 
     /// All who do it, ready; ours among them.
