@@ -6,5 +6,6 @@
 
 mod bring_up;
 mod keeping;
+mod sizes;
 mod trouble;
 mod world;
