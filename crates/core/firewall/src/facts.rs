@@ -1,6 +1,6 @@
 //! The rules of a site in words, by subject: what a plan shows and compares.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use faros_model::{
     net::Subnet,
@@ -33,15 +33,10 @@ pub fn facts(site: &Site) -> BTreeMap<String, String> {
             address,
             subnet,
             gateway,
-        } => {
-            let via = gateway
-                .map(|gateway| format!(" via {gateway}"))
-                .unwrap_or_default();
-            format!("{address}/{}{via}", subnet.prefix())
-        }
+        } => fixed_address(*address, *subnet, *gateway),
     };
     tell("uplink is on", format!("{interface}, {addressing}"));
-    let trusted = list(&uplink.trusted_networks);
+    let trusted = network_list(&uplink.trusted_networks);
     tell(
         "way out",
         match uplink.gateway_mode {
@@ -71,7 +66,7 @@ pub fn facts(site: &Site) -> BTreeMap<String, String> {
     };
     tell("way in", way_in.to_owned());
     for published in &uplink.publish {
-        let from = list(&published.from);
+        let from = network_list(&published.from);
         let own = match &published.what {
             PublishedTarget::Ssh => "ssh",
             PublishedTarget::Console => "console",
@@ -123,7 +118,16 @@ pub fn facts(site: &Site) -> BTreeMap<String, String> {
     facts
 }
 
-fn list(networks: &[Subnet]) -> String {
+/// The address of a static uplink, and its gateway.
+pub fn fixed_address(address: Ipv4Addr, subnet: Subnet, gateway: Option<Ipv4Addr>) -> String {
+    let via = gateway
+        .map(|gateway| format!(" via {gateway}"))
+        .unwrap_or_default();
+    format!("{address}/{}{via}", subnet.prefix())
+}
+
+/// Whose networks may do something, as a sentence has it.
+pub fn network_list(networks: &[Subnet]) -> String {
     if networks.is_empty() {
         return "nobody".to_owned();
     }

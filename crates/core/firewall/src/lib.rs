@@ -18,7 +18,7 @@ mod rules;
 mod text;
 
 pub use accepted::against_matrix;
-pub use facts::facts;
+pub use facts::{facts, fixed_address, network_list};
 pub use firewalld::{Firewalld, PREFIX, Settings, Value};
 pub use listing::{Difference, Listing};
 pub use policy::{BadInterface, Interfaces, group_name, inside, lan_services};

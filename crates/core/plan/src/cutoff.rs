@@ -9,7 +9,7 @@ use std::{
     net::Ipv4Addr,
 };
 
-use faros_firewall::{group_name, inside, lan_services};
+use faros_firewall::{fixed_address, group_name, inside, lan_services, network_list};
 use faros_model::{
     net::Subnet,
     plan::{Change, ChangeKind, Impact, Service},
@@ -61,14 +61,14 @@ impl Cuts {
     /// As [`Self::add`], if someone who was let in no longer is.
     fn narrower(&mut self, subject: &str, from: &[Subnet], to: &[Subnet], reason: &str) {
         if !covers(to, from) {
-            self.add(subject, list(from), list(to), reason);
+            self.add(subject, network_list(from), network_list(to), reason);
         }
     }
 
     /// The router starts: until now the host let in whom it wanted.
     fn begins(&mut self, wanted: &Site) {
         let from = "whoever the host lets in".to_owned();
-        let to = list(&published(wanted, &PublishedTarget::Ssh));
+        let to = network_list(&published(wanted, &PublishedTarget::Ssh));
         let why = "from now on the uplink gets in only by what is published";
         self.add("ssh from the uplink", from, to, why);
     }
@@ -86,7 +86,7 @@ impl Cuts {
         }
         for (subject, from) in ports(before) {
             let why = "nobody is led to it any more";
-            self.add(&subject, list(&from), off(), why);
+            self.add(&subject, network_list(&from), off(), why);
         }
     }
 
@@ -138,7 +138,7 @@ impl Cuts {
         let (from, to) = (networks(before), networks(wanted));
         if !covers(&from, &to) {
             let why = "from the uplink, senders with such an address are taken for forged";
-            self.add("inside are", list(&from), list(&to), why);
+            self.add("inside are", network_list(&from), network_list(&to), why);
         }
     }
 
@@ -240,24 +240,8 @@ fn addressing(site: &Site) -> String {
             address,
             subnet,
             gateway,
-        } => {
-            let via = gateway
-                .map(|gateway| format!(" via {gateway}"))
-                .unwrap_or_default();
-            format!("{address}/{}{via}", subnet.prefix())
-        }
+        } => fixed_address(*address, *subnet, *gateway),
     }
-}
-
-fn list(networks: &[Subnet]) -> String {
-    if networks.is_empty() {
-        return "nobody".to_owned();
-    }
-    networks
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
 }
 
 #[cfg(test)]

@@ -81,17 +81,7 @@ pub fn node_config(site: &Site, node: &Node, install: &Install<'_>) -> String {
 
 fn faros(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
     let mut files = common_files(site, node, install, filter);
-    files.extend(networkd_files(site, node));
-    files.push(file(
-        "/etc/systemd/timesyncd.conf.d/10-faros.conf",
-        0o644,
-        &timesyncd(site),
-    ));
-    files.push(file(
-        "/etc/systemd/resolved.conf.d/10-faros.conf",
-        0o644,
-        RESOLVED,
-    ));
+    files.extend(systemd_files(site, node));
     files.push(file(
         "/etc/sudoers.d/faros",
         0o440,
@@ -141,17 +131,7 @@ fn coreos(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>)
 
 fn flatcar(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
     let mut files = common_files(site, node, install, filter);
-    files.extend(networkd_files(site, node));
-    files.push(file(
-        "/etc/systemd/timesyncd.conf.d/10-faros.conf",
-        0o644,
-        &timesyncd(site),
-    ));
-    files.push(file(
-        "/etc/systemd/resolved.conf.d/10-faros.conf",
-        0o644,
-        RESOLVED,
-    ));
+    files.extend(systemd_files(site, node));
     files.extend(started_script(site, node));
     let storage = foreign_storage(site, node, install, "ROOT", "rootencrypted", "ext4", files);
     config(
@@ -332,6 +312,15 @@ fn common_units(site: &Site, node: &Node, install: &Install<'_>, filter: Option<
         .into_iter()
         .chain(cluster::units(site, node, install))
         .collect()
+}
+
+/// Network, time and names, of a node on which systemd has all of them.
+fn systemd_files(site: &Site, node: &Node) -> impl Iterator<Item = Value> {
+    let (time, names) = (
+        "/etc/systemd/timesyncd.conf.d/10-faros.conf",
+        "/etc/systemd/resolved.conf.d/10-faros.conf",
+    );
+    networkd_files(site, node).chain([file(time, 0o644, &timesyncd(site)), file(names, 0o644, RESOLVED)])
 }
 
 fn networkd_files(site: &Site, node: &Node) -> impl Iterator<Item = Value> {

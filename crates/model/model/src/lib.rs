@@ -5,6 +5,7 @@
 #![warn(missing_docs)]
 
 pub mod api;
+pub mod chain;
 pub mod content;
 pub mod event;
 pub mod ids;

@@ -14,12 +14,13 @@ use std::{
 use faros_model::site::Transport;
 use nix::sys::{
     socket::{
-        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, SockaddrIn, bind, recv,
-        sendto, setsockopt, socket,
-        sockopt::{RcvBuf, ReceiveTimeout},
+        AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, bind, recv, sendto,
+        setsockopt, socket, sockopt::RcvBuf,
     },
     time::{TimeVal, TimeValLike as _},
 };
+
+use crate::netfilter;
 
 /// `NFNL_SUBSYS_CTNETLINK`, in a message's type.
 const CONNTRACK: u16 = 1 << 8;
@@ -27,6 +28,8 @@ const CONNTRACK: u16 = 1 << 8;
 const GET: u16 = 1;
 /// `IPCTNL_MSG_CT_DELETE`.
 const DELETE: u16 = 2;
+/// `AF_INET`.
+const INET: u8 = 2;
 /// `IPS_DST_NAT`: somebody led it to another address than it asked for.
 const LED: u32 = 1 << 5;
 /// `TCP_CONNTRACK_ESTABLISHED`.
@@ -56,7 +59,7 @@ pub struct Connection {
 pub fn connections() -> io::Result<Vec<Connection>> {
     let ask = open()?;
     // `NLM_F_REQUEST | NLM_F_DUMP`
-    send(&ask, CONNTRACK | GET, 0x301, &[])?;
+    netfilter::send(&ask, CONNTRACK | GET, 0x301, INET, &[])?;
     let mut found = Vec::new();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -84,7 +87,7 @@ pub fn forget(connections: &[Connection]) -> io::Result<usize> {
     let mut buffer = [0; 4096];
     for own in connections {
         // `NLM_F_REQUEST | NLM_F_ACK`
-        send(&ask, CONNTRACK | DELETE, 5, &own.key)?;
+        netfilter::send(&ask, CONNTRACK | DELETE, 5, INET, &own.key)?;
         let length = recv(ask.as_raw_fd(), &mut buffer, MsgFlags::empty())?;
         // One that has ended by itself meanwhile is no failure.
         let told = buffer.get(..length).and_then(message);
@@ -141,35 +144,9 @@ fn segment(from: SocketAddrV4, to: SocketAddrV4, sequence: u32) -> [u8; 20] {
 }
 
 fn open() -> io::Result<OwnedFd> {
-    let ask = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkNetFilter,
-    )?;
-    setsockopt(&ask, ReceiveTimeout, &TimeVal::seconds(2))?;
+    let ask = netfilter::open(TimeVal::seconds(2))?;
     setsockopt(&ask, RcvBuf, &(1 << 20))?;
     Ok(ask)
-}
-
-/// `nlmsghdr`: length, type, flags, sequence, port. `nfgenmsg`: family, version, resource.
-fn send(ask: &OwnedFd, kind: u16, flags: u16, attributes: &[u8]) -> io::Result<()> {
-    let length = u32::try_from(20 + attributes.len()).map_err(io::Error::other)?;
-    let mut request = Vec::with_capacity(20 + attributes.len());
-    request.extend(length.to_ne_bytes());
-    request.extend(kind.to_ne_bytes());
-    request.extend(flags.to_ne_bytes());
-    request.extend([0; 8]);
-    // `AF_INET`
-    request.extend([2, 0, 0, 0]);
-    request.extend(attributes);
-    sendto(
-        ask.as_raw_fd(),
-        &request,
-        &NetlinkAddr::new(0, 0),
-        MsgFlags::empty(),
-    )?;
-    Ok(())
 }
 
 /// The first message: its type, its body, and what is behind it.

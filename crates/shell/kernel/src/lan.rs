@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use faros_model::{ids::MacAddr, net::Subnet};
+use faros_model::{chain::Chain, ids::MacAddr, net::Subnet};
 use rtnetlink::LinkUnspec;
 use tokio::sync::watch;
 
@@ -210,20 +210,5 @@ pub async fn watch(
         };
         // Whichever is first.
         drop(tokio::time::timeout(rest, told).await);
-    }
-}
-
-/// An error and all that is behind it, joined by colons.
-struct Chain<'a>(&'a dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
     }
 }

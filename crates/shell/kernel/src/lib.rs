@@ -7,6 +7,7 @@ pub mod fights;
 pub mod host;
 pub mod lan;
 pub mod neighbors;
+mod netfilter;
 pub mod nft;
 pub mod own;
 pub mod ports;

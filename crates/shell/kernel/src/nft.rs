@@ -11,15 +11,15 @@ use std::{
 };
 
 use nix::sys::{
-    socket::{
-        AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, setsockopt,
-        socket, sockopt::ReceiveTimeout,
-    },
+    socket::{MsgFlags, recv},
     time::{TimeVal, TimeValLike as _},
 };
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-use crate::changes;
+use crate::{changes, netfilter};
+
+/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN`.
+const GET_GENERATION: u16 = (10 << 8) | 16;
 
 /// Why the packet filter could not be set or read.
 #[derive(Debug, thiserror::Error)]
@@ -114,26 +114,9 @@ fn refused(said: &str, text: &str) -> Nft {
 /// # Errors
 /// If the kernel cannot be asked.
 pub fn generation() -> io::Result<u32> {
-    let ask = socket(
-        AddressFamily::Netlink,
-        SockType::Raw,
-        SockFlag::SOCK_CLOEXEC,
-        SockProtocol::NetlinkNetFilter,
-    )?;
-    setsockopt(&ask, ReceiveTimeout, &TimeVal::milliseconds(500))?;
-    // `nlmsghdr`: length, type `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN`, flags `NLM_F_REQUEST`, sequence,
-    // port. `nfgenmsg`: family, version, resource.
-    let mut request = Vec::with_capacity(20);
-    request.extend(20_u32.to_ne_bytes());
-    request.extend(((10_u16 << 8) | 16).to_ne_bytes());
-    request.extend(1_u16.to_ne_bytes());
-    request.extend([0; 12]);
-    sendto(
-        ask.as_raw_fd(),
-        &request,
-        &NetlinkAddr::new(0, 0),
-        MsgFlags::empty(),
-    )?;
+    let ask = netfilter::open(TimeVal::milliseconds(500))?;
+    // `NLM_F_REQUEST`
+    netfilter::send(&ask, GET_GENERATION, 1, 0, &[])?;
     let mut answer = [0; 512];
     let length = recv(ask.as_raw_fd(), &mut answer, MsgFlags::empty())?;
     let answer = answer.get(..length).unwrap_or_default();

@@ -15,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use faros_model::chain::Chain;
 use rusqlite::Connection;
 use tracing::{error, info};
 
@@ -270,19 +271,4 @@ fn commit(db: &Connection, group: Vec<Work>) -> (Result<(), StoreError>, Vec<Fin
 fn execute(db: &Connection, statement: &str) -> Result<(), StoreError> {
     db.prepare_cached(statement)?.execute([])?;
     Ok(())
-}
-
-/// An error with its sources, joined by colons.
-struct Chain<'e>(&'e dyn std::error::Error);
-
-impl std::fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        while let Some(error) = source {
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
-    }
 }
