@@ -1,5 +1,7 @@
 //! A small world of nodes that ask, work, fail and die, told in lines.
 
+mod fifty;
+
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
