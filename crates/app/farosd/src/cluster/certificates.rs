@@ -10,8 +10,8 @@ use serde_json::json;
 use crate::daemon::{Shared, lock};
 
 impl Shared {
-    /// When certificates of the cluster end, the first one first: those of the control plane as its nodes said last,
-    /// those of the kubelets as they were seen last, and the roots.
+    /// When certificates of the cluster end, the first one first: those of the control plane and of the kubelets as their
+    /// nodes said last, and the roots.
     pub(crate) fn certificates(&self) -> Vec<CertificateInfo> {
         let mut all = Vec::new();
         for (node, ends) in &lock(&self.cluster.tended).ends {
@@ -21,15 +21,6 @@ impl Shared {
                 ends: *ends,
             }));
         }
-        all.extend(
-            self.kubelet_certificates()
-                .into_iter()
-                .map(|own| CertificateInfo {
-                    node: own.node,
-                    name: own.what,
-                    ends: own.ends,
-                }),
-        );
         if let Some(roots) = self.authority.held() {
             let own = [
                 ("site-ca", &roots.site),

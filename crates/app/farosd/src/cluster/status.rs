@@ -39,9 +39,6 @@ const AT_REST: Duration = Duration::from_mins(1);
 /// What was seen is good for so long for whoever asks.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// Where a kubelet serves.
-const KUBELET: u16 = 10250;
-
 /// Where a member of etcd serves its clients.
 const ETCD: u16 = 2379;
 
@@ -192,13 +189,6 @@ impl Shared {
         tended.ends.iter().flat_map(of_node).collect()
     }
 
-    /// The certificates that kubelets serve with, as they were seen last.
-    pub(super) fn kubelet_certificates(&self) -> Vec<CertificateEnd> {
-        let seen = lock(&self.cluster.watched.seen);
-        let kubelets = seen.certificates.iter().filter(|own| own.what == "kubelet");
-        kubelets.cloned().collect()
-    }
-
     fn kubelets(&self, site: &Site, jumped: SignedDuration) -> BTreeMap<HostName, Kubelet> {
         let view = lock(&self.cluster.view);
         let known = view.nodes.iter().filter_map(|facts| {
@@ -249,7 +239,7 @@ async fn ask_servers(
             continue;
         };
         let has_server = attempt.work != Work::JoinWorker && attempt.progress != Progress::Handed;
-        let has_kubelet = attempt.progress == Progress::Joined;
+        let has_joined = attempt.progress == Progress::Joined;
         let (node, api, authority) = (node.clone(), api.clone(), authority.clone());
         let etcd_authority = roots.etcd.certificate_der().clone();
         asking.spawn(async move {
@@ -261,17 +251,8 @@ async fn ask_servers(
                 }
             };
             let address = node.address.to_string();
-            let kubelet = async {
-                if has_kubelet {
-                    certificate_end(at(&node, KUBELET), &address, &authority)
-                        .await
-                        .ok()
-                } else {
-                    None
-                }
-            };
             let etcd = async {
-                if has_server && has_kubelet {
+                if has_server && has_joined {
                     certificate_end(at(&node, ETCD), &address, &etcd_authority)
                         .await
                         .ok()
@@ -279,13 +260,13 @@ async fn ask_servers(
                     None
                 }
             };
-            let (server, kubelet, etcd) = tokio::join!(server, kubelet, etcd);
-            (node.name, server, kubelet, etcd)
+            let (server, etcd) = tokio::join!(server, etcd);
+            (node.name, server, etcd)
         });
     }
     let (mut servers, mut certificates) = (BTreeMap::new(), Vec::new());
     while let Some(asked) = asking.join_next().await {
-        let Ok((name, server, kubelet, etcd)) = asked else {
+        let Ok((name, server, etcd)) = asked else {
             continue;
         };
         let certificate = |what: &str, ends: Timestamp| CertificateEnd {
@@ -293,7 +274,6 @@ async fn ask_servers(
             node: Some(name.clone()),
             ends,
         };
-        certificates.extend(kubelet.map(|ends| certificate("kubelet", ends)));
         certificates.extend(etcd.map(|ends| certificate("etcd", ends)));
         match server {
             Some(Ok(Probed { said, ends })) => {

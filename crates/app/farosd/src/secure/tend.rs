@@ -23,6 +23,8 @@ struct Says {
     /// When its certificates end, by their names; of a worker, none.
     #[serde(default)]
     certificates: BTreeMap<String, Timestamp>,
+    /// When the one ends that its kubelet serves with, and renews itself.
+    kubelet: Option<Timestamp>,
 }
 
 /// Answers a node that has joined.
@@ -43,8 +45,9 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
         Err(page) => return page,
     };
     // More than any node has; they are kept in memory.
-    let ends: Ends = says.certificates.into_iter().take(32).collect();
+    let mut ends: Ends = says.certificates.into_iter().take(32).collect();
     let order = told(shared, intent, node, &ends).await;
+    ends.extend(says.kubelet.map(|ends| ("kubelet".to_owned(), ends)));
     if !ends.is_empty() {
         lock(&shared.cluster.tended).ends.insert(node.name.clone(), ends);
     }

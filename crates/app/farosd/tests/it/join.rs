@@ -209,6 +209,68 @@ fn from(address: &str) -> String {
 }
 
 #[tokio::test]
+async fn what_was_given_in_a_boot_is_good_in_that_boot_alone() -> Outcome {
+    let site = Site::new().await?;
+    site.install()?;
+    site.report("started")?;
+    let (machine, secret) = (&site.machine, site.secret());
+    let (status, first) = site.asks(machine, "node-1", &secret, "")?;
+    assert_eq!(status, 200, "{first}");
+    // Asked twice: whoever lost the answer is told again, of the same boot.
+    let (status, again) = site.asks(machine, "node-1", &secret, "")?;
+    assert_eq!((status, &again["session"]), (200, &first["session"]), "{again}");
+
+    // Somebody presses its button: what it asks is late.
+    assert_eq!(machine.http(BOOT)?.0, 200);
+    assert_eq!(site.asks(machine, "node-1", &secret, "")?.0, 403);
+    assert_eq!(site.refused().await?, "no-session");
+    assert_eq!(site.why().await?, "join-no-session");
+
+    // What it says of the boot before counts for nothing in the next.
+    site.report("started")?;
+    let (status, next) = site.asks(machine, "node-1", &secret, "")?;
+    assert_eq!(status, 200, "{next}");
+    ensure!(next["session"] != first["session"], "{next}");
+    let late = format!(
+        r#"-d {{"report":"joined","action":"init","session":{}}} {REPORT}"#,
+        first["session"]
+    );
+    assert_eq!(machine.http(&late)?.0, 409);
+    ensure!(site.world.client().cluster().await?.established.is_none());
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_a_node_fails_at_is_named_while_it_waits_for_its_next_try() -> Outcome {
+    let site = Site::new().await?;
+    site.install()?;
+    site.report("started")?;
+    let (machine, secret) = (&site.machine, site.secret());
+    assert_eq!(site.asks(machine, "node-1", &secret, "")?.0, 200);
+    let kubelet = "running_with_swap_on_is_not_supported".replace('_', "\\u0020");
+    let failed = format!(
+        r#"-d {{"report":"join-failed","phase":"init","said":"timeout","kubelet":"{kubelet}"}} {REPORT}"#
+    );
+    assert_eq!(machine.http(&failed)?.0, 204);
+    let (status, told) = site.asks(machine, "node-1", &secret, "")?;
+    assert_eq!((status, &told["reason"]), (202, &Value::from("pause")), "{told}");
+    assert_eq!(site.why().await?, "join-swap");
+
+    // Its clock is off, so it cannot even ask.
+    let said = "curl: (60) certificate is not yet valid".replace(' ', "\\u0020");
+    let stuck = format!(
+        r#"-d {{"report":"join-stuck","phase":"ask","said":"{said}","clock":"2016-01-01T00:00:00Z"}} {REPORT}"#
+    );
+    assert_eq!(machine.http(&stuck)?.0, 204);
+    let name = "node-1".parse().map_err(anyhow::Error::msg)?;
+    let causes = site.world.client().why(&name).await?.causes;
+    let codes: Vec<_> = causes.iter().map(|cause| cause.code.as_str()).collect();
+    assert_eq!(codes[0], "join-certificate-time", "{codes:?}");
+    ensure!(codes.contains(&"clock-off"), "{codes:?}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_second_machine_with_the_address_of_a_node_gets_nothing() -> Outcome {
     let site = Site::new().await?;
     site.install()?;

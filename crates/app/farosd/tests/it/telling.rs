@@ -100,7 +100,10 @@ fn reported(row: &Words) -> anyhow::Result<Value> {
     }
     let asked = match row.by {
         Printer::Curl if row.words.starts_with("the bastion") => "printf 503".to_owned(),
-        Printer::Curl => says(Printer::Curl, " >&2; exit 60"),
+        Printer::Curl => says(
+            Printer::Curl,
+            " >&2; printf 'More details here: https://curl.se/docs/sslcerts.html\\n\\ncurl failed\\nto verify\\nthe server\\nof it\\n' >&2; exit 60",
+        ),
         _ => format!("cp {here}/answer /run/faros-join/answer; printf 200"),
     };
     stub(&bin, "curl", &format!(

@@ -37,6 +37,11 @@ pub(crate) const RULES: &[Rule] = &[
         "`farosctl content` shows what the bastion has; `farosctl content build kubernetes` makes a whole release",
     ),
     failed(
+        "join-image-damaged",
+        "the node cannot join, because an image in the bastion's content store is damaged",
+        "`farosctl content verify` shows what is; `farosctl content build kubernetes`, or `content add`, puts it there again; then start {node} anew",
+    ),
+    failed(
         "join-disk-full",
         "the node cannot join, because its disk is full",
         "`df -h` on {node}; give it a larger disk, or a data disk with `use: kubelet`",

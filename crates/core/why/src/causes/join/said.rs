@@ -74,6 +74,7 @@ words! {
     "join-certificate-time", Curl, "certificate has expired", "curl: (60) SSL certificate problem: certificate has expired";
     "join-certificate-time", Kubeadm, "is not yet valid", "error: error execution phase preflight: couldn't validate the identity of the API Server: failed to verify certificate: x509: certificate has expired or is not yet valid: current time 2016-01-01T00:00:00Z is before 2026-11-20T00:00:00Z";
     "join-duplicate-name", Kubeadm, "already exists in the cluster", "error: error execution phase kubelet-start: a Node with name \"node-1\" and status \"Ready\" already exists in the cluster. You must delete the existing Node or change the name of this new joining Node";
+    "join-image-damaged", Kubeadm, "is damaged: what is there has digest", "error: unknown: faros.dev/kubernetes/etcd@sha256:238f8351: the content with digest 238f8351 is damaged: what is there has digest 1068eba2";
     "join-image-missing", Kubeadm, "[ERROR ImagePull]", "\t[ERROR ImagePull]: failed to pull image faros.dev/kubernetes/etcd:3.7.3: failed to pull and unpack image: not found";
     "join-token-refused", Kubeadm, "Unauthorized", "error: error execution phase preflight: unable to fetch the kubeadm-config ConfigMap: failed to get config map: Unauthorized";
     "join-certificate-refused", Kubelet, "certificate signing request is denied", "E1121 18:00:00.000000    4711 run.go:72] \"command failed\" err=\"failed to run Kubelet: certificate signing request is denied, reason: Faros, message: the token was used already\"";
