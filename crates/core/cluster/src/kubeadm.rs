@@ -5,7 +5,7 @@
 //! cluster.
 
 use faros_model::{
-    kubernetes::{IMAGE_REPOSITORY, Release},
+    kubernetes::{IMAGE_REPOSITORY, KubeVersion, Release},
     site::{Node, Role, Site, UplinkAddressing},
 };
 use serde_json::{Value, json};
@@ -155,22 +155,36 @@ fn cluster(site: &Site, images: &Images) -> Value {
         "dns": dns,
         "etcd": etcd,
         "apiServer": api_server(&alternatives),
-        "controllerManager": { "extraArgs": arguments(&[
-            // Blocks of pod addresses follow from the site file.
-            ("allocate-node-cidrs", "false"),
-            // farosd approves certificates, and nobody else.
-            ("controllers", "*,bootstrapsigner,tokencleaner,-csrapproving"),
-            ("profiling", "false"),
-            ("terminated-pod-gc-threshold", "500"),
-            ("tls-cipher-suites", &CIPHERS.join(",")),
-            ("tls-min-version", "VersionTLS12"),
-        ]) },
+        "controllerManager": { "extraArgs": controller_manager(images) },
         "scheduler": { "extraArgs": arguments(&[
             ("profiling", "false"),
             ("tls-cipher-suites", &CIPHERS.join(",")),
             ("tls-min-version", "VersionTLS12"),
         ]) },
     })
+}
+
+/// The last minor version of which kubeadm mounts a folder of `/usr`, for plugins that nobody has.
+const LAST_WITH_FLEX: u16 = 35;
+
+fn controller_manager(images: &Images) -> Value {
+    let ciphers = CIPHERS.join(",");
+    let mut own = vec![
+        // Blocks of pod addresses follow from the site file.
+        ("allocate-node-cidrs", "false"),
+        // farosd approves certificates, and nobody else.
+        ("controllers", "*,bootstrapsigner,tokencleaner,-csrapproving"),
+        ("profiling", "false"),
+        ("terminated-pod-gc-threshold", "500"),
+        ("tls-cipher-suites", &ciphers),
+        ("tls-min-version", "VersionTLS12"),
+    ];
+    // It would be made where nothing can be: the system's programs are read-only.
+    let version = images.kubernetes.parse::<KubeVersion>();
+    if version.is_ok_and(|version| version.minor <= LAST_WITH_FLEX) {
+        own.push(("flex-volume-plugin-dir", "/var/lib/kubelet/volume-plugins"));
+    }
+    arguments(&own)
 }
 
 fn api_server(alternatives: &[String]) -> Value {

@@ -148,6 +148,20 @@ fn a_node_runs_pods_on_its_own_block_and_has_images_from_the_bastion() {
 }
 
 #[test]
+fn nothing_of_an_older_version_wants_to_write_where_programs_are() {
+    let site = site(BRANCH_OFFICE);
+    let first = site.nodes.values().next().unwrap();
+    let says = |version: &str| {
+        let own = Images {
+            kubernetes: version.to_owned(),
+            ..images()
+        };
+        init_config(&site, first, &own).contains("flex-volume-plugin-dir")
+    };
+    assert!(says("v1.34.4") && says("v1.35.4") && !says("v1.36.0"));
+}
+
+#[test]
 fn kubeadm_is_told_the_same_as_ever() {
     let site = site(BRANCH_OFFICE);
     let first = site.nodes.values().next().unwrap();
