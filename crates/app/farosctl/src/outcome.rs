@@ -8,7 +8,7 @@ use std::{
 };
 
 use faros_client::ClientError;
-use faros_model::problem::Problems;
+use faros_model::{chain::Chain, problem::Problems};
 use serde_json::json;
 
 /// A command that did what it should.
@@ -100,7 +100,7 @@ pub(crate) fn report(error: &Error, as_json: bool) -> ExitCode {
             let first = problems.problems.first().map(|problem| problem.message.clone());
             (3, first.unwrap_or_default(), String::new())
         }
-        Error::Client(error) => (1, chain(error), String::new()),
+        Error::Client(error) => (1, Chain(error).to_string(), String::new()),
         Error::Problems(report, problems) => {
             if as_json {
                 // The problems are the result.
@@ -124,14 +124,4 @@ pub(crate) fn report(error: &Error, as_json: bool) -> ExitCode {
         }
     }
     ExitCode::from(code)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(error) = source {
-        text = format!("{text}: {error}");
-        source = error.source();
-    }
-    text
 }

@@ -34,6 +34,7 @@ use faros_model::{
     site::{Distribution, Site},
 };
 use faros_pki::Subject;
+use faros_unlock::Told;
 use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::json;
@@ -65,6 +66,8 @@ pub(crate) struct Clustering {
     pub(crate) deciding: tokio::sync::Mutex<Record>,
     /// When each node asked last, and what it was told.
     pub(crate) asked: Mutex<BTreeMap<HostName, (Timestamp, String)>>,
+    /// Who was refused what only nodes get.
+    pub(crate) refused: Mutex<Told<String>>,
     view: Mutex<View>,
     snapshots: snapshots::Snapshots,
     pub(crate) watched: status::Watched,
@@ -99,6 +102,7 @@ impl Clustering {
         Self {
             deciding: tokio::sync::Mutex::new(record),
             asked: Mutex::default(),
+            refused: Mutex::default(),
             view: Mutex::default(),
             snapshots: snapshots::Snapshots::default(),
             watched: status::Watched::default(),
@@ -193,10 +197,15 @@ impl Shared {
     async fn look_at_cluster(&self, intent: &Intent, record: &Record) -> anyhow::Result<()> {
         let site = &intent.site;
         let kube = self.kube(site, record).await?;
-        let nodes = kube.nodes().await?;
+        let mut nodes = kube.nodes().await?;
         let of_pods = kube.etcd().await?;
         let allows_tokens = {
             let mut view = lock(&self.cluster.view);
+            // Of a node that is silent Kubernetes knows no more than before.
+            for silent in nodes.iter_mut().filter(|own| !own.is_heard) {
+                let was = view.nodes.iter().find(|own| own.name == silent.name);
+                silent.short_of = was.and_then(|was| was.short_of.clone());
+            }
             self.tell_readiness(site, &view.nodes, &nodes);
             view.at = Some(self.sightings.now());
             view.why.clear();

@@ -5,6 +5,7 @@
 //! off takes the rules away.
 
 mod rules;
+mod sight;
 mod trouble;
 
 use std::{
@@ -24,14 +25,15 @@ use faros_kernel::{
 use faros_model::{
     api::ServiceState,
     event::EventKind,
-    ids::MacAddr,
-    net::Subnet,
     plan::Service,
     site::{InterfaceRef, Site, UplinkAddressing},
 };
 use serde_json::json;
 
-use self::rules::Held;
+use self::{
+    rules::Held,
+    sight::{Sight, Watched},
+};
 use crate::{
     daemon::{Intent, Shared, lock, set_state},
     firewalld::Beside,
@@ -55,71 +57,6 @@ const TOLD: usize = 8;
 
 /// How the router is.
 pub(crate) type State = (ServiceState, String);
-
-/// What is looked at whenever the kernel tells of a change.
-struct Watched {
-    uplink: String,
-    addressing: UplinkAddressing,
-    settings: Vec<router::Setting>,
-    /// The parts of the bridge, where there is one.
-    parts: Vec<String>,
-    /// How it was after the last look that put things right.
-    sight: Sight,
-}
-
-/// How interfaces are, as far as the router is concerned.
-#[derive(PartialEq, Eq, Default)]
-struct Sight {
-    /// The uplink, if it is there.
-    uplink: Option<Uplink>,
-    is_set: Vec<bool>,
-    /// The MACs of the bridge and its parts that are there, and which parts it has.
-    parts: (Vec<MacAddr>, Option<Vec<String>>),
-}
-
-/// How the uplink is.
-#[derive(PartialEq, Eq)]
-struct Uplink {
-    is_up: bool,
-    /// Whether it has the address and the way out of the site file, if that gives any.
-    has_own: bool,
-    networks: Vec<Subnet>,
-}
-
-impl Watched {
-    /// The MACs of the bridge and of its parts, where there is one.
-    fn bridge_macs(&self) -> Vec<MacAddr> {
-        if self.parts.is_empty() {
-            return vec![];
-        }
-        let names = self.parts.iter().map(String::as_str).chain([BRIDGE]);
-        names.filter_map(lan::look).map(|own| own.mac).collect()
-    }
-
-    fn look(&self) -> Sight {
-        let uplink = lan::look(&self.uplink);
-        let held = (!self.parts.is_empty()).then(|| router::members_of(BRIDGE));
-        Sight {
-            uplink: uplink.map(|own| Uplink {
-                is_up: own.is_up,
-                has_own: match self.addressing {
-                    UplinkAddressing::Static {
-                        address,
-                        subnet,
-                        gateway,
-                    } => {
-                        let has_route = |gateway| router::has_default_route(gateway, &own.name);
-                        own.is_up && own.has(address, subnet) && gateway.is_none_or(has_route)
-                    }
-                    UplinkAddressing::Dhcp | UplinkAddressing::Host => true,
-                },
-                networks: own.networks,
-            }),
-            is_set: self.settings.iter().map(router::Setting::is_set).collect(),
-            parts: (self.bridge_macs(), held.flatten()),
-        }
-    }
-}
 
 /// Keeps the kernel in line with the site until the daemon stops. What was set stays then.
 pub(crate) async fn run(shared: Arc<Shared>) {

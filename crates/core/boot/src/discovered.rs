@@ -154,8 +154,10 @@ impl Strangers {
         let Some((mac, last_seen)) = silent.map(|machine| (machine.mac, machine.last_seen)) else {
             return true;
         };
-        if at.duration_since(last_seen) < SEEN_STEP {
-            self.crowded = Some(last_seen + SEEN_STEP);
+        // It may have spoken since, for up to one step.
+        let until = last_seen + SEEN_STEP + SEEN_STEP;
+        if at < until {
+            self.crowded = Some(until);
             return false;
         }
         self.drop(mac);

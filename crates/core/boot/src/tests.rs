@@ -393,6 +393,32 @@ fn a_flood_of_invented_machines_is_bounded_and_does_not_wash_the_history_away() 
 }
 
 #[test]
+fn who_speaks_often_outlives_a_flood_of_invented_machines() {
+    let (mut tracker, site) = (tracker(), site());
+    let mut told = 0..=u16::MAX;
+    for second in 0..200 {
+        if second % 10 == 0 {
+            run(&mut tracker, &format!("{second} new dhcp-discover hostname=box"));
+        }
+        // What was invented first is silent by now, and makes room for what is invented now.
+        for n in told.by_ref().take(20) {
+            let [a, b] = n.to_be_bytes();
+            let mut flood = sighting(&format!("{second} new dhcp-discover"));
+            flood.mac = Some(faros_model::ids::MacAddr([2, 0, 0, 0, a, b]));
+            tracker.observe(Some(&site), flood);
+        }
+        let machines = tracker.discovered();
+        let is_box = |machine: &&faros_model::api::Discovered| machine.said.get("hostname").is_some();
+        assert!(machines.iter().any(|machine| is_box(&machine)), "{second}");
+    }
+    let oldest = tracker.discovered().into_iter().map(|machine| machine.mac);
+    assert!(
+        oldest.filter(|mac| mac.0 == [2, 0, 0, 0, 0, 0]).count() == 0,
+        "room was made"
+    );
+}
+
+#[test]
 fn a_tracker_goes_on_where_the_one_before_it_ended() {
     let mut before = tracker();
     run(

@@ -133,10 +133,11 @@ event_kinds! {
     ClusterState => "cluster-state",
     /// A person got a certificate for the cluster. Detail: `user`, `role`, `until`, `by`.
     CredentialsIssued => "credentials-issued",
-    /// Someone asked to join a cluster as a node and got nothing. Detail: `address`, `reason` (a word), `message`.
+    /// Someone asked to join a cluster as a node and got nothing. Detail: `node`, `address`, `reason` (a word), `message`,
+    /// `repeated` (how often within the last minute).
     JoinRefused => "join-refused",
-    /// Someone asked as a node of the cluster what there is to do for it, and was not believed. Detail: `address`, `reason`
-    /// (a word), `message`.
+    /// Someone asked as a node of the cluster what there is to do for it, and was not believed. Detail: `node`, `address`,
+    /// `reason` (a word), `message`, `repeated`.
     TendRefused => "tend-refused",
     /// A node reported about itself. Detail: `report` (see the reports in the events page) and what the node said.
     NodeReport => "node-report",

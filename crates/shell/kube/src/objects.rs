@@ -43,6 +43,8 @@ pub struct NodeFacts {
     pub pod_block: Option<String>,
     /// Its roles, as `kubectl get nodes` shows them.
     pub roles: Vec<String>,
+    /// Whether its kubelet is heard of. Else what it is short of is what was known last.
+    pub is_heard: bool,
     /// What it is short of (`disk`, `memory`, `pids`), and what its kubelet says of that.
     pub short_of: Option<(&'static str, String)>,
 }
@@ -303,6 +305,7 @@ fn node_facts(object: &Value) -> Option<NodeFacts> {
             .into_iter()
             .flat_map(|labels| labels.keys().filter_map(role))
             .collect(),
+        is_heard: ready.is_some_and(|own| own["status"] != "Unknown"),
         short_of: short_of(object),
     })
 }

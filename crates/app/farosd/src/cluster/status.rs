@@ -147,14 +147,15 @@ impl Shared {
         let lives = lock(&self.tracker).nodes(site, |name| self.is_armed(name));
         // Kubernetes and certificates go by the time of day, all else by the clock that does not jump.
         let jumped = clock.shown(now).duration_since(now);
-        let kubelets = self.kubelets(site, jumped);
+        let kubelets = self.kubelets(site);
         let mut seen = lock(&self.cluster.watched.seen).clone();
         seen.certificates.extend(self.told_certificates());
         for pod in &mut seen.pods {
-            pod.since = pod.since.map(|at| at - jumped);
+            pod.since = pod.since.map(|at| clock.counted(at));
         }
+        // What nodes tell may be any time at all.
         for own in &mut seen.certificates {
-            own.ends -= jumped;
+            own.ends = clock.counted(own.ends);
         }
         let judged = status(&Evidence {
             site,
@@ -189,8 +190,8 @@ impl Shared {
         tended.ends.iter().flat_map(of_node).collect()
     }
 
-    fn kubelets(&self, site: &Site, jumped: SignedDuration) -> BTreeMap<HostName, Kubelet> {
-        let view = lock(&self.cluster.view);
+    fn kubelets(&self, site: &Site) -> BTreeMap<HostName, Kubelet> {
+        let (view, clock) = (lock(&self.cluster.view), self.sightings.clock());
         let known = view.nodes.iter().filter_map(|facts| {
             let node = site
                 .nodes
@@ -198,7 +199,7 @@ impl Shared {
                 .find(|node| node.name.as_str() == facts.name)?;
             let kubelet = Kubelet {
                 is_ready: facts.is_ready,
-                since: facts.since.map(|at| at - jumped),
+                since: facts.since.map(|at| clock.counted(at)),
                 says: facts.says.clone(),
                 version: facts.version.clone(),
             };

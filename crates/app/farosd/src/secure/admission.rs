@@ -36,18 +36,35 @@ pub(super) async fn admitted<'a>(
             .map(|session| (node, session)),
     };
     verdict.map_err(|why| {
-        if why.is_alarming() {
-            tracing::warn!(path = ask.path, from = %ask.from, "refused: {}", why.message());
-        }
         // A node that was taken away asks on for ever: that is no news.
         if why.is_alarming() || speaker.refusal == EventKind::JoinRefused {
-            let detail = json!({
-                "node": name, "address": ask.from, "reason": why.as_str(), "message": why.message(),
-            });
-            shared.saw(ask.from, None, speaker.refusal, detail);
+            tell(shared, intent, ask, node, speaker.refusal, why);
         }
         answer(403, &json!({ "error": why.message() }))
     })
+}
+
+/// Tells of a refusal; of an equal one within a minute, how often it was repeated with the next.
+fn tell(shared: &Shared, intent: &Intent, ask: &Ask, node: Option<&Node>, kind: EventKind, why: NoJoin) {
+    let name = node.map(|node| &node.name);
+    let what = format!("{kind} {name:?} {}", why.as_str());
+    let Some(repeated) = lock(&shared.cluster.refused).refused(ask.from, what, shared.sightings.now()) else {
+        return;
+    };
+    if why.is_alarming() {
+        tracing::warn!(path = ask.path, from = %ask.from, repeated, "refused: {}", why.message());
+    }
+    let detail = json!({
+        "node": name, "address": ask.from, "reason": why.as_str(), "message": why.message(), "repeated": repeated,
+    });
+    let is_of = |other: &Node| other.address == ask.from;
+    match node {
+        // Whoever speaks from nobody's address may be the node itself.
+        Some(node) if is_of(node) || !intent.site.nodes.values().any(is_of) => {
+            shared.tell_of(node, kind, detail);
+        }
+        _ => shared.saw(ask.from, None, kind, detail),
+    }
 }
 
 async fn judged(
