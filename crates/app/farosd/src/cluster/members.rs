@@ -88,6 +88,29 @@ impl Shared {
         })
     }
 
+    /// Whether etcd has a member of a node that is about to join: of its life before, or of a try that was cut off. Asked
+    /// anew, as such a try may be younger than what was seen last; a join beside that member would hang on it.
+    pub(crate) async fn has_old_member(&self, site: &Site, record: &Record, node: &Node) -> bool {
+        let members = match self.etcd(site, record).await {
+            Ok(members) => members,
+            Err(error) => {
+                // As when it is looked at: what its pods say has to do.
+                tracing::debug!("etcd cannot be asked: {error:#}");
+                return false;
+            }
+        };
+        let is_own = |own: &Member| own.listed.node(site).is_some_and(|own| own.name == node.name);
+        let has = members.all.iter().any(is_own);
+        if has {
+            // The next look takes it away.
+            let mut view = lock(&self.cluster.view);
+            view.etcd.retain(|(name, _)| name != node.name.as_str());
+            view.etcd.push((node.name.to_string(), false));
+            view.members_at = None;
+        }
+        has
+    }
+
     fn etcd_clients(&self, nodes: &[&Node]) -> anyhow::Result<Vec<Etcd>> {
         let roots = self
             .authority

@@ -199,6 +199,8 @@ impl Shared {
                 members.client.remove(id).await.map_err(broken)?;
                 let detail = json!({ "member": id.to_string(), "reason": "the node leaves the cluster" });
                 self.tell_of(node, EventKind::EtcdMemberRemoved, detail);
+                // The next machine need not wait for a member that is gone.
+                lock(&self.cluster.view).members_at = None;
             }
             tell.step(format!("Kubernetes forgets {name}"));
             kube.forget_node(name.as_str()).await.map_err(broken)?;

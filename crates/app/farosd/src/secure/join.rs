@@ -140,6 +140,10 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
     let mut next = record.clone();
     let restores = record.restoring.is_some();
     let work = match verdict {
+        Some(Verdict::Do(Work::JoinControlPlane)) if shared.has_old_member(site, &record, node).await => {
+            let why = Wait::OldMember;
+            return Ok(wait(shared, node, why.label(), &why.to_string(), PAUSE));
+        }
         Some(Verdict::Do(work)) => work,
         Some(Verdict::Done) => {
             if next
