@@ -389,7 +389,7 @@ fn a_flood_of_invented_machines_is_bounded_and_does_not_wash_the_history_away() 
         "an alarm is heard in a flood"
     );
     assert_eq!(told(&mut tracker, "12 lan interface-lost"), 1);
-    assert_eq!(told(&mut tracker, "90 new dhcp-discover"), 2);
+    assert_eq!(told(&mut tracker, "131 new dhcp-discover"), 2);
 }
 
 #[test]

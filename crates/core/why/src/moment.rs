@@ -104,8 +104,6 @@ pub(crate) const fn is_sign_of_life(kind: EventKind) -> bool {
             | EventKind::IgnitionRefused
             | EventKind::JoinWaiting
             | EventKind::JoinHanded
-            | EventKind::JoinRefused
-            | EventKind::TendRefused
             | EventKind::NodeReport
             | EventKind::UnlockAdvertised
             | EventKind::UnlockRecovered
