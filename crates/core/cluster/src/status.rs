@@ -26,6 +26,9 @@ use crate::{Names, Record, install::Observed};
 /// So long a node may take from having joined to being ready.
 const START: SignedDuration = SignedDuration::from_mins(5);
 
+/// So long a cluster that was never whole may be on its way, whatever its parts say.
+const BEGINNING: SignedDuration = SignedDuration::from_hours(1);
+
 /// Certificates are renewed long before this is all that is left of them.
 const ENDS_SOON: SignedDuration = SignedDuration::from_hours(24 * 7);
 
@@ -194,6 +197,13 @@ fn whole(
     }
     let is_at_work = nodes.iter().any(|node| node.state == MemberState::Joining);
     let established = evidence.record.established.is_some();
+    let age = |begun| evidence.observed.now.duration_since(begun);
+    // A machine that never comes must not hide what becomes of the others for ever.
+    let is_grown = evidence.record.complete
+        || evidence
+            .record
+            .established
+            .is_some_and(|own| age(own) >= BEGINNING);
     let is_whole = found.trouble.is_empty() && found.coming.is_empty() && found.follows.is_empty();
     let state = if !established {
         if is_at_work {
@@ -203,7 +213,7 @@ fn whole(
         }
     } else if is_whole {
         ClusterState::Ready
-    } else if evidence.record.complete && (!found.trouble.is_empty() || found.coming.is_empty()) {
+    } else if is_grown && (!found.trouble.is_empty() || found.coming.is_empty()) {
         ClusterState::Degraded
     } else {
         // Nodes are on their way, or are there, and what runs on them follows.

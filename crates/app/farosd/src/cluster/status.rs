@@ -149,7 +149,7 @@ impl Shared {
         let jumped = clock.shown(now).duration_since(now);
         let kubelets = self.kubelets(site);
         let mut seen = lock(&self.cluster.watched.seen).clone();
-        seen.certificates.extend(self.told_certificates());
+        seen.certificates.extend(self.told_certificates(site, record));
         for pod in &mut seen.pods {
             pod.since = pod.since.map(|at| clock.counted(at));
         }
@@ -175,9 +175,16 @@ impl Shared {
         shown(judged, jumped)
     }
 
-    /// What the nodes tell of certificates that serve nobody whom the bastion could ask.
-    fn told_certificates(&self) -> Vec<CertificateEnd> {
+    /// What nodes of the cluster tell of certificates that serve nobody whom the bastion could ask.
+    fn told_certificates(&self, site: &Site, record: &Record) -> Vec<CertificateEnd> {
         let tended = lock(&self.cluster.tended);
+        let is_member = |node: &HostName| {
+            let attempt = record
+                .attempts
+                .get(node)
+                .filter(|_| site.nodes.contains_key(node));
+            attempt.is_some_and(|own| own.progress == Progress::Joined)
+        };
         let of_node = |(node, ends): (&HostName, &Ends)| {
             let told = ends.iter().filter(|(name, _)| !SEEN.contains(&name.as_str()));
             let own = told.map(|(name, ends)| CertificateEnd {
@@ -187,7 +194,8 @@ impl Shared {
             });
             own.collect::<Vec<_>>()
         };
-        tended.ends.iter().flat_map(of_node).collect()
+        let ends = tended.ends.iter().filter(|(node, _)| is_member(node));
+        ends.flat_map(of_node).collect()
     }
 
     fn kubelets(&self, site: &Site) -> BTreeMap<HostName, Kubelet> {

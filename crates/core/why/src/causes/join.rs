@@ -328,7 +328,12 @@ fn last<'a>(case: &Case<'a>) -> Option<&'a Event> {
         )
     };
     // Who is refused need not be the node, and is told of it in no session.
-    let mut all = case.own.iter().copied().filter(is_join).rev();
+    let all = case
+        .own
+        .iter()
+        .copied()
+        .filter(|event| is_join(event) && is_of(case, event));
+    let mut all = all.rev();
     let last = all.next()?;
     let is_news = last.kind != EventKind::JoinWaiting || !NOT_NEWS.contains(&last.word("reason"));
     if is_news {
@@ -337,6 +342,11 @@ fn last<'a>(case: &Case<'a>) -> Option<&'a Event> {
     // It failed, and waits for its next try.
     let before = all.find(|event| event.kind != EventKind::JoinWaiting);
     Some(before.filter(|event| has_failed(event)).unwrap_or(last))
+}
+
+/// Whether it is about the node's own joining: somebody at its address may have spoken as another node.
+fn is_of(case: &Case<'_>, event: &Event) -> bool {
+    matches!(event.word("node"), "") || event.word("node") == case.known.node.name.as_str()
 }
 
 fn has_failed(event: &Event) -> bool {
@@ -375,7 +385,9 @@ fn find_kubelet_ill(case: &Case<'_>, rule: &Rule) -> Option<Found> {
 
 fn find_tend_refused(case: &Case<'_>, rule: &Rule) -> Option<Found> {
     // A node asks every two minutes.
-    let last = case.last(EventKind::TendRefused)?;
+    let last = case
+        .last(EventKind::TendRefused)
+        .filter(|event| is_of(case, event))?;
     (case.now().duration_since(last.at) <= SignedDuration::from_mins(10)).then(|| {
         let summary = words::with(rule.means, words::message(last));
         Found::new(summary, vec![case.cite(last)])

@@ -202,6 +202,12 @@ fn what_a_program_says_is_known_by_its_words_among_what_the_others_say_then() {
             Printer::Api => ("api", "error: timeout"),
             Printer::Kubeadm | Printer::Curl | Printer::Containerd => ("said", ""),
         };
+        let phase = match row.by {
+            Printer::Curl => "ask",
+            Printer::Containerd => "containerd",
+            _ => "init",
+        };
+        report.detail.insert("phase".to_owned(), phase.into());
         report.detail.insert("said".to_owned(), others.into());
         report.detail.insert(key.to_owned(), row.line.into());
         let causes = World::new(&story).but("not-armed").why(at(900.0), &story);

@@ -206,7 +206,11 @@ fn certificates_are_renewed_before_they_end(site: &mut Site) -> anyhow::Result<(
     asks_now(site, "node-2")?;
     let rows: Vec<Value> =
         serde_json::from_str(&farosctl(site, &["cluster", "certificates", "--output", "json"])?)?;
-    for row in rows.iter().filter(|row| row["node"] == "node-2") {
+    let own: Vec<&Value> = rows.iter().filter(|row| row["node"] == "node-2").collect();
+    for name in ["apiserver", "etcd-server", "admin.conf"] {
+        ensure!(own.iter().any(|row| row["name"] == name), "no {name}: {own:?}");
+    }
+    for row in own {
         let ends: Timestamp = row["ends"].as_str().context("it has an end")?.parse()?;
         ensure!(ends > good, "{row}");
     }

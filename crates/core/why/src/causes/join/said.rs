@@ -40,10 +40,24 @@ pub struct Words {
 /// The facts of a report that have what was said.
 const KEYS: [&str; 4] = ["said", "kubelet", "etcd", "api"];
 
-/// The first row of which the report has the words.
+impl Printer {
+    /// What it said, in a report.
+    fn said(self, report: &Event) -> &str {
+        let key = match (self, report.word("phase")) {
+            (Self::Kubelet, _) => "kubelet",
+            (Self::Etcd, _) => "etcd",
+            (Self::Api, _) => "api",
+            (Self::Curl, "ask") | (Self::Containerd, "containerd") => "said",
+            (Self::Curl | Self::Containerd, _) | (Self::Kubeadm, "ask" | "containerd") => return "",
+            (Self::Kubeadm, _) => "said",
+        };
+        report.word(key)
+    }
+}
+
+/// The first row whose words the report has from whom they are.
 pub(super) fn row(report: &Event) -> Option<&'static Words> {
-    let has = |row: &&Words| KEYS.iter().any(|key| report.word(key).contains(row.words));
-    WORDS.iter().find(has)
+    WORDS.iter().find(|row| row.by.said(report).contains(row.words))
 }
 
 /// All that was said.
