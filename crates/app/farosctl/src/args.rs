@@ -6,6 +6,7 @@ mod node;
 mod ports;
 mod snapshot;
 mod unlock;
+mod upgrade;
 mod values;
 
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted},
     snapshot::SnapshotCommand,
     unlock::UnlockCommand,
+    upgrade::{UpgradeCommand, UpgradeWork},
 };
 
 /// Plan, apply and watch a Faros site.

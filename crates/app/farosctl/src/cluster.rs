@@ -6,6 +6,7 @@ mod kubectl;
 mod restore;
 mod screen;
 mod snapshot;
+mod upgrade;
 mod yaml;
 
 use std::time::{Duration, Instant};
@@ -50,6 +51,9 @@ pub(crate) async fn cluster(client: &Client, command: ClusterCommand, as_json: b
             restore::certificates(rows)
         }),
         ClusterCommand::Snapshot { command } => snapshot::snapshot(client, command, as_json).await,
+        ClusterCommand::Upgrade { to, work, command } => {
+            upgrade::upgrade(client, to, work, command, as_json).await
+        }
         ClusterCommand::Wait { timeout } => wait(client, timeout, as_json).await,
         ClusterCommand::Install {
             yes,

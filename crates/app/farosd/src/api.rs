@@ -11,6 +11,7 @@ mod keep;
 mod openapi;
 mod story;
 mod unlock;
+mod upgrade;
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, sync::Arc, time::Duration};
 

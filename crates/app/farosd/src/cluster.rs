@@ -13,6 +13,7 @@ pub(crate) mod release;
 mod restore;
 mod snapshots;
 mod status;
+mod upgrade;
 
 use std::{
     collections::BTreeMap,
@@ -71,6 +72,7 @@ pub(crate) struct Clustering {
     view: Mutex<View>,
     snapshots: snapshots::Snapshots,
     pub(crate) watched: status::Watched,
+    upgrading: upgrade::Watched,
     /// What nodes say of their certificates, and who renews them.
     pub(crate) tended: Mutex<Tended>,
 }
@@ -106,6 +108,7 @@ impl Clustering {
             view: Mutex::default(),
             snapshots: snapshots::Snapshots::default(),
             watched: status::Watched::default(),
+            upgrading: upgrade::Watched::default(),
             tended: Mutex::default(),
         }
     }
@@ -140,6 +143,9 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         } else {
             // Of a cluster that is no more.
             lock(&shared.cluster.view).why.clear();
+        }
+        if record.upgrade.is_some() {
+            shared.keep_upgrade(&intent).await;
         }
         shared.watch_cluster(&intent, &record).await;
     }

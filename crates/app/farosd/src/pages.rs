@@ -7,7 +7,7 @@ mod install;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use faros_cluster::Said;
+use faros_cluster::{Said, upgrade};
 use faros_http::{Method, Route, route};
 use faros_kernel::neighbors;
 use faros_model::{
@@ -74,7 +74,13 @@ impl Bastion {
                 let program = image.and_then(|image| image.local_boot);
                 program.is_some_and(|program| program.digest == digest)
             };
-            if !self.0.is_armed(&node.name) && !is_local_boot().await {
+            // And the programs of its next version for the node at its turn in an upgrade.
+            let is_upgraded = || async {
+                let record = self.0.cluster.deciding.lock().await;
+                let upgrade = record.upgrade.as_ref();
+                upgrade.is_some_and(|upgrade| upgrade.work_of(&node.name).is_some())
+            };
+            if !self.0.is_armed(&node.name) && !is_local_boot().await && !is_upgraded().await {
                 return Page::Status(403);
             }
         }
@@ -168,6 +174,12 @@ impl Bastion {
                     return Page::Status(503);
                 }
             }
+        }
+        if let Some(said) = upgrade::Said::of(&report, &said)
+            && let Err(error) = self.0.upgrade_said(name, said).await
+        {
+            tracing::error!(node = %name, "{error:#}");
+            return Page::Status(503);
         }
         if is_news {
             let said = Value::Object(said);

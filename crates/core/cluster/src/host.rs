@@ -19,7 +19,7 @@ pub const JOIN_UNIT: &str = "faros-join.service";
 
 const JOIN: &str = "/etc/faros/join";
 const TEND: &str = "/etc/faros/tend";
-const TELLING: &str = "/etc/faros/telling";
+const COMMON: &str = "/etc/faros/common";
 const SECRET: &str = "/etc/faros/join.secret";
 
 /// A unit of systemd.
@@ -75,7 +75,7 @@ pub fn node_parts(
         File::open(containerd::SITE_CA, bond.site_ca),
         File::open("/etc/faros/join.env", environment(site, node, &names)),
         File::secret(SECRET, bond.secret),
-        File::open(TELLING, include_str!("../files/telling")),
+        File::open(COMMON, include_str!("../files/common")),
         File {
             mode: 0o755,
             ..File::open(JOIN, include_str!("../files/join"))
@@ -141,7 +141,7 @@ fn join_unit() -> String {
 fn tend_unit() -> String {
     format!(
         "[Unit]\nDescription=Tend this node's part of the cluster\nAfter={JOIN_UNIT}\n\n[Service]\nType=oneshot\n\
-         ExecStart=/bin/sh {TEND}\nTimeoutStartSec=15min\n"
+         ExecStart=/bin/sh {TEND}\nTimeoutStartSec=1h\n"
     )
 }
 

@@ -88,6 +88,28 @@ pub fn join_config(node: &Node, discovery: &str, token: &str) -> String {
     documents(&[join])
 }
 
+/// What `kubeadm upgrade` is told. farosd has looked whether all is well; a job that runs a pod somewhere to find that
+/// out would find the node closed, or nobody with room. Rules that approve certificates are not made here either. `CoreDNS`
+/// is left out: kubeadm has a list of its versions, and refuses one that is newer; the bastion gives it its image.
+pub fn upgrade_config(images: &Images) -> String {
+    let ignored = ["CreateJob", "CoreDNSMigration", "CoreDNSUnsupportedPlugins"];
+    documents(&[json!({
+        "apiVersion": KUBEADM, "kind": "UpgradeConfiguration",
+        "apply": {
+            "kubernetesVersion": images.kubernetes,
+            "ignorePreflightErrors": ignored,
+            "imagePullSerial": true,
+            "skipPhases": ["bootstrap-token", "addon/coredns"],
+        },
+        "node": {
+            "ignorePreflightErrors": ignored,
+            "imagePullSerial": true,
+            "skipPhases": ["addon/coredns"],
+        },
+        "timeouts": timeouts(),
+    })])
+}
+
 pub(crate) fn is_control_plane(node: &Node) -> bool {
     node.roles.contains(&Role::ControlPlane)
 }

@@ -24,13 +24,14 @@ mod record;
 pub mod snapshots;
 pub mod status;
 pub mod tend;
+pub mod upgrade;
 pub mod version;
 
 pub use self::{
     control_plane::{Authorities, EncryptionKey, Pair, control_plane_files},
     file::File,
     host::{Bond, JOIN_UNIT, NodeParts, Unit, node_parts},
-    kubeadm::{Images, NoImage, init_config, join_config},
+    kubeadm::{Images, NoImage, init_config, join_config, upgrade_config},
     names::{API_PORT, Names},
     pods::{PodBlocks, PodNetworkTooSmall},
     record::{NotTaken, Record, Restoring, Said},

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::{
     install::{Attempt, Progress, Work},
     join::Grant,
+    upgrade::Upgrade,
 };
 
 /// So much of what a node says of its failure is kept.
@@ -39,6 +40,8 @@ pub struct Record {
     pub rejoin: BTreeSet<HostName>,
     /// Tokens that may still be good.
     pub grants: Vec<Grant>,
+    /// The upgrade that was begun, until it is at its end.
+    pub upgrade: Option<Upgrade>,
 }
 
 /// A cluster that begins anew.
@@ -112,6 +115,12 @@ impl Record {
         self.version.filter(|_| self.established.is_some())
     }
 
+    /// Whether nobody may join: versions of the control plane change, and a node has but one.
+    pub fn keeps_joins_away(&self) -> bool {
+        let upgrade = self.upgrade.as_ref();
+        upgrade.is_some_and(|upgrade| self.running() != Some(upgrade.to))
+    }
+
     /// A node was installed anew: what it was handed before is of another disk.
     pub fn installed(&mut self, node: &HostName) {
         self.attempts.remove(node);
@@ -124,6 +133,8 @@ impl Record {
     pub fn restore(&mut self, site: &Site, snapshot: String, now: Timestamp) {
         self.established = None;
         self.complete = false;
+        // What is in the snapshot is of one version, and the nodes may have another by now.
+        self.upgrade = None;
         self.grants.clear();
         for node in site.nodes.values() {
             if node.roles.contains(&Role::ControlPlane) && self.attempts.remove(&node.name).is_some() {

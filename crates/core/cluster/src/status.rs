@@ -137,6 +137,8 @@ pub fn status(evidence: &Evidence<'_>) -> ClusterStatus {
         components,
         nodes,
         certificates,
+        // Who asks the nodes and what it was told to do adds it.
+        upgrade: None,
     }
 }
 

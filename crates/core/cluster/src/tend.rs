@@ -13,7 +13,7 @@ use faros_model::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{etcd::Member, install::Progress, record::Record};
+use crate::{etcd::Member, install::Progress, record::Record, upgrade::Way};
 
 /// What is left of a certificate when it is renewed.
 const RENEW: SignedDuration = SignedDuration::from_hours(24 * 90);
@@ -34,6 +34,8 @@ pub enum Order {
     Nothing,
     /// To renew the certificates of its control plane.
     Renew,
+    /// To upgrade its part of the cluster.
+    Upgrade(Way),
     /// To forget the cluster as it has it, and to join once more.
     Rejoin(&'static str),
 }
@@ -74,6 +76,14 @@ pub fn order(node: &Node, known: &Known<'_>) -> Order {
     if attempt.is_none_or(|attempt| attempt.progress != Progress::Joined) {
         return Order::Nothing;
     }
+    if let Some(way) = known
+        .record
+        .upgrade
+        .as_ref()
+        .and_then(|own| own.work_of(&node.name))
+    {
+        return Order::Upgrade(way);
+    }
     let first = known.ends.values().min();
     let left = |end: &Timestamp| end.duration_since(known.now);
     match first.map(left) {
@@ -90,7 +100,9 @@ fn is_its_turn(node: &Node, known: &Known<'_>) -> bool {
         // Of the future: the clock was put back since.
         *name != node.name && *at <= known.now && known.now.duration_since(*at) < TURN
     });
-    !is_others && known.members.is_some_and(|all| all.iter().all(Member::is_well))
+    // An upgrade renews them as well.
+    let is_upgraded = known.record.upgrade.is_some();
+    !is_others && !is_upgraded && known.members.is_some_and(|all| all.iter().all(Member::is_well))
 }
 
 #[cfg(test)]

@@ -148,6 +148,21 @@ fn a_node_runs_pods_on_its_own_block_and_has_images_from_the_bastion() {
 }
 
 #[test]
+fn an_upgrade_is_told_what_an_install_is_told() {
+    let site = site(BRANCH_OFFICE);
+    let first = site.nodes.values().next().unwrap();
+    let files = |way| crate::upgrade::files(&site, first, &images(), way);
+    let cluster = |way| {
+        let own = files(way).into_iter();
+        own.map(|file| file.text)
+            .find(|text| *text == init_config(&site, first, &images()))
+    };
+    assert!(cluster(crate::upgrade::Way::Apply).is_some());
+    assert!(cluster(crate::upgrade::Way::Node).is_none());
+    expect_test::expect_file!["../testdata/upgrade.yaml"].assert_eq(&upgrade_config(&images()));
+}
+
+#[test]
 fn nothing_of_an_older_version_wants_to_write_where_programs_are() {
     let site = site(BRANCH_OFFICE);
     let first = site.nodes.values().next().unwrap();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     data_url,
-    install::{Install, Joining, base_url},
+    install::{Install, Joining, content_url},
 };
 
 /// Where systemd looks for extensions of the system.
@@ -44,7 +44,7 @@ fn extension(site: &Site, blob: &Blob) -> Value {
         "mode": 0o644,
         "overwrite": true,
         "contents": {
-            "source": format!("{}/content/sha256/{}/{}", base_url(site), blob.digest, blob.file),
+            "source": content_url(site, blob),
             "verification": { "hash": format!("sha256-{}", blob.digest) },
         },
     })

@@ -2,7 +2,7 @@
 
 use faros_cluster::Bond;
 use faros_model::{
-    content::{Family, ImageManifest},
+    content::{Blob, Family, ImageManifest},
     kubernetes::Release,
     plan::Service,
     ports::{NETBOOT_HTTP, UNLOCK},
@@ -73,6 +73,11 @@ pub fn installable(site: &Site, node: &Node, image: &ImageManifest) -> Result<()
 }
 
 /// `http://<bastion>:<port>` of the boot and report pages.
+/// Where a node fetches content, by its digest.
+pub fn content_url(site: &Site, blob: &Blob) -> String {
+    format!("{}/content/sha256/{}/{}", base_url(site), blob.digest, blob.file)
+}
+
 pub(crate) fn base_url(site: &Site) -> String {
     format!("http://{}:{NETBOOT_HTTP}", site.lan.addresses.bastion)
 }
@@ -238,7 +243,7 @@ pub(crate) fn recipe(site: &Site, node: &Node, install: &Install<'_>) -> Value {
     json!({
         "disks": disks,
         "root": image.root.as_ref().map(|root| json!({
-            "url": format!("{}/content/sha256/{}/{}", base_url(site), root.digest, root.file),
+            "url": content_url(site, root),
             "sha256": root.digest,
         })),
         "encrypted": is_encrypted,

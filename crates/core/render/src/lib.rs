@@ -18,7 +18,7 @@ mod network;
 pub use balancer::{API_CA, haproxy, keepalived};
 pub use firewall::{all_rules as node_filters, rules as node_filter};
 pub use ignition::{ignition, intended_config, node_config};
-pub use install::{Install, Joining, installable, unlock_url};
+pub use install::{Install, Joining, content_url, installable, unlock_url};
 pub use ipxe::{install_script, local_disk_script, nothing_script};
 
 #[cfg(test)]

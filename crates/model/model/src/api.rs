@@ -9,6 +9,7 @@ mod cluster;
 mod keep;
 mod time;
 mod unlock;
+mod upgrade;
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
@@ -38,6 +39,9 @@ pub use self::time::{TimeSource, TimeState, TimeStatus};
 pub use self::unlock::{
     Lockdown, LockdownRequest, UnlockBackup, UnlockBackupRequest, UnlockBinding, UnlockKey, UnlockKeyChanged,
     UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus,
+};
+pub use self::upgrade::{
+    UpgradeNode, UpgradeNodeState, UpgradePauseRequest, UpgradeRequest, UpgradeState, UpgradeStatus,
 };
 
 /// Why a request failed.

@@ -110,6 +110,21 @@ event_kinds! {
     ClusterRestoring => "cluster-restoring",
     /// The certificates of a control-plane node come to their end, and it was told to renew them. No detail.
     CertificatesEnding => "certificates-ending",
+    /// An upgrade of the cluster was begun. Detail: `from`, `to`, `by`.
+    UpgradeBegun => "upgrade-begun",
+    /// An upgrade of the cluster stands still until somebody says to go on. Detail: `to`, `message`; `by`, if somebody wanted
+    /// it.
+    UpgradeStopped => "upgrade-stopped",
+    /// An upgrade of the cluster goes on after it stood still. Detail: `to`, `by`.
+    UpgradeResumed => "upgrade-resumed",
+    /// All control-plane nodes are at the new version, which new nodes get from now on. Detail: `to`.
+    ControlPlaneUpgraded => "control-plane-upgraded",
+    /// All nodes of the cluster are at the new version. Detail: `from`, `to`, `seconds`.
+    ClusterUpgraded => "cluster-upgraded",
+    /// It is a node's turn in an upgrade. Detail: `to`, `action` (`apply`, `node`).
+    NodeUpgrading => "node-upgrading",
+    /// A node is at the new version, and open to pods if it was. Detail: `to`, `seconds`.
+    NodeUpgraded => "node-upgraded",
     /// A node was closed to new pods and emptied. Detail: `by`.
     NodeDrained => "node-drained",
     /// A node was opened to pods again. Detail: `by`.

@@ -3,9 +3,11 @@
 use faros_model::{
     api::{
         CertificateInfo, ClusterStatus, Credentials, CredentialsRequest, NodeWorkRequest, RestoreRequest,
-        SnapshotExportRequest, SnapshotInfo, SnapshotRequest, WorkProgress,
+        SnapshotExportRequest, SnapshotInfo, SnapshotRequest, UpgradePauseRequest, UpgradeRequest,
+        UpgradeStatus, WorkProgress,
     },
     ids::HostName,
+    kubernetes::KubeVersion,
 };
 use hyper::Method;
 
@@ -66,6 +68,26 @@ impl Client {
         let path = "/v1/cluster/restore";
         self.json::<_, Changed>(Method::POST, path, Some(request)).await?;
         Ok(())
+    }
+
+    /// How an upgrade of the cluster stands; if none was begun, what one to this version would do.
+    pub async fn upgrade(&self, to: Option<KubeVersion>) -> Result<UpgradeStatus, ClientError> {
+        let query = to.map_or_else(String::new, |to| format!("?to={to}"));
+        self.get(&format!("/v1/cluster/upgrade{query}")).await
+    }
+
+    /// Begins an upgrade of the cluster, or has the one go on that stands still.
+    pub async fn begin_upgrade(&self, request: &UpgradeRequest) -> Result<UpgradeStatus, ClientError> {
+        self.json(Method::POST, "/v1/cluster/upgrade", Some(request))
+            .await
+    }
+
+    /// Lets no further node be upgraded; whether that is news.
+    pub async fn pause_upgrade(&self, by: &str) -> Result<bool, ClientError> {
+        let request = UpgradePauseRequest { by: by.to_owned() };
+        let path = "/v1/cluster/upgrade/pause";
+        let changed: Changed = self.json(Method::POST, path, Some(&request)).await?;
+        Ok(changed.changed)
     }
 
     /// When the cluster's certificates end, the first one first.

@@ -16,6 +16,8 @@ use crate::{Kube, KubeError, request};
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE: &str = "application/merge-patch+json";
+/// Members of lists are known by their names.
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
 /// Server-side apply: what is there already is brought to what is wanted.
 const APPLY: &str = "application/apply-patch+yaml";
 const CSRS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
@@ -39,6 +41,8 @@ pub struct NodeFacts {
     pub says: String,
     /// The version of its kubelet.
     pub version: String,
+    /// Whether it is closed to new pods.
+    pub is_closed: bool,
     /// Its block of pod addresses.
     pub pod_block: Option<String>,
     /// Its roles, as `kubectl get nodes` shows them.
@@ -66,6 +70,29 @@ impl Kube {
     pub async fn nodes(&self) -> Result<Vec<NodeFacts>, KubeError> {
         let list = self.ask(Method::GET, "/api/v1/nodes", None).await?;
         Ok(items(&list).filter_map(node_facts).collect())
+    }
+
+    /// The version of the API server that answers.
+    ///
+    /// # Errors
+    /// It does not answer, or refuses.
+    pub async fn version(&self) -> Result<String, KubeError> {
+        let said = self.ask(Method::GET, "/version", None).await?;
+        Ok(text(&said, "/gitVersion"))
+    }
+
+    /// Gives the cluster's own DNS its image; one that is not there needs none.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn set_dns_image(&self, image: &str) -> Result<(), KubeError> {
+        let containers = json!([{ "name": "coredns", "image": image }]);
+        let change = json!({ "spec": { "template": { "spec": { "containers": containers } } } });
+        let path = "/apis/apps/v1/namespaces/kube-system/deployments/coredns";
+        match self.ask(Method::PATCH, path, Some((STRATEGIC, &change))).await {
+            Ok(_) | Err(KubeError::Refused { status: 404, .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Members of etcd by the nodes that they are on, and whether they are well: the static pods say so.
@@ -297,6 +324,7 @@ fn node_facts(object: &Value) -> Option<NodeFacts> {
         since: ready.and_then(|own| text(own, "/lastTransitionTime").parse().ok()),
         says: ready.map(|own| text(own, "/message")).unwrap_or_default(),
         version: text(object, "/status/nodeInfo/kubeletVersion"),
+        is_closed: object.pointer("/spec/unschedulable") == Some(&Value::Bool(true)),
         pod_block: object
             .pointer("/spec/podCIDR")
             .and_then(Value::as_str)

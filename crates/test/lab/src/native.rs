@@ -30,7 +30,7 @@ use crate::{Lab, folder::HostRecord, network, run::ip};
 const DISKS: &str = "/var/tmp/faros-lab";
 
 /// Programs of the lab on a node, by where they stand on it.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("usr/lib/faros-lab/init", include_str!("../files/native/init")),
     (
         "usr/lib/faros-lab/network",
@@ -38,6 +38,10 @@ const PROGRAMS: [(&str, &str); 5] = [
     ),
     ("usr/bin/systemctl", include_str!("../files/native/systemctl")),
     ("usr/bin/journalctl", include_str!("../files/native/journalctl")),
+    (
+        "usr/bin/systemd-sysext",
+        include_str!("../files/native/systemd-sysext"),
+    ),
     // Before the one that comes with the extension.
     ("usr/sbin/kubeadm", include_str!("../files/native/kubeadm")),
 ];

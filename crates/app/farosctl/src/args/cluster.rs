@@ -3,9 +3,9 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::Subcommand;
-use faros_model::api::ClusterRole;
+use faros_model::{api::ClusterRole, kubernetes::KubeVersion};
 
-use super::SnapshotCommand;
+use super::{SnapshotCommand, UpgradeCommand, UpgradeWork};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterCommand {
@@ -92,6 +92,29 @@ What was written after the snapshot is lost. Workers and their pods go on meanwh
         #[arg(long, short)]
         yes: bool,
     },
+    /// Bring the cluster to the next minor version, or a newer patch, one node after the other.
+    #[command(
+        args_conflicts_with_subcommands = true,
+        after_help = "Examples:
+  farosctl content build kubernetes --version v1.36.3
+  farosctl cluster upgrade                           says what it will do, asks, and follows it
+  farosctl cluster upgrade --to v1.36.3 --yes
+  farosctl cluster upgrade pause
+  farosctl cluster upgrade resume                    after something failed and was mended, too
+
+Without --to it goes to the version of the site file; if that names none, to the newest one that is in the content store
+and in reach. The control plane goes first. What is not well holds it up, what fails stops it with the reason. It goes on
+in farosd if this is interrupted; the same command follows it again."
+    )]
+    Upgrade {
+        /// The version to go to, such as v1.36.3.
+        #[arg(long, value_name = "VERSION", value_parser = version)]
+        to: Option<KubeVersion>,
+        #[command(flatten)]
+        work: UpgradeWork,
+        #[command(subcommand)]
+        command: Option<UpgradeCommand>,
+    },
     /// Show when the cluster's certificates end. Nodes renew theirs by themselves, 90 days before.
     Certificates,
     /// Snapshots of etcd, with all that the cluster knows.
@@ -141,6 +164,10 @@ pub(crate) struct Kubectl {
         required = true
     )]
     pub(crate) args: Vec<OsString>,
+}
+
+fn version(text: &str) -> Result<KubeVersion, String> {
+    text.parse().map_err(|why| format!("`{text}` {why}"))
 }
 
 fn role(text: &str) -> Result<ClusterRole, String> {

@@ -42,6 +42,20 @@ pub(super) fn status(status: &ClusterStatus) -> String {
     if !because.is_empty() {
         let _ = writeln!(out, "Because     {because}");
     }
+    if let Some(own) = &status.upgrade {
+        let why = if own.why.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", own.why)
+        };
+        let _ = writeln!(
+            out,
+            "Upgrade     {} -> {}, {}{why}",
+            own.from,
+            own.to,
+            own.state.as_str()
+        );
+    }
     if !status.missing.is_empty() {
         let _ = write!(out, "\n{}\n", site::missing(&status.missing));
     }
@@ -275,6 +289,7 @@ mod tests {
                 node: None,
                 ends: now + jiff::SignedDuration::from_hours(24 * 89),
             }],
+            upgrade: None,
         }
     }
 

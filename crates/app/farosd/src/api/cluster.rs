@@ -39,7 +39,7 @@ pub(super) struct Follow {
     follow: bool,
 }
 
-fn intent(shared: &Shared) -> Result<Arc<Intent>, Refusal> {
+pub(super) fn intent(shared: &Shared) -> Result<Arc<Intent>, Refusal> {
     let nothing = || {
         failure(
             "conflict",

@@ -18,7 +18,8 @@ use faros_model::{
         Discovered, DrainRequest, Failure, GenerationInfo, LeaseInfo, Lockdown, LockdownRequest, NodeStatus,
         NodeWorkRequest, PlanRequest, PlanResponse, RestoreRequest, SnapshotExportRequest, SnapshotInfo,
         SnapshotRequest, Status, TimeStatus, UnlockBackup, UnlockBackupRequest, UnlockKeyChanged,
-        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, WorkProgress,
+        UnlockKeyRequest, UnlockRestoreRequest, UnlockRestored, UnlockStatus, UpgradePauseRequest,
+        UpgradeRequest, UpgradeStatus, WorkProgress,
     },
     content::ContentEntry,
     event::{Event, EventKind},
@@ -33,7 +34,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Route, balancer, cluster, events, keep, openapi, story, unlock};
+use super::{Route, balancer, cluster, events, keep, openapi, story, unlock, upgrade};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
@@ -83,6 +84,9 @@ pub(crate) fn routes() -> Vec<Route> {
         Route { method: "post", path: "/v1/balancer/drain", summary: "Keep new connections from a server behind the virtual IPs, or lead them to it again", takes: Some(of::<DrainRequest>), gives: of::<Changed>, media: JSON, handler: post(balancer::drain) },
         Route { method: "get", path: "/v1/cluster", summary: "How the cluster is, and by which evidence; query: follow", takes: None, gives: of::<ClusterStatus>, media: JSON, handler: get(cluster::status) },
         Route { method: "post", path: "/v1/cluster/credentials", summary: "A certificate of the cluster for one person, with a role and an end", takes: Some(of::<CredentialsRequest>), gives: of::<Credentials>, media: JSON, handler: post(cluster::credentials) },
+        Route { method: "get", path: "/v1/cluster/upgrade", summary: "How an upgrade of the cluster stands, or what one would do; query: to", takes: None, gives: of::<UpgradeStatus>, media: JSON, handler: get(upgrade::status) },
+        Route { method: "post", path: "/v1/cluster/upgrade", summary: "Begin an upgrade of the cluster, or have the one go on that stands still", takes: Some(of::<UpgradeRequest>), gives: of::<UpgradeStatus>, media: JSON, handler: post(upgrade::begin) },
+        Route { method: "post", path: "/v1/cluster/upgrade/pause", summary: "Let no further node be upgraded", takes: Some(of::<UpgradePauseRequest>), gives: of::<Changed>, media: JSON, handler: post(upgrade::pause) },
         Route { method: "get", path: "/v1/unlock", summary: "How unlocking stands: its keys, and which node depends on which", takes: None, gives: of::<UnlockStatus>, media: JSON, handler: get(unlock::status) },
         Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::rotate) },
         Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::retire) },

@@ -40,7 +40,7 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
             json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
         })
         .collect();
-    let parameters = [parameters, query(route.path)].concat();
+    let parameters = [parameters, query(route)].concat();
     let failure = generator.subschema_for::<faros_model::api::Failure>();
     let mut operation = json!({
         "summary": route.summary,
@@ -64,8 +64,8 @@ fn operation(route: &Route, generator: &mut schemars::SchemaGenerator) -> Value 
 }
 
 /// What may be asked for behind the `?` of a path.
-fn query(path: &str) -> Vec<Value> {
-    let known: &[(&str, &str, &str)] = match path {
+fn query(route: &Route) -> Vec<Value> {
+    let known: &[(&str, &str, &str)] = match route.path {
         "/v1/events" => &[
             (
                 "after",
@@ -89,6 +89,11 @@ fn query(path: &str) -> Vec<Value> {
             "follow",
             "boolean",
             "one object a line, now and whenever it is another",
+        )],
+        "/v1/cluster/upgrade" if route.method == "get" => &[(
+            "to",
+            "string",
+            "a version, such as `v1.36.3`; by default the one that the site file says",
         )],
         "/v1/nodes/{name}/timeline" => &[(
             "session",

@@ -132,23 +132,18 @@ impl Shared {
 
     /// What of the release is missing: all of it, or images that were taken out of the store since.
     async fn missing_release(&self, site: &Site, nodes: &[&Node]) -> Vec<Missing> {
-        let names = |nodes: &[&Node]| nodes.iter().map(|node| node.name.clone()).collect();
-        let own = |what: String, needed_by, command: String| Missing {
-            what,
-            needed_by,
-            command,
-            blocks: true,
-        };
-        let release = match self.release_of(site).await {
-            Ok(Some(release)) => release,
-            Ok(None) => return Vec::new(),
+        match self.release_of(site).await {
+            Ok(Some(release)) => self.missing_of_release(&release, nodes).await,
+            Ok(None) => Vec::new(),
             Err(_) => {
-                let Ok(wanted) = self.wanted_version(site) else {
-                    return Vec::new();
-                };
-                return vec![own(said(wanted), names(nodes), build(wanted))];
+                let wanted = self.wanted_version(site);
+                wanted.map_or_else(|_| Vec::new(), |wanted| vec![no_release(wanted, nodes)])
             }
-        };
+        }
+    }
+
+    /// What these nodes need of a release that is there, and that is missing.
+    pub(super) async fn missing_of_release(&self, release: &Release, nodes: &[&Node]) -> Vec<Missing> {
         let mut missing = Vec::new();
         let others: Vec<&Node> = nodes
             .iter()
@@ -161,14 +156,14 @@ impl Shared {
                 release.version,
                 first.architecture.as_str()
             );
-            missing.push(own(what, names(&others), build(Wanted::Exactly(release.version))));
+            missing.push(blocking(what, &others, Wanted::Exactly(release.version)));
         }
         for image in &release.images {
             let entry = image.name.tag_entry();
             let found = reading(self, move |store| store.content(&entry)).await;
             if matches!(found, Ok(None)) {
                 let what = format!("the container image {}", image.name);
-                missing.push(own(what, names(nodes), build(Wanted::Exactly(release.version))));
+                missing.push(blocking(what, nodes, Wanted::Exactly(release.version)));
             }
         }
         missing
@@ -194,6 +189,21 @@ impl Shared {
         let site_ca = self.site_ca().ok_or("the cluster's root keys are not open yet")?;
         Ok(Some(Ready { release, site_ca }))
     }
+}
+
+/// Something of a release without which no cluster can be.
+fn blocking(what: String, nodes: &[&Node], wanted: Wanted) -> Missing {
+    Missing {
+        what,
+        needed_by: nodes.iter().map(|node| node.name.clone()).collect(),
+        command: build(wanted),
+        blocks: true,
+    }
+}
+
+/// A release that is not there at all.
+pub(super) fn no_release(wanted: Wanted, nodes: &[&Node]) -> Missing {
+    blocking(said(wanted), nodes, wanted)
 }
 
 /// A version that is wanted, in words.

@@ -67,7 +67,9 @@ impl Shared {
     pub(crate) async fn cluster_status(&self, intent: &Intent) -> ClusterStatus {
         let record = self.cluster.deciding.lock().await.clone();
         self.look_closely(&intent.site, &record, FRESH).await;
-        self.judge(intent, &record).await
+        let mut status = self.judge(intent, &record).await;
+        status.upgrade = self.upgrade_under_way(&intent.site, &record);
+        status
     }
 
     /// Looks as closely as it takes now, and tells what is another than before.

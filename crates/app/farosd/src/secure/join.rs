@@ -135,6 +135,14 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         shared.store.put_cluster(next.clone()).await?;
         *record = next;
     }
+    let is_new = record
+        .attempts
+        .get(&node.name)
+        .is_none_or(|own| own.progress != Progress::Joined);
+    if is_new && record.keeps_joins_away() {
+        let message = "the control plane is being upgraded, and nobody joins meanwhile";
+        return Ok(wait(shared, node, "upgrade", message, PAUSE));
+    }
     let observed = shared.observed(site, &record, now);
     let verdict = verdicts(site, &observed).remove(&node.name);
     let mut next = record.clone();

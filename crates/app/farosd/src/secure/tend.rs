@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use faros_cluster::tend::{Ends, Known, Order, order};
 use faros_http::Method;
-use faros_model::{event::EventKind, site::Node};
+use faros_model::{event::EventKind, kubernetes::KubeVersion, site::Node};
 use faros_net::pages::{Ask, Page};
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -12,9 +12,12 @@ use serde_json::json;
 
 use super::{
     admission::{Speaker, admitted},
-    answer,
+    answer, failed,
 };
 use crate::daemon::{Intent, Shared, lock};
+
+/// While the cluster is upgraded, nodes ask again after so many seconds.
+const SOON: u32 = 10;
 
 /// What a node says when it asks.
 #[derive(Deserialize)]
@@ -46,13 +49,31 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
     };
     // More than any node has; they are kept in memory.
     let mut ends: Ends = says.certificates.into_iter().take(32).collect();
-    let order = told(shared, intent, node, &ends).await;
+    let (order, upgrades) = told(shared, intent, node, &ends).await;
     ends.extend(says.kubelet.map(|ends| ("kubelet".to_owned(), ends)));
     if !ends.is_empty() {
         lock(&shared.cluster.tended).ends.insert(node.name.clone(), ends);
     }
     match order {
-        Order::Nothing => answer(200, &json!({ "do": "nothing" })),
+        Order::Nothing => {
+            let mut said = json!({ "do": "nothing" });
+            if upgrades.is_some() {
+                said["again"] = SOON.into();
+            }
+            answer(200, &said)
+        }
+        Order::Upgrade(way) => {
+            let Some(to) = upgrades else {
+                return answer(200, &json!({ "do": "nothing" }));
+            };
+            match shared.upgrade_for(&intent.site, node, to, way).await {
+                Ok(mut order) => {
+                    order["again"] = SOON.into();
+                    answer(200, &order)
+                }
+                Err(error) => failed(&ask.path, &error),
+            }
+        }
         Order::Renew => {
             let before = lock(&shared.cluster.tended)
                 .renewing
@@ -66,7 +87,8 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
     }
 }
 
-async fn told(shared: &Shared, intent: &Intent, node: &Node, ends: &Ends) -> Order {
+/// The order, and the version that an upgrade leads to which goes on just now.
+async fn told(shared: &Shared, intent: &Intent, node: &Node, ends: &Ends) -> (Order, Option<KubeVersion>) {
     let record = shared.cluster.deciding.lock().await.clone();
     let renewing = lock(&shared.cluster.tended).renewing.clone();
     // All by one clock: what nodes say is by the one that others see.
@@ -82,19 +104,24 @@ async fn told(shared: &Shared, intent: &Intent, node: &Node, ends: &Ends) -> Ord
         members: None,
         now: shared.sightings.now(),
     };
+    let going = record
+        .upgrade
+        .as_ref()
+        .filter(|own| own.stop.is_none() || own.turn.is_some());
+    let upgrades = going.map(|own| own.to);
     let order_now = order(node, &known);
     if order_now != Order::Nothing || !known.is_ending() {
-        return order_now;
+        return (order_now, upgrades);
     }
     // etcd is asked only when its answer counts.
     match shared.etcd(&intent.site, &record).await {
         Ok(members) => {
             known.members = Some(&members.all);
-            order(node, &known)
+            (order(node, &known), upgrades)
         }
         Err(error) => {
             tracing::warn!(node = %node.name, "certificates are not renewed yet: {error:#}");
-            Order::Nothing
+            (Order::Nothing, upgrades)
         }
     }
 }

@@ -32,7 +32,7 @@ fn reported(row: &Words) -> anyhow::Result<Value> {
     for name in ["bin", "etc", "state", "pods", "alternatives"] {
         fs::create_dir(dir.join(name))?;
     }
-    for name in ["join", "telling"] {
+    for name in ["join", "common"] {
         fs::copy(Path::new(FILES).join(name), dir.join("etc").join(name))?;
     }
     fs::write(

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::UpgradeStatus;
 use crate::{ids::HostName, kubernetes::KubeVersion, net::serde_as_text, site::Role};
 
 /// `GET /v1/cluster`: how the cluster is, and by which evidence.
@@ -38,6 +39,9 @@ pub struct ClusterStatus {
     pub nodes: Vec<ClusterNode>,
     /// Certificates, and when they end; the soonest first.
     pub certificates: Vec<CertificateEnd>,
+    /// The upgrade that was begun, if it is not at its end.
+    #[serde(default)]
+    pub upgrade: Option<UpgradeStatus>,
 }
 
 /// How the cluster is.
