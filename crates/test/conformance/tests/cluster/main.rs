@@ -8,4 +8,5 @@ mod bring_up;
 mod keeping;
 mod sizes;
 mod trouble;
+mod upgrading;
 mod world;
