@@ -80,7 +80,7 @@ impl Work for Balancer {
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
         let to = address(bench, contender);
         let client = contender.place.uplink();
-        let seconds = if bench.quick { 1 } else { 3 };
+        let seconds = if bench.quick { 1 } else { 2 };
         let wrk = |connections, headers| {
             let wrk = Wrk {
                 connections,

@@ -30,6 +30,10 @@ impl Work for Converge {
         Router::On
     }
 
+    fn is_in_quick(&self) -> bool {
+        false
+    }
+
     fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
         let ansible = bench.peer(ANSIBLE)?;
         let place = &ansible.place;

@@ -19,15 +19,21 @@ const GROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 pub(crate) struct Group(PathBuf);
 
 impl Group {
-    /// A group with this process in it; `None` where there are no such groups.
-    pub(crate) fn around(pid: u32) -> Option<Self> {
+    /// The group by this name; `None` where there are no such groups.
+    pub(crate) fn make(name: &str) -> Option<Self> {
         let mut all = GROUPS.iter().map(Path::new);
         let root = all.find(|root| root.join("cgroup.procs").exists())?;
-        let path = root.join(format!("faros-bench-{pid}"));
-        fs::create_dir(&path).ok()?;
-        let group = Self(path);
-        fs::write(group.0.join("cgroup.procs"), pid.to_string()).ok()?;
-        Some(group)
+        let path = root.join(format!("faros-bench-{name}"));
+        // What is left of one that something is still in will do: only what is taken from now on counts.
+        path.is_dir()
+            .then_some(())
+            .or_else(|| fs::create_dir(&path).ok())?;
+        Some(Self(path))
+    }
+
+    /// The file that takes the numbers of processes that are to be in it.
+    pub(crate) fn door(&self) -> PathBuf {
+        self.0.join("cgroup.procs")
     }
 
     /// What was taken up to now.
@@ -39,7 +45,7 @@ impl Group {
 
     /// All processes in it.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        let text = fs::read_to_string(self.0.join("cgroup.procs")).unwrap_or_default();
+        let text = fs::read_to_string(self.door()).unwrap_or_default();
         text.lines().filter_map(|pid| pid.parse().ok()).collect()
     }
 }

@@ -73,7 +73,7 @@ impl Work for Dhcp {
         let seconds = if bench.quick { 1 } else { 2 };
         let held = self.0.borrow().get(contender.name).copied();
         // Near what went well before; from the bottom at first, in wider steps.
-        let (mut rate, step) = held.map_or((150.0, STEP * STEP), |held| (held / STEP, STEP));
+        let (mut rate, step) = held.map_or((600.0, STEP * STEP), |held| (held / STEP, STEP));
         let mut best: Option<(f64, f64, f64)> = None;
         loop {
             let before = bench.server_cpu(contender);

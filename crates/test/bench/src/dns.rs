@@ -67,7 +67,7 @@ impl Work for Dns {
         let (own, others) = questions.as_ref().context("no questions")?;
         let mut figures = Vec::new();
         let mut ask = |file: &PathBuf, mode, rate: Figure, cpu: Figure, no_such: Option<f64>| {
-            let seconds = if bench.quick { "1" } else { "3" };
+            let seconds = if bench.quick { "1" } else { "2" };
             let (server, file) = (contender.place.address.to_string(), file.to_string_lossy());
             let words = [
                 "dnsperf", "-s", &server, "-d", &file, "-m", mode, "-c", "8", "-T", "1", "-q", "100", "-l",

@@ -53,7 +53,7 @@ impl Work for Idle {
     }
 
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
-        let seconds = if bench.quick { 12 } else { 24 };
+        let seconds = if bench.quick { 8 } else { 18 };
         if contender.name == STOCK {
             let all = stock::processes(&self.0.borrow())?;
             let memory: f64 = all.iter().map(|pid| pss_mib(*pid)).sum::<anyhow::Result<f64>>()?;
@@ -65,7 +65,7 @@ impl Work for Idle {
         daemon::start(lab.name(), lab.folder())?;
         lab.wait_until_ready()?;
         // What the start left to do is over, and every server is in.
-        thread::sleep(Duration::from_secs(if bench.quick { 8 } else { 15 }));
+        thread::sleep(Duration::from_secs(if bench.quick { 6 } else { 10 }));
         let start = until_ready(lab, begun)?;
 
         let pid = daemon::pid(lab.folder()).context("farosd does not run")?;

@@ -186,6 +186,10 @@ impl Work for WithUse {
         true
     }
 
+    fn is_in_quick(&self) -> bool {
+        false
+    }
+
     fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
         Ok(vec![bench.ours()?])
     }

@@ -55,13 +55,13 @@ struct Args {
     /// Only this work; may be given several times.
     #[arg(long, value_name = "WORK")]
     only: Vec<String>,
-    /// How many rounds; 5 by default, 3 if quick.
+    /// How many rounds; three by default, one if quick.
     #[arg(long)]
     runs: Option<usize>,
-    /// Less of everything, within three minutes.
+    /// Less of everything, and not what takes long unless it is named.
     #[arg(long)]
     quick: bool,
-    /// For how many minutes everything goes on at once; three by default, a fourth of one if quick.
+    /// For how many minutes everything goes on at once; one by default, a fourth of one if quick.
     #[arg(long, value_name = "MINUTES")]
     soak: Option<u64>,
     #[command(subcommand)]
@@ -113,14 +113,16 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("there is no work `{unknown}`: use {}", order.join(", "));
         return Ok(ExitCode::from(2));
     }
-    if !args.only.is_empty() {
+    if args.only.is_empty() {
+        works.retain(|work| !args.quick || work.is_in_quick());
+    } else {
         works.retain(|work| args.only.iter().any(|name| name == work.name()));
     }
-    let runs = args.runs.unwrap_or(if args.quick { 3 } else { 5 }).max(1);
+    let runs = args.runs.unwrap_or(if args.quick { 1 } else { 3 }).max(1);
     let soak = match (args.soak, args.quick) {
         (Some(minutes), _) => Duration::from_mins(minutes),
         (None, true) => Duration::from_secs(15),
-        (None, false) => Duration::from_mins(3),
+        (None, false) => Duration::from_mins(1),
     };
     let mut bench = work::Bench::up(runs, args.quick, soak)?;
     let (mut tables, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());

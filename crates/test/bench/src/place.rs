@@ -210,16 +210,21 @@ pub(crate) struct Program {
 impl Program {
     fn begin(&mut self) -> anyhow::Result<()> {
         let log = File::create(&self.log)?;
-        // `ip netns exec` becomes the program, so the child's number is its own.
-        let child = Command::new("ip")
-            .args(["netns", "exec", &self.namespace])
+        let name = self.log.file_stem().unwrap_or_default().to_string_lossy();
+        self.group = Group::make(&format!("{}-{name}", self.namespace));
+        let door = self.group.as_ref().map_or("/dev/null".into(), Group::door);
+        // It goes into the group before it is the program: its children are to be in it from the first on. `ip netns
+        // exec` becomes the program too, so the child's number is its own.
+        let child = Command::new("sh")
+            .args(["-c", "echo $$ >\"$0\"; exec ip netns exec \"$@\""])
+            .arg(door)
+            .arg(&self.namespace)
             .args(&self.command)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn();
         let child = child.with_context(|| format!("cannot start {}", self.command[0]))?;
-        self.group = Group::around(child.id());
         self.child = Some(child);
         Ok(())
     }

@@ -160,7 +160,7 @@ impl Bench {
         let mut contenders = work.contenders(self)?;
         let mut table = Table::new(work.name());
         let runs = if work.is_long() { 1 } else { self.runs };
-        if !work.is_long() {
+        if !work.is_long() && !self.quick {
             for contender in &mut contenders {
                 self.once(work, contender)?;
             }
@@ -282,6 +282,11 @@ pub(crate) trait Work {
     /// Whether one run says enough, without one before it that does not count.
     fn is_long(&self) -> bool {
         false
+    }
+
+    /// Whether a quick run has time for it; else only if it is asked for by name.
+    fn is_in_quick(&self) -> bool {
+        true
     }
 
     /// All who do it, ready; ours among them.
