@@ -220,7 +220,8 @@ impl Shared {
         Ok(is_done)
     }
 
-    /// Changes the record, on disk when this returns, unless the upgrade is another than the one that it was decided for.
+    /// Changes the record, on disk when this returns, unless the upgrade is another than the one that it was decided for;
+    /// whether it did.
     async fn change(
         &self,
         decided_for: &Upgrade,
@@ -228,7 +229,7 @@ impl Shared {
     ) -> anyhow::Result<bool> {
         let mut record = self.cluster.deciding.lock().await;
         if record.upgrade.as_ref() != Some(decided_for) {
-            return Ok(true);
+            return Ok(false);
         }
         let mut next = record.clone();
         change(&mut next, decided_for.clone());
