@@ -69,7 +69,8 @@ fn a_cluster_comes_up_although_bastion_nodes_and_kubeadm_die() -> anyhow::Result
 fn kubeadm_dies_in(site: &Site, node: &str, phases: &[&str]) -> anyhow::Result<()> {
     let mut after = 0;
     for phase in phases {
-        until_kubeadm_says(site, node, phase, "pkill -KILL -x kubeadm")?;
+        let words = format!("echo '{phase}' >/run/lab-kubeadm-dies");
+        site.lab.native(node).run(&["sh", "-c", &words])?;
         after = site.wait_for(after, &format!("{node} tells that it failed"), |event| {
             reports(event, node, "join-failed")
         })?;
@@ -116,7 +117,7 @@ fn failed_last(site: &Site, node: &str) -> anyhow::Result<u64> {
 fn power_goes(site: &mut Site, node: &str) -> anyhow::Result<()> {
     start(site, node)?;
     for phase in ["[etcd] Waiting", "[control-plane-check]"] {
-        until_kubeadm_says(site, node, phase, "true")?;
+        until_kubeadm_says(site, node, phase)?;
         site.lab.native(node).cut()?;
         tell(&format!("{node}: power went at {phase}"));
         start(site, node)?;
@@ -124,9 +125,9 @@ fn power_goes(site: &mut Site, node: &str) -> anyhow::Result<()> {
     eventually(&format!("{node} is ready"), || is_ready(site, node))
 }
 
-/// Runs a command on a node as soon as its `kubeadm` has said something.
-fn until_kubeadm_says(site: &Site, node: &str, phase: &str, then: &str) -> anyhow::Result<()> {
-    let words = format!("until grep -qsF '{phase}' /run/faros-join/said; do sleep 0.05; done; {then}");
+/// Returns as soon as a node's `kubeadm` has said something.
+fn until_kubeadm_says(site: &Site, node: &str, phase: &str) -> anyhow::Result<()> {
+    let words = format!("until grep -qsF '{phase}' /run/faros-join/said; do sleep 0.05; done");
     let words = ["timeout", "600", "sh", "-c", &words];
     eventually(&format!("{node} is at {phase}"), || {
         site.lab.native(node).run(&words).map(Some)
