@@ -2,7 +2,7 @@
 
 use expect_test::expect;
 
-use crate::tests::check;
+use crate::tests::script::check;
 
 #[test]
 fn init_reboot_is_confirmed_refused_or_met_with_silence() {
