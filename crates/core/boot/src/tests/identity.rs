@@ -3,10 +3,7 @@
 use expect_test::expect;
 use faros_model::event::Phase;
 
-use super::{
-    check,
-    world::{run, site, tracker},
-};
+use super::world::{check, run, site, tracker};
 
 #[test]
 fn a_second_machine_by_a_node_s_name_closes_its_boot_until_the_first_one_boots() {

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, net::Ipv4Addr};
 
+use expect_test::Expect;
 use faros_model::{
     event::EventKind,
     ids::{HostName, MacAddr, SessionId},
@@ -226,4 +227,9 @@ pub(super) fn run(tracker: &mut Tracker, script: &str) -> String {
         .unwrap();
     }
     told
+}
+
+/// Runs a script with nobody known yet.
+pub(super) fn check(script: &str, expected: &Expect) {
+    expected.assert_eq(&run(&mut tracker(), script));
 }
