@@ -115,10 +115,6 @@ impl Work for Loaded {
         "footprint after all loads"
     }
 
-    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
-        Ok(vec![bench.ours()?])
-    }
-
     fn run(&self, bench: &Bench, _: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
         let pid = daemon::pid(bench.lab.folder()).context("farosd does not run")?;
         Ok(vec![(MEMORY, pss_mib(pid)?)])

@@ -92,8 +92,8 @@ impl Work for WithSite {
         true
     }
 
-    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
-        Ok(vec![bench.ours()?])
+    fn is_in_quick(&self) -> bool {
+        true
     }
 
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
@@ -184,14 +184,6 @@ impl Work for WithUse {
 
     fn is_long(&self) -> bool {
         true
-    }
-
-    fn is_in_quick(&self) -> bool {
-        false
-    }
-
-    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
-        Ok(vec![bench.ours()?])
     }
 
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {

@@ -59,14 +59,6 @@ impl Work for Overload {
         true
     }
 
-    fn is_in_quick(&self) -> bool {
-        false
-    }
-
-    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
-        Ok(vec![bench.ours()?])
-    }
-
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
         let client = contender.place.client()?;
         let bastion = contender.place.address;

@@ -50,10 +50,6 @@ impl Work for Soak {
         true
     }
 
-    fn is_in_quick(&self) -> bool {
-        false
-    }
-
     fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
         let ours = bench.ours()?;
         let file = ours.place.write("soak.yaml", &storm::site_text(bench)?)?;

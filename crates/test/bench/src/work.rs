@@ -286,11 +286,13 @@ pub(crate) trait Work {
 
     /// Whether a quick run has time for it; else only if it is asked for by name.
     fn is_in_quick(&self) -> bool {
-        true
+        !self.is_long()
     }
 
-    /// All who do it, ready; ours among them.
-    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>>;
+    /// All who do it, ready; ours among them, or alone.
+    fn contenders(&self, bench: &Bench) -> anyhow::Result<Vec<Contender>> {
+        Ok(vec![bench.ours()?])
+    }
 
     /// One run.
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>>;
