@@ -25,14 +25,14 @@ use std::{
 use anyhow::Context as _;
 use faros_cluster::{
     API_PORT, Names, NotTaken, PodBlocks, Record, Said,
-    install::{Api, Member, Observed, Progress, Seen, Work},
+    install::{Api, Member, Observed, Progress, Reason, Seen, Work},
     tend::Ends,
 };
 use faros_kube::{Kube, NodeFacts};
 use faros_model::{
     event::{EventKind, Phase},
-    ids::HostName,
-    site::{Distribution, Site},
+    ids::{HostName, SessionId},
+    site::{Distribution, Node, Site},
 };
 use faros_pki::Subject;
 use faros_unlock::Told;
@@ -65,8 +65,8 @@ const ADMINS: &str = "kubeadm:cluster-admins";
 pub(crate) struct Clustering {
     /// Held while it is decided who may do what, and until that is on disk.
     pub(crate) deciding: tokio::sync::Mutex<Record>,
-    /// When each node asked last, and what it was told.
-    pub(crate) asked: Mutex<BTreeMap<HostName, (Timestamp, String)>>,
+    /// What each node asked last.
+    pub(crate) asked: Mutex<BTreeMap<HostName, Asked>>,
     /// Who was refused what only nodes get.
     pub(crate) refused: Mutex<Told<String>>,
     view: Mutex<View>,
@@ -75,6 +75,15 @@ pub(crate) struct Clustering {
     upgrading: upgrade::Watched,
     /// What nodes say of their certificates, and who renews them.
     pub(crate) tended: Mutex<Tended>,
+}
+
+/// A node asked to join.
+#[derive(Default)]
+pub(crate) struct Asked {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// In which of its boots it was told to wait, and why; not said again while it is the same.
+    pub(crate) told: Option<(SessionId, Reason)>,
 }
 
 /// Certificates of the control plane, as its nodes say.
@@ -167,27 +176,13 @@ impl Shared {
         {
             return Ok(kube);
         }
-        let subject = Subject::Client {
-            name: "farosd".to_owned(),
-            organization: Some(ADMINS.to_owned()),
-        };
-        let own = roots.kubernetes.issue(&subject, now, OWN)?;
         let servers = record
             .attempts
             .iter()
             .filter(|(_, attempt)| attempt.progress == Progress::Joined && attempt.work != Work::JoinWorker);
+        let servers: Vec<&Node> = servers.filter_map(|(name, _)| site.nodes.get(name)).collect();
         let mut last = anyhow::anyhow!("no control-plane node has joined");
-        for (name, _) in servers {
-            let Some(node) = site.nodes.get(name) else {
-                continue;
-            };
-            let kube = Kube::new(
-                SocketAddrV4::new(node.address, API_PORT),
-                &Names::of(site).api,
-                roots.kubernetes.certificate_der().clone(),
-                own.certificate.der.clone(),
-                PrivateKeyDer::Pkcs8(own.key.secret_der()),
-            )?;
+        for kube in kube_clients(site, &roots, &servers)? {
             match kube.nodes().await {
                 Ok(_) => {
                     lock(&self.cluster.view).client = Some((now, roots, kube.clone()));
@@ -322,7 +317,7 @@ impl Shared {
                 live: tracker.life(name).and_then(faros_boot::Life::running),
                 is_asking: asked
                     .get(name)
-                    .is_some_and(|(at, _)| now.duration_since(*at) <= ASKING),
+                    .is_some_and(|own| now.duration_since(own.at) <= ASKING),
                 attempt: record.attempts.get(name).cloned(),
                 is_leaving: record.rejoin.contains(name),
                 is_removed: record.removed.contains(name),
@@ -341,6 +336,7 @@ impl Shared {
         Observed {
             now,
             is_established: record.established.is_some(),
+            is_upgrading: record.keeps_joins_away(),
             restoring: record.restoring.as_ref().map(|own| own.since),
             api,
             nodes: site.nodes.keys().map(|name| (name.clone(), seen(name))).collect(),
@@ -399,4 +395,24 @@ impl Shared {
         let pass = reading(self, move |store| store.pass(&name)).await?;
         Ok(pass.and_then(|pass| pass.join))
     }
+}
+
+/// Clients of the API servers on these nodes, with a certificate of the bastion's own.
+fn kube_clients(site: &Site, roots: &Roots, nodes: &[&Node]) -> anyhow::Result<Vec<Kube>> {
+    let subject = Subject::Client {
+        name: "farosd".to_owned(),
+        organization: Some(ADMINS.to_owned()),
+    };
+    let own = roots.kubernetes.issue(&subject, Timestamp::now(), OWN)?;
+    let name = Names::of(site).api;
+    let client = |node: &&Node| {
+        Ok(Kube::new(
+            SocketAddrV4::new(node.address, API_PORT),
+            &name,
+            roots.kubernetes.certificate_der().clone(),
+            own.certificate.der.clone(),
+            PrivateKeyDer::Pkcs8(own.key.secret_der()),
+        )?)
+    };
+    nodes.iter().map(client).collect()
 }

@@ -160,7 +160,7 @@ impl Bastion {
         if report == "join-stuck"
             && let Some(own) = lock(&self.0.cluster.asked).get_mut(name)
         {
-            own.1.clear();
+            own.told = None;
         }
         if let Some(joins) = Said::of(&report, &said) {
             match self.0.cluster_said(name, joins).await {

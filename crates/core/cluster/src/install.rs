@@ -7,7 +7,9 @@
 //! kubelet when it is told that it is a member, so a first control plane that was given up can never come back as a
 //! second cluster.
 
-use std::{collections::BTreeMap, fmt};
+mod wait;
+
+use std::collections::BTreeMap;
 
 use faros_model::{
     ids::{HostName, SessionId},
@@ -15,6 +17,8 @@ use faros_model::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+
+pub use self::wait::{Reason, Wait};
 
 /// So long a node may take for what it was handed: images are fetched in it, on a slow disk.
 pub const LIMIT: SignedDuration = SignedDuration::from_mins(20);
@@ -113,7 +117,8 @@ impl Attempt {
         self
     }
 
-    fn is_under_way(&self, now: Timestamp) -> bool {
+    /// Whether the node is at it, as far as anybody knows.
+    pub fn is_under_way(&self, now: Timestamp) -> bool {
         let is_open = matches!(self.progress, Progress::Handed | Progress::Joining);
         is_open && now.duration_since(self.at) <= LIMIT
     }
@@ -167,6 +172,8 @@ pub struct Observed {
     pub now: Timestamp,
     /// Whether a node has ever begun the control plane, and the bastion has taken note of it.
     pub is_established: bool,
+    /// Whether versions of the control plane change, so that nobody may join.
+    pub is_upgrading: bool,
     /// Since when the cluster is to begin anew from a snapshot, if it is.
     pub restoring: Option<Timestamp>,
     /// The API.
@@ -188,78 +195,6 @@ pub enum Verdict {
     Failed(String),
 }
 
-/// Why a node has to wait.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wait {
-    /// It is in no live boot session.
-    NotBooted,
-    /// It has not asked.
-    NotAsking,
-    /// It is at work on what it was handed.
-    AtWork(Work),
-    /// It has failed, and tries again in so many seconds.
-    Pause(i64),
-    /// Another node begins the control plane.
-    First(HostName),
-    /// Another node has to leave the cluster as it was, before it begins anew.
-    Leaving(HostName),
-    /// Nobody begins the control plane.
-    NoControlPlane,
-    /// The API is not ready.
-    Api(String),
-    /// Another node joins the control plane just now, or is to do so first.
-    Turn(HostName),
-    /// A member of etcd is not well: one more would put the majority at risk.
-    Etcd(HostName),
-    /// Kubernetes takes the node for one that runs, from its life before.
-    StillReady,
-    /// Its member of etcd from its life before, or from a try that failed, has to go.
-    OldMember,
-}
-
-impl Wait {
-    /// The stable word.
-    pub const fn label(&self) -> &'static str {
-        match self {
-            Self::NotBooted => "not-booted",
-            Self::NotAsking => "not-asking",
-            Self::AtWork(_) => "at-work",
-            Self::Pause(_) => "pause",
-            Self::First(_) => "first",
-            Self::Leaving(_) => "leaving",
-            Self::NoControlPlane => "no-control-plane",
-            Self::Api(_) => "api",
-            Self::Turn(_) => "turn",
-            Self::Etcd(_) => "etcd",
-            Self::StillReady => "still-ready",
-            Self::OldMember => "old-member",
-        }
-    }
-}
-
-impl fmt::Display for Wait {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotBooted => f.write_str("the node is in no live boot session"),
-            Self::NotAsking => f.write_str("the node runs, and has not asked to join"),
-            Self::AtWork(work) => write!(f, "the node is at work: {}", work.as_str()),
-            Self::Pause(seconds) => write!(f, "the node has failed, and tries again in {seconds} s"),
-            Self::First(node) => write!(f, "{node} begins the control plane"),
-            Self::Leaving(node) => write!(f, "{node} has to leave the cluster as it was, or five minutes to pass"),
-            Self::NoControlPlane => f.write_str("no control-plane node has begun the cluster"),
-            Self::Api(said) => write!(f, "the Kubernetes API is not ready: {said}"),
-            Self::Turn(node) => write!(f, "{node} joins the control plane first"),
-            Self::Etcd(node) => write!(f, "the member of etcd on {node} is not well"),
-            Self::StillReady => f.write_str(
-                "Kubernetes takes the node for one that runs, from its life before; that ends within a minute",
-            ),
-            Self::OldMember => f.write_str(
-                "etcd has a member of the node's life before, or of a try that failed, which has to go first",
-            ),
-        }
-    }
-}
-
 /// What each node of the site may do now.
 pub fn verdicts(site: &Site, observed: &Observed) -> BTreeMap<HostName, Verdict> {
     let view = View { site, observed };
@@ -267,6 +202,11 @@ pub fn verdicts(site: &Site, observed: &Observed) -> BTreeMap<HostName, Verdict>
         .values()
         .map(|node| (node.name.clone(), view.verdict(node)))
         .collect()
+}
+
+/// What this node of the site may do now.
+pub fn verdict(site: &Site, observed: &Observed, node: &Node) -> Verdict {
+    View { site, observed }.verdict(node)
 }
 
 struct View<'a> {
@@ -393,11 +333,15 @@ impl<'a> View<'a> {
         if let Some(turn) = self.before(node, is_control_plane) {
             return Verdict::Wait(Wait::Turn(turn));
         }
+        // The old member goes in any case: an upgrade does not go on beside one that is not well.
+        if is_control_plane && seen.etcd.is_some() {
+            return Verdict::Wait(Wait::OldMember);
+        }
+        if self.observed.is_upgrading {
+            return Verdict::Wait(Wait::Upgrade);
+        }
         if !is_control_plane {
             return Verdict::Do(Work::JoinWorker);
-        }
-        if seen.etcd.is_some() {
-            return Verdict::Wait(Wait::OldMember);
         }
         let ill = |(other, seen): &(&Node, Seen)| other.name != node.name && seen.etcd == Some(false);
         match self.control_plane().find(ill) {

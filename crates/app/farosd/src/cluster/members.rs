@@ -88,27 +88,18 @@ impl Shared {
         })
     }
 
-    /// Whether etcd has a member of a node that is about to join: of its life before, or of a try that was cut off. Asked
-    /// anew, as such a try may be younger than what was seen last; a join beside that member would hang on it.
-    pub(crate) async fn has_old_member(&self, site: &Site, record: &Record, node: &Node) -> bool {
-        let members = match self.etcd(site, record).await {
-            Ok(members) => members,
-            Err(error) => {
-                // As when it is looked at: what its pods say has to do.
-                tracing::debug!("etcd cannot be asked: {error:#}");
-                return false;
-            }
-        };
-        let is_own = |own: &Member| own.listed.node(site).is_some_and(|own| own.name == node.name);
-        let has = members.all.iter().any(is_own);
-        if has {
-            // The next look takes it away.
-            let mut view = lock(&self.cluster.view);
-            view.etcd.retain(|(name, _)| name != node.name.as_str());
-            view.etcd.push((node.name.to_string(), false));
-            view.members_at = None;
-        }
-        has
+    /// Asks etcd now who belongs to it, and takes note of that for what is decided next; the next look is soon.
+    pub(crate) async fn see_etcd(&self, site: &Site, record: &Record) -> anyhow::Result<Members> {
+        let members = self.etcd(site, record).await?;
+        let seen = members.all.iter().filter_map(|member| {
+            let node = member.listed.node(site)?;
+            Some((node.name.to_string(), member.is_well()))
+        });
+        let mut view = lock(&self.cluster.view);
+        view.etcd = seen.collect();
+        view.members_at = None;
+        drop(view);
+        Ok(members)
     }
 
     fn etcd_clients(&self, nodes: &[&Node]) -> anyhow::Result<Vec<Etcd>> {
@@ -143,17 +134,8 @@ impl Shared {
         }
         // What is decided here is not decided at once by a node that asks.
         let record = self.cluster.deciding.lock().await;
-        let Members { client, all } = self.etcd(site, &record).await?;
-        let etcd = all.iter().filter_map(|member| {
-            let node = member.listed.node(site)?;
-            Some((node.name.to_string(), member.is_well()))
-        });
-        let etcd = etcd.collect();
-        {
-            let mut view = lock(&self.cluster.view);
-            view.etcd = etcd;
-            view.members_at = Some(now);
-        }
+        let Members { client, all } = self.see_etcd(site, &record).await?;
+        lock(&self.cluster.view).members_at = Some(now);
         let verdicts = verdicts(site, &self.observed(site, &record, now));
         for (node, id, may_go) in left_over(site, &verdicts, &all) {
             if let Err(risk) = may_go {

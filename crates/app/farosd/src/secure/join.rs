@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use faros_cluster::{
-    Authorities, EncryptionKey, File, Images, Names, Pair, Said, control_plane_files, init_config,
-    install::{Progress, Verdict, Wait, Work, verdicts},
+    Authorities, EncryptionKey, File, Images, Names, Pair, Record, Said, control_plane_files, init_config,
+    install::{Progress, Reason, Verdict, Wait, Work, verdict},
     join::{CONFIG, DISCOVERY, Grant, Token, discovery_file},
     join_config,
     snapshots::Name,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     authority::Roots,
-    cluster::release::Ready,
+    cluster::{Asked, release::Ready},
     daemon::{Intent, Shared, lock},
 };
 
@@ -34,13 +34,13 @@ const PAUSE: i64 = 5;
 
 /// What a node asks for: `/join/<node>`, and `/join/<node>/snapshot/<offset>`.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked<'a> {
+struct Path<'a> {
     node: &'a str,
     /// Which piece of the snapshot it begins from, if that is asked.
     piece: Option<u64>,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> Path<'a> {
     fn of(path: &'a str) -> Option<Self> {
         let rest = path.strip_prefix("/join/")?;
         Some(match rest.split_once('/') {
@@ -61,7 +61,7 @@ pub(super) async fn page(shared: &Shared, intent: &Intent, ask: &Ask) -> Page {
     if ask.method != Method::Post {
         return answer(405, &json!({ "error": "a node asks with its secret, by POST" }));
     }
-    let Some(asked) = Asked::of(&ask.path) else {
+    let Some(asked) = Path::of(&ask.path) else {
         return answer(404, &json!({ "error": "nodes ask for nothing of this name" }));
     };
     let speaker = Speaker {
@@ -107,19 +107,15 @@ async fn snapshot(shared: &Shared, node: &Node, from: u64) -> anyhow::Result<Pag
 /// Gives a node that was admitted what it may do now.
 async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId) -> anyhow::Result<Page> {
     let site = &intent.site;
+    let waits =
+        |reason, message: &str, seconds| told_to_wait(shared, node, (session, reason), message, seconds);
     let ready = match shared.ready_to_join(site, node).await {
         Ok(Some(ready)) => ready,
-        Ok(None) => return Ok(wait(shared, node, "no-cluster", "the site has no cluster", 60)),
-        Err(why) => return Ok(wait(shared, node, "no-release", &why, 30)),
+        Ok(None) => return Ok(waits(Reason::NoCluster, "the site has no cluster", 60)),
+        Err(why) => return Ok(waits(Reason::NoRelease, &why, 30)),
     };
     let Some(roots) = shared.authority.held() else {
-        return Ok(wait(
-            shared,
-            node,
-            "no-keys",
-            "the cluster's root keys are not open",
-            10,
-        ));
+        return Ok(waits(Reason::NoKeys, "the cluster's root keys are not open", 10));
     };
     // What is decided holds until it is on disk: two nodes never begin at once.
     let mut record = shared.cluster.deciding.lock().await;
@@ -127,7 +123,7 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
     lock(&shared.cluster.asked)
         .entry(node.name.clone())
         .or_default()
-        .0 = now;
+        .at = now;
     // Its script asks only after it has left the cluster as it was.
     if record.rejoin.contains(&node.name) {
         let mut next = record.clone();
@@ -135,25 +131,20 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         shared.store.put_cluster(next.clone()).await?;
         *record = next;
     }
-    let is_new = record
-        .attempts
-        .get(&node.name)
-        .is_none_or(|own| own.progress != Progress::Joined);
-    if is_new && record.keeps_joins_away() {
-        let message = "the control plane is being upgraded, and nobody joins meanwhile";
-        return Ok(wait(shared, node, "upgrade", message, PAUSE));
+    let decide = |record: &Record| verdict(site, &shared.observed(site, record, now), node);
+    let mut decided = decide(&record);
+    if decided == Verdict::Do(Work::JoinControlPlane) {
+        // A member of a try that was cut off may be younger than what was seen of etcd, and a join would hang on it.
+        if let Err(error) = shared.see_etcd(site, &record).await {
+            tracing::debug!("etcd cannot be asked: {error:#}");
+        }
+        decided = decide(&record);
     }
-    let observed = shared.observed(site, &record, now);
-    let verdict = verdicts(site, &observed).remove(&node.name);
     let mut next = record.clone();
     let restores = record.restoring.is_some();
-    let work = match verdict {
-        Some(Verdict::Do(Work::JoinControlPlane)) if shared.has_old_member(site, &record, node).await => {
-            let why = Wait::OldMember;
-            return Ok(wait(shared, node, why.label(), &why.to_string(), PAUSE));
-        }
-        Some(Verdict::Do(work)) => work,
-        Some(Verdict::Done) => {
+    let work = match decided {
+        Verdict::Do(work) => work,
+        Verdict::Done => {
             if next
                 .attempts
                 .get(&node.name)
@@ -165,23 +156,22 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
             }
             return Ok(answer(200, &json!({ "action": "member", "session": session })));
         }
-        Some(Verdict::Failed(why)) => return Ok(wait(shared, node, "gave-up", &why, 60)),
-        Some(Verdict::Wait(why)) => {
+        Verdict::Failed(why) => return Ok(waits(Reason::GaveUp, &why, 60)),
+        Verdict::Wait(why) => {
             let seconds = if let Wait::Pause(seconds) = why {
                 seconds.min(60)
             } else {
                 PAUSE
             };
-            return Ok(wait(shared, node, why.label(), &why.to_string(), seconds));
+            return Ok(waits(why.reason(), &why.to_string(), seconds));
         }
-        None => return Ok(wait(shared, node, "unknown-node", "there is no such node", 60)),
     };
     let mut files = files(&roots, &ready, site, node, work)?;
     if work != Work::Init {
         let token = token()?;
         let kube = match shared.kube(site, &record).await {
             Ok(kube) => kube,
-            Err(error) => return Ok(wait(shared, node, "api", &format!("{error:#}"), PAUSE)),
+            Err(error) => return Ok(waits(Reason::Api, &format!("{error:#}"), PAUSE)),
         };
         let grant = Grant::new(token.id.clone(), node.name.clone(), session, now);
         let expires = grant.expires;
@@ -286,11 +276,21 @@ fn shown(file: &File) -> Value {
     })
 }
 
-/// Has a node wait; told when the reason is another than before.
-fn wait(shared: &Shared, node: &Node, reason: &str, message: &str, seconds: i64) -> Page {
-    let now = shared.sightings.now();
-    let before = lock(&shared.cluster.asked).insert(node.name.clone(), (now, reason.to_owned()));
-    if before.is_none_or(|(_, before)| before != reason) {
+/// Has a node wait; told when the reason is another than before in this boot.
+fn told_to_wait(
+    shared: &Shared,
+    node: &Node,
+    told: (SessionId, Reason),
+    message: &str,
+    seconds: i64,
+) -> Page {
+    let reason = told.1.as_str();
+    let asked = Asked {
+        at: shared.sightings.now(),
+        told: Some(told),
+    };
+    let before = lock(&shared.cluster.asked).insert(node.name.clone(), asked);
+    if before.and_then(|before| before.told) != Some(told) {
         let detail = json!({ "reason": reason, "message": message });
         shared.tell_of(node, EventKind::JoinWaiting, detail);
     }
@@ -306,10 +306,10 @@ mod tests {
 
     #[test]
     fn a_node_asks_for_its_turn_or_for_a_piece_of_a_snapshot() {
-        let asked = |node, piece| Some(Asked { node, piece });
-        assert_eq!(Asked::of("/join/node-1"), asked("node-1", None));
+        let asked = |node, piece| Some(Path { node, piece });
+        assert_eq!(Path::of("/join/node-1"), asked("node-1", None));
         assert_eq!(
-            Asked::of("/join/node-1/snapshot/4096"),
+            Path::of("/join/node-1/snapshot/4096"),
             asked("node-1", Some(4096))
         );
         for path in [
@@ -319,7 +319,7 @@ mod tests {
             "/join/node-1/snapshot/-1",
             "/join/a/b/c",
         ] {
-            assert_eq!(Asked::of(path), None, "{path}");
+            assert_eq!(Path::of(path), None, "{path}");
         }
     }
 }

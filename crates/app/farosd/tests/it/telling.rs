@@ -3,10 +3,10 @@
 //! The other half is in `faros-why`: which fact means what. Both go by the same tables, so that a cause cannot be left
 //! without anybody who tells what it goes by.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use anyhow::{Context as _, ensure};
-use faros_cluster::join::NoJoin;
+use faros_cluster::{install::Reason, join::NoJoin};
 use faros_why::{Printer, WORDS, Words};
 use serde_json::Value;
 
@@ -14,7 +14,6 @@ use crate::world::Outcome;
 
 const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../core/cluster/files");
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-const WAITS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../core/cluster/src/install.rs");
 
 /// Has a program of the node's do as this says, with `/bin/sh`.
 fn stub(bin: &Path, name: &str, text: &str) -> Outcome {
@@ -166,27 +165,9 @@ fn sources(folder: &Path) -> anyhow::Result<String> {
 #[test]
 fn each_wait_and_each_refusal_has_its_cause_and_each_cause_somebody_who_tells_it() -> Outcome {
     let own = sources(Path::new(SOURCES))?;
-    let install = fs::read_to_string(WAITS)?;
-    let labels = install
-        .split("fn label")
-        .nth(1)
-        .and_then(|rest| rest.split("\n    }").next());
-    let known: Vec<&str> = faros_why::waits().collect();
-    for label in labels.context("no labels")?.split('"').skip(1).step_by(2) {
-        // Who asks is told none of these.
-        let is_told = !["not-booted", "not-asking", "at-work"].contains(&label);
-        ensure!(
-            !is_told || known.contains(&label),
-            "`why` does not know the wait `{label}`"
-        );
-    }
-    let told = own.clone() + &install;
-    for wait in faros_why::waits() {
-        ensure!(
-            told.contains(&format!("\"{wait}\"")),
-            "nobody has a node wait for `{wait}`"
-        );
-    }
+    let known: BTreeSet<&str> = faros_why::waits().collect();
+    let told: BTreeSet<&str> = Reason::TOLD.iter().map(|reason| reason.as_str()).collect();
+    assert_eq!(known, told, "what `why` knows of waits, and what nodes are told");
     let refusals: Vec<&str> = faros_why::refusals().collect();
     for why in NoJoin::ALL {
         // Whoever is no node has no `why`.

@@ -27,6 +27,7 @@ impl World {
             observed: Observed {
                 now: Timestamp::UNIX_EPOCH,
                 is_established: false,
+                is_upgrading: false,
                 restoring: None,
                 api: Api::NotReady("nobody answers".to_owned()),
                 nodes: BTreeMap::new(),
@@ -102,7 +103,7 @@ impl World {
 fn shown(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Do(work) => work.as_str().to_owned(),
-        Verdict::Wait(why) => format!("wait ({}): {why}", why.label()),
+        Verdict::Wait(why) => format!("wait ({}): {why}", why.reason().as_str()),
         Verdict::Done => "done".to_owned(),
         Verdict::Failed(why) => format!("failed: {why}"),
     }
@@ -163,6 +164,7 @@ fn run(script: &[&str]) -> String {
                     _ => Api::NotReady("etcd failed".to_owned()),
                 }
             }
+            ["upgrade", how] => world.observed.is_upgrading = how == "begins",
             ["after", seconds] => world.passes(seconds.parse().unwrap()),
             _ => panic!("{line}"),
         }
@@ -322,6 +324,31 @@ fn nobody_joins_a_cluster_that_is_not_well() {
         asks b
           -> join-control-plane
     "]]);
+}
+
+#[test]
+fn nobody_joins_while_the_control_plane_is_upgraded_and_an_old_member_goes_all_the_same() {
+    check(&expect![[r#"
+        boots a
+        asks a
+          -> init
+        joined a
+        boots b
+        upgrade begins
+        asks a
+          -> done
+        asks b
+          -> wait (upgrade): the control plane is being upgraded, and nobody joins meanwhile
+        boots w
+        asks w
+          -> wait (turn): b joins the control plane first
+        etcd b ill
+        asks b
+          -> wait (old-member): etcd has a member of the node's life before, or of a try that failed, which has to go first
+        upgrade ends
+        asks b
+          -> wait (old-member): etcd has a member of the node's life before, or of a try that failed, which has to go first
+    "#]]);
 }
 
 #[test]

@@ -137,6 +137,7 @@ fn coming(
         Wait::StillReady => waiting("kube-controller-manager".to_owned(), wait.to_string()),
         Wait::OldMember => waiting("etcd".to_owned(), wait.to_string()),
         Wait::Leaving(other) => waiting(other.to_string(), wait.to_string()),
+        Wait::Upgrade => waiting("the upgrade".to_owned(), wait.to_string()),
     }
 }
 

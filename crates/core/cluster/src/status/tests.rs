@@ -54,6 +54,7 @@ impl World {
                 restoring: None,
                 now: Timestamp::UNIX_EPOCH,
                 is_established: false,
+                is_upgrading: false,
                 api: Api::NotReady("nobody answers".to_owned()),
                 nodes: BTreeMap::new(),
             },

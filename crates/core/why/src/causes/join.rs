@@ -180,6 +180,11 @@ pub(crate) const RULES: &[Rule] = &[
         "wait; who does not answer has five minutes",
     ),
     waiting(
+        "join-waits-for-upgrade",
+        "the control plane is being upgraded, and nobody joins meanwhile",
+        "`farosctl cluster upgrade status` says how far that is, and what it waits for",
+    ),
+    waiting(
         "join-no-cluster",
         "the node asks to join, and the site has no cluster",
         "set `cluster.distribution` in the site file, or install {node} anew without: `farosctl install {node}`, which wipes it",
@@ -261,6 +266,7 @@ const WAITS: &[(&str, &[&str])] = &[
     ("join-waits-for-etcd", &["etcd"]),
     ("join-waits-for-old-self", &["still-ready", "old-member"]),
     ("join-waits-for-leaving", &["leaving"]),
+    ("join-waits-for-upgrade", &["upgrade"]),
     ("join-no-cluster", &["no-cluster"]),
     ("join-taken-out", &["gave-up"]),
     ("join-release-missing", &["no-release", "no-keys"]),

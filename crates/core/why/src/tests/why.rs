@@ -142,6 +142,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (("join-waits-for-api", "not-armed", 900.0, STARTED), "200 join-waiting reason=api"),
     (("join-waits-for-its-turn", "not-armed", 900.0, STARTED), "200 join-waiting reason=turn"),
     (("join-waits-for-etcd", "not-armed", 900.0, STARTED), "200 join-waiting reason=etcd"),
+    (("join-waits-for-upgrade", "not-armed", 900.0, STARTED), "200 join-waiting reason=upgrade"),
     (("join-waits-for-old-self", "not-armed", 900.0, STARTED), "200 join-waiting reason=still-ready"),
     (("join-waits-for-old-self", "not-armed", 900.0, STARTED), "200 join-waiting reason=old-member"),
     (("join-release-missing", "not-armed", 900.0, STARTED), "200 join-waiting reason=no-keys"),

@@ -6,24 +6,19 @@ use faros_cluster::{
     API_PORT, Names, Record,
     drain::Pod,
     etcd::Member,
-    install::{LIMIT, Progress},
+    install::Progress,
     status::Server,
     upgrade::{Facts, NodeSeen, Step},
 };
-use faros_kube::{Kube, probe};
+use faros_kube::probe;
 use faros_model::{
     ids::HostName,
     kubernetes::KubeVersion,
     site::{Node, Role, Site},
 };
-use faros_pki::Subject;
 use jiff::Timestamp;
-use rustls::pki_types::PrivateKeyDer;
 
-use crate::{
-    cluster::{ADMINS, OWN},
-    daemon::Shared,
-};
+use crate::{cluster::kube_clients, daemon::Shared};
 
 /// The parts of the cluster that every node, or every one of the control plane, has of its own.
 const PARTS: [&str; 5] = [
@@ -65,10 +60,8 @@ impl Shared {
             let attempt = record.attempts.get(name);
             attempt.is_some_and(|own| own.progress == Progress::Joined)
         };
-        let joining = record.attempts.iter().find(|(_, own)| {
-            let is_at_it = matches!(own.progress, Progress::Handed | Progress::Joining);
-            is_at_it && self.sightings.now().duration_since(own.at) <= LIMIT
-        });
+        let now = self.sightings.now();
+        let joining = record.attempts.iter().find(|(_, own)| own.is_under_way(now));
         let mut look = Look {
             api: Ok(()),
             etcd: self
@@ -129,18 +122,11 @@ impl Shared {
     /// The version of the API server on a node, and whether it is ready; `None` if it does not answer.
     async fn server_on(&self, site: &Site, node: &Node) -> Option<(KubeVersion, bool)> {
         let roots = self.authority.held()?;
-        let at = SocketAddrV4::new(node.address, API_PORT);
-        let name = Names::of(site).api;
-        let authority = roots.kubernetes.certificate_der().clone();
-        let subject = Subject::Client {
-            name: "farosd".to_owned(),
-            organization: Some(ADMINS.to_owned()),
-        };
-        let own = roots.kubernetes.issue(&subject, Timestamp::now(), OWN).ok()?;
-        let key = PrivateKeyDer::Pkcs8(own.key.secret_der());
-        let kube = Kube::new(at, &name, authority.clone(), own.certificate.der.clone(), key).ok()?;
+        let kube = kube_clients(site, &roots, &[node]).ok()?.pop()?;
         let version = kube.version().await.ok()?.parse().ok()?;
-        let probed = probe(at, &name, &authority).await;
+        let at = SocketAddrV4::new(node.address, API_PORT);
+        let authority = roots.kubernetes.certificate_der();
+        let probed = probe(at, &Names::of(site).api, authority).await;
         Some((version, probed.is_ok_and(|own| own.said == Server::Ready)))
     }
 }

@@ -146,6 +146,7 @@ impl Fifty {
         Observed {
             now: self.now(),
             is_established: self.record.established.is_some(),
+            is_upgrading: false,
             restoring: None,
             api: if api && is_seen {
                 Api::Ready
