@@ -9,7 +9,7 @@ use faros_lab::daemon;
 use crate::world::{bring_up, kubectl, tell, with_bastion};
 
 /// A site with so many control planes and workers, after the example.
-fn site_file(controls: usize, workers: usize) -> anyhow::Result<tempfile::NamedTempFile> {
+pub(crate) fn site_file(controls: usize, workers: usize) -> anyhow::Result<tempfile::NamedTempFile> {
     let example = fs::read_to_string(root().join("examples/cluster.yaml"))?;
     let (above, _) = example
         .split_once("  nodes:\n")

@@ -13,24 +13,21 @@ use serde_json::{Value, json};
 
 use crate::world::{CONTROL, WORKER, apply, are_well, bring_up, eventually, items, tell, with_bastion};
 
-const FROM: &str = "v1.35.4";
-const TO: &str = "v1.36.3";
+pub(crate) const FROM: &str = "v1.35.4";
+pub(crate) const TO: &str = "v1.36.3";
 
 #[test]
 #[ignore = "takes some minutes: make cluster"]
 fn a_cluster_is_upgraded_node_by_node_although_the_bastion_dies() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let text = std::fs::read_to_string(root().join("examples/cluster.yaml"))?;
-    let kind = "distribution: kubeadm\n";
-    ensure!(text.contains(kind), "{text}");
-    let at = |version: &str| text.replace(kind, &format!("{kind}    version: {version}\n"));
     let file = folder.path().join("site.yaml");
-    std::fs::write(&file, at(FROM))?;
+    std::fs::write(&file, at_version(&text, FROM)?)?;
     with_bastion("t-cluster-upgrade", &file, |site| {
         said(site, &["content", "build", "kubernetes", "--version", FROM], 0)?;
         bring_up(site, &[&CONTROL[..], &[WORKER]].concat())?;
         said(site, &["cluster", "upgrade", "--to", TO, "--yes"], 6)?;
-        std::fs::write(&file, at(TO))?;
+        std::fs::write(&file, at_version(&text, TO)?)?;
         said(site, &["apply", &file.display().to_string(), "--yes"], 0)?;
         are_well(site, 4)?;
         stops_at_a_budget(site)?;
@@ -39,8 +36,15 @@ fn a_cluster_is_upgraded_node_by_node_although_the_bastion_dies() -> anyhow::Res
     })
 }
 
+/// A site file, with a version of Kubernetes.
+pub(crate) fn at_version(text: &str, version: &str) -> anyhow::Result<String> {
+    let kind = "distribution: kubeadm\n";
+    ensure!(text.contains(kind), "{text}");
+    Ok(text.replace(kind, &format!("{kind}    version: {version}\n")))
+}
+
 /// What a command said, which must have ended like this.
-fn said(site: &Site, words: &[&str], code: i32) -> anyhow::Result<String> {
+pub(crate) fn said(site: &Site, words: &[&str], code: i32) -> anyhow::Result<String> {
     let (said, ended) = site.farosctl(words)?;
     ensure!(ended == code, "{words:?} ended with {ended}: {said}");
     Ok(said)
