@@ -2,9 +2,18 @@
 //!
 //! The clients come at a rate that is raised until one exchange in a hundred is not finished within a second; the last
 //! rate that went well counts, and the server's CPU time at that rate. Ours and dhcpd have every lease on disk before
-//! they promise it; Kea appends without waiting for the disk, dnsmasq writes its file anew.
+//! they promise it; Kea appends without waiting for the disk, dnsmasq writes its file anew. What the disk does by itself
+//! is measured in the same rounds, because it is not the same from hour to hour.
 
-use std::{cell::RefCell, collections::BTreeMap, thread, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs::File,
+    io::Write as _,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, ensure};
 
@@ -23,6 +32,9 @@ const DHCPD: &str = "isc dhcpd";
 const KEA: &str = "kea";
 /// The least that is durable.
 const STUB: &str = "group commit";
+/// What the disk does, with no server before it.
+const DISK: &str = "fdatasync alone";
+const SYNCS: Figure = Figure::more("lines synced one by one", "1/s");
 
 /// Renewals come at a rate that every server takes.
 const RENEWALS: f64 = 150.0;
@@ -54,7 +66,15 @@ impl Work for Dhcp {
                 folder.display()
             );
         }
-        let mut all = vec![ours, dhcpd(bench)?, kea(bench)?, dnsmasq(bench)?, stub(bench)?];
+        let disk = bench.peer(DISK)?;
+        let mut all = vec![
+            ours,
+            dhcpd(bench)?,
+            kea(bench)?,
+            dnsmasq(bench)?,
+            stub(bench)?,
+            disk,
+        ];
         for contender in &mut all {
             let client = contender.place.client()?;
             for program in &mut contender.programs {
@@ -69,8 +89,12 @@ impl Work for Dhcp {
     }
 
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
-        let client = contender.place.client()?;
         let seconds = if bench.quick { 1 } else { 2 };
+        if contender.name == DISK {
+            let lasts = Duration::from_secs(seconds.into());
+            return Ok(vec![(SYNCS, synced(contender.place.folder(), lasts)?)]);
+        }
+        let client = contender.place.client()?;
         let held = self.0.borrow().get(contender.name).copied();
         // Near what went well before; from the bottom at first, in wider steps.
         let (mut rate, step) = held.map_or((600.0, STEP * STEP), |held| (held / STEP, STEP));
@@ -114,6 +138,10 @@ impl Work for Dhcp {
                 },
             )?;
             let spent = bench.server_cpu(contender).since(&before);
+            ensure!(
+                came.finished > 0.0,
+                "no exchange is finished beside renewals: {came:?}"
+            );
             figures.push((RENEWED, came.renewed / f64::from(seconds)));
             figures.push((RENEWAL_CPU, spent.as_secs_f64() * 1e6 / came.finished));
         }
@@ -129,6 +157,18 @@ impl Work for Dhcp {
             ]
         }
     }
+}
+
+/// How often a second the disk has a line more for good, each waited for: what a server does that syncs each lease.
+fn synced(folder: &Path, lasts: Duration) -> anyhow::Result<f64> {
+    let mut file = File::create(folder.join("lines"))?;
+    let (begun, mut n_synced) = (Instant::now(), 0_u32);
+    while begun.elapsed() < lasts {
+        file.write_all(&[b'.'; 128])?;
+        file.sync_data()?;
+        n_synced += 1;
+    }
+    Ok(f64::from(n_synced) / begun.elapsed().as_secs_f64())
 }
 
 /// What is finished when clients come at twice the rate that goes well, of what is finished at that rate.
@@ -199,7 +239,7 @@ pub(crate) struct Came {
     pub(crate) finished: f64,
     /// Discoveries and requests without an answer.
     lost: f64,
-    renewed: f64,
+    pub(crate) renewed: f64,
 }
 
 fn parse(text: &str) -> Option<Came> {

@@ -77,6 +77,7 @@ impl Work for Dns {
             let text = said(inside(&contender.place.client()?, &words).output())?;
             let spent = bench.server_cpu(contender).since(&before);
             let came = parse(&text).with_context(|| format!("dnsperf said: {text}"))?;
+            ensure!(came.answered > 0.0, "nothing was answered: {text}");
             ensure!(came.lost <= came.answered / 20.0, "too much was lost: {text}");
             if let Some(share) = no_such {
                 let is = came.no_such / came.answered;

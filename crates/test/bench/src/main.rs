@@ -125,17 +125,32 @@ fn main() -> anyhow::Result<ExitCode> {
         (None, false) => Duration::from_mins(1),
     };
     let mut bench = work::Bench::up(runs, args.quick, soak)?;
-    let (mut tables, mut rows, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut failed) = (Vec::new(), Vec::new());
+    let given: Vec<String> = std::env::args().skip(1).collect();
+    let command = format!("faros-bench {}", given.join(" "));
+    let begun_all = Instant::now();
     for work in works {
         eprintln!("measuring {} …", work.name());
         let begun = Instant::now();
         let measured = bench.measure(work.as_ref());
-        eprintln!("it took {:.0} s", begun.elapsed().as_secs_f64());
+        let took = begun.elapsed();
+        eprintln!("it took {:.0} s", took.as_secs_f64());
         match measured {
             Ok(table) => {
                 println!("{}", report::text(&table));
-                rows.extend(table.rows(work.targets())?);
-                tables.push(table);
+                let of_work = table.rows(work.targets())?;
+                // At once: a long run that is cut off has shown something.
+                if let Some(folder) = &args.publish {
+                    let report = Report {
+                        machine: &machine(),
+                        command: &command,
+                        took,
+                        table: &table,
+                        rows: &of_work,
+                    };
+                    report.publish(folder, &order)?;
+                }
+                rows.extend(of_work);
             }
             // The others are worth their while all the same.
             Err(error) => {
@@ -151,16 +166,9 @@ fn main() -> anyhow::Result<ExitCode> {
     fs::write(&path, serde_json::to_string_pretty(&rows)? + "\n")?;
     println!("written to {}", path.display());
     if let Some(folder) = &args.publish {
-        let given: Vec<String> = std::env::args().skip(1).collect();
-        let report = Report {
-            machine: &machine(),
-            command: &format!("faros-bench {}", given.join(" ")),
-            tables: &tables,
-            rows: &rows,
-        };
-        report.publish(folder, &order)?;
         println!("and to {}", folder.display());
     }
+    println!("it took {:.1} minutes", begun_all.elapsed().as_secs_f64() / 60.0);
     if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
@@ -168,7 +176,7 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// The machine in a line: what it is, and how busy it was besides.
+/// The machine in a line: what it is, what was measured on it and when, and how busy it was besides.
 fn machine() -> String {
     let said = |program: &str, args: &[&str]| {
         let output = Command::new(program).args(args).output().ok();
@@ -182,9 +190,16 @@ fn machine() -> String {
         .map_or("unknown CPU", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    // What lies about in the documentation is no part of what is measured.
+    let changed = said("git", &["status", "--porcelain", "--", ".", ":!docs"]);
+    let commit = match said("git", &["rev-parse", "--short=12", "HEAD"]) {
+        commit if commit.is_empty() => commit,
+        commit if changed.is_empty() => format!(", commit {commit}"),
+        commit => format!(", commit {commit} with changes"),
+    };
     let load = load.split_whitespace().next().unwrap_or("?").to_owned();
     format!(
-        "Machine: {cores} cores of {model}, Linux {}, Debian {}; {}. Load average at the end: {load}.",
+        "Machine: {cores} cores of {model}, Linux {}, Debian {}; {}{commit}. Load average at the end: {load}.",
         said("uname", &["-r"]),
         fs::read_to_string("/etc/debian_version")
             .unwrap_or_default()

@@ -63,11 +63,11 @@ impl Work for Ntp {
         let to = SocketAddrV4::new(contender.place.address, NTP);
         let namespace = contender.place.client()?;
         let before = bench.server_cpu(contender);
-        let elapsed = enter(&namespace, move || ask(to, first..first + clients, QUESTIONS))?;
+        let came = enter(&namespace, move || ask(to, first..first + clients, QUESTIONS))?;
         let spent = bench.server_cpu(contender).since(&before);
-        let answers = f64::from(clients) * 60.0;
+        let answers = f64::from(came.answers);
         Ok(vec![
-            (RATE, answers / elapsed.as_secs_f64()),
+            (RATE, answers / came.elapsed.as_secs_f64()),
             (CPU, spent.as_secs_f64() * 1e6 / answers),
         ])
     }
@@ -97,13 +97,20 @@ pub(crate) fn chronyd(bench: &Bench) -> anyhow::Result<Contender> {
     Ok(peer)
 }
 
-/// Has clients ask one after the other; how long it took until all were answered.
-pub(crate) fn ask(
-    to: SocketAddrV4,
-    clients: std::ops::Range<u16>,
-    questions: usize,
-) -> anyhow::Result<Duration> {
-    let begun = Instant::now();
+/// What came of asking.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Came {
+    pub(crate) answers: u32,
+    /// Until the last of them.
+    elapsed: Duration,
+}
+
+/// Has clients ask one after the other.
+///
+/// # Errors
+/// If one of them is not answered.
+pub(crate) fn ask(to: SocketAddrV4, clients: std::ops::Range<u16>, questions: usize) -> anyhow::Result<Came> {
+    let (begun, mut n_answers) = (Instant::now(), 0);
     let mut before: Option<UdpSocket> = None;
     for client in clients {
         let [high, low] = client.to_be_bytes();
@@ -119,15 +126,19 @@ pub(crate) fn ask(
         }
         // The server has something to do while answers are read.
         if let Some(before) = before.replace(socket) {
-            answers(&before, questions)?;
+            n_answers += answers(&before, questions)?;
         }
     }
-    before.as_ref().map_or(Ok(()), |last| answers(last, questions))?;
-    Ok(begun.elapsed())
+    n_answers += before.map_or(Ok(0), |last| answers(&last, questions))?;
+    Ok(Came {
+        answers: n_answers,
+        elapsed: begun.elapsed(),
+    })
 }
 
-fn answers(socket: &UdpSocket, questions: usize) -> anyhow::Result<()> {
-    let mut answer = [0; 128];
+/// Reads what is answered to so many questions, and counts it.
+fn answers(socket: &UdpSocket, questions: usize) -> anyhow::Result<u32> {
+    let (mut answer, mut n_answers) = ([0; 128], 0);
     for n in 0..questions {
         let length = socket
             .recv(&mut answer)
@@ -138,6 +149,7 @@ fn answers(socket: &UdpSocket, questions: usize) -> anyhow::Result<()> {
             "no answer, but {:02x?}",
             &answer[..length.min(16)]
         );
+        n_answers += 1;
     }
-    Ok(())
+    Ok(n_answers)
 }

@@ -147,6 +147,7 @@ where
         }
         rate *= 1.5;
     }
+    ensure!(peak > 0.0, "nothing is done at any rate");
     // What is still on its way would be in the way.
     thread::sleep(Duration::from_millis(500));
     let came = beside(client, names, || at_rate(client, 2.0 * peak, lasts, one.clone()))?;
@@ -197,6 +198,7 @@ fn in_names(
         }
         rate *= 1.4;
     }
+    ensure!(peak > 0.0, "no name is answered at any rate");
     let left = put_on(2.0 * peak)? / peak;
 
     let load = Load {
@@ -206,7 +208,7 @@ fn in_names(
         clients: 1,
         requests: 100 * usize::try_from(lasts.as_secs())?,
     };
-    let alone = load::inside(client, load.clone())?;
+    let alone = helped(load::inside(client, load.clone())?)?;
     let flood = flood(2.0 * peak, Duration::from_mins(1));
     let (stop, inside) = (Arc::new(AtomicBool::new(false)), client.to_owned());
     let told = Arc::clone(&stop);
@@ -216,12 +218,7 @@ fn in_names(
     flooding
         .join()
         .map_err(|_| anyhow::anyhow!("the flood panicked"))??;
-    let beside = beside?;
-    ensure!(
-        beside.failed.is_empty(),
-        "not all were helped: {:?}",
-        beside.failed
-    );
+    let beside = helped(beside?)?;
     let milliseconds = |came: &load::Came, hundredths| came.percentile(hundredths).as_secs_f64() * 1e3;
     Ok(vec![
         (NAMES, left),
@@ -229,4 +226,16 @@ fn in_names(
         (KEY_IN_NAMES, milliseconds(&beside, 50)),
         (KEY_IN_NAMES_P99, milliseconds(&beside, 99)),
     ])
+}
+
+/// What came, if everybody was helped.
+fn helped(came: load::Came) -> anyhow::Result<load::Came> {
+    let all_well = came.statuses.keys().eq(&[200]);
+    ensure!(
+        came.failed.is_empty() && all_well,
+        "not all were helped: {:?} {:?}",
+        came.statuses,
+        came.failed
+    );
+    Ok(came)
 }

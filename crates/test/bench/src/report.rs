@@ -2,19 +2,20 @@
 
 mod plot;
 
-use std::{fmt::Write as _, fs, io, path::Path};
+use std::{fmt::Write as _, fs, io, path::Path, time::Duration};
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use crate::figures::{Better, OURS, Row, Series, Table};
 
-/// The tables of one run, with what they were measured on.
+/// What came of one work, with what it was measured on.
 pub(crate) struct Report<'a> {
     pub(crate) machine: &'a str,
     /// The command that makes the same again.
     pub(crate) command: &'a str,
-    pub(crate) tables: &'a [Table],
+    pub(crate) took: Duration,
+    pub(crate) table: &'a Table,
     pub(crate) rows: &'a [Row],
 }
 
@@ -87,6 +88,9 @@ struct Published {
     machine: String,
     /// The command that makes the same again.
     command: String,
+    /// How long it took, with all who take part and all rounds; not told before it was measured.
+    #[serde(default)]
+    took_seconds: Option<u64>,
     /// What is promised, as lines of a table.
     promises: Vec<String>,
     /// All figures, as a table.
@@ -94,7 +98,8 @@ struct Published {
 }
 
 impl Report<'_> {
-    /// Writes tables and plots into a folder of the documentation. What is not measured now stays as it was there.
+    /// Writes table and plot into a folder of the documentation. What is not measured now stays there as it was, with
+    /// where and when that was.
     pub(crate) fn publish(&self, folder: &Path, order: &[&str]) -> anyhow::Result<()> {
         fs::create_dir_all(folder)?;
         let kept = folder.join("results.json");
@@ -104,11 +109,10 @@ impl Report<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => vec![],
             Err(error) => return Err(error.into()),
         };
-        for table in self.tables {
-            fs::write(folder.join(file(table.work)), plot::bars(table))?;
-            all.retain(|own| own.work != table.work);
-            all.push(self.published(table));
-        }
+        let work = self.table.work;
+        fs::write(folder.join(file(work)), plot::bars(self.table))?;
+        all.retain(|own| own.work != work);
+        all.push(self.published());
         all.retain(|own| order.contains(&own.work.as_str()));
         all.sort_by_key(|own| order.iter().position(|work| *work == own.work));
         fs::write(&kept, serde_json::to_string_pretty(&all)? + "\n")?;
@@ -116,20 +120,19 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn published(&self, table: &Table) -> Published {
-        let of = format!("{}: ", table.work);
-        let rows = self.rows.iter().filter(|row| row.work.starts_with(&of));
-        let promises = rows.filter_map(|row| {
+    fn published(&self) -> Published {
+        let promises = self.rows.iter().filter_map(|row| {
             let (target, met) = row.target.zip(row.met)?;
             let met = if met { "yes" } else { "**no**" };
             Some(format!("| {} | {} | {met} |", row.work, promise(row, target)))
         });
         Published {
-            work: table.work.to_owned(),
+            work: self.table.work.to_owned(),
             machine: self.machine.to_owned(),
             command: self.command.to_owned(),
+            took_seconds: Some(self.took.as_secs()),
             promises: promises.collect(),
-            table: table_of(table),
+            table: table_of(self.table),
         }
     }
 }
@@ -148,12 +151,14 @@ fn markdown(all: &[Published]) -> String {
             work,
             machine,
             command,
+            took_seconds,
             table,
             ..
         } = own;
+        let took = took_seconds.map_or_else(String::new, |seconds| format!(" in {seconds} s"));
         let _ = writeln!(
             out,
-            "\n## {work}\n\n{machine}\nMade by `{command}`.\n\n![bars]({})\n\n{table}",
+            "\n## {work}\n\n{machine}\nMade by `{command}`{took}.\n\n![bars]({})\n\n{table}",
             file(work)
         );
     }
@@ -275,6 +280,34 @@ mod tests {
         let said = promises(&rows);
         assert!(said.starts_with("MISSED names: CPU"), "{said}");
         assert!(said.ends_with("0.49 of named, at most 0.40\n"), "{said}");
+        Ok(())
+    }
+
+    #[test]
+    fn what_is_not_measured_again_stays_with_where_and_when_it_was() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let order = ["names", "others"];
+        let publish = |work, machine| {
+            let table = Table { work, ..table() };
+            let report = Report {
+                machine,
+                command: "faros-bench --quick",
+                took: Duration::from_secs(7),
+                table: &table,
+                rows: &table.rows(&[Target::ratio("CPU", "named", 0.6)])?,
+            };
+            report.publish(folder.path(), &order)
+        };
+        publish("others", "On Monday.")?;
+        publish("names", "On Tuesday.")?;
+        publish("names", "On Wednesday.")?;
+        let text = fs::read_to_string(folder.path().join("results.md"))?;
+        let told = |what| text.matches(what).count();
+        assert_eq!(
+            ["On Monday.", "On Tuesday.", "On Wednesday.", "| yes |"].map(told),
+            [1, 0, 1, 2]
+        );
+        assert_eq!(told("Made by `faros-bench --quick` in 7 s."), 2);
         Ok(())
     }
 }

@@ -103,10 +103,11 @@ impl Work for Soak {
                 };
                 let came = dhcp::exchange(&client, clients)?;
                 ensure!(came.finished > 0.0, "nobody had an address");
-                answers += came.finished;
+                answers += came.finished + came.renewed;
             }
             let clock = clocks.fetch_add(20, Ordering::Relaxed) % 14_000;
-            enter(&client, move || ntp::ask(to(NTP), clock..clock + 20, 8))?;
+            let told = enter(&client, move || ntp::ask(to(NTP), clock..clock + 20, 8))?;
+            answers += f64::from(told.answers);
             bench.lab.apply(&file)?;
             let answered = asking
                 .join()
@@ -114,7 +115,8 @@ impl Work for Soak {
             ensure!(booted.rate() > 0.0 && answered > 0.0, "nobody was answered");
             #[expect(clippy::cast_precision_loss, reason = "a small count")]
             let n_booted = booted.took.len() as f64;
-            answers += n_booted * 3.0 + answered * lasts.as_secs_f64() + 160.0;
+            // A loader, a file and a key.
+            answers += n_booted * 3.0 + answered * lasts.as_secs_f64();
             held.push(Held::by(bench, pid)?);
         }
         let grown = |of: fn(&Held) -> f64| grown(&held.iter().map(of).collect::<Vec<_>>());

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use faros_lab::Lab;
 use faros_model::site::Site;
 
@@ -178,9 +178,21 @@ impl Bench {
 
     fn once(&self, work: &dyn Work, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
         let name = contender.name;
-        work.run(self, contender)
-            .with_context(|| format!("{}: {name}", work.name()))
+        let measured = work
+            .run(self, contender)
+            .and_then(|figures| figures.into_iter().map(is_number).collect());
+        measured.with_context(|| format!("{}: {name}", work.name()))
     }
+}
+
+/// Of nothing no share can be told: what is divided by it is no figure.
+fn is_number((figure, value): (Figure, f64)) -> anyhow::Result<(Figure, f64)> {
+    ensure!(
+        value.is_finite(),
+        "{} is {value}: nothing was measured",
+        figure.name
+    );
+    Ok((figure, value))
 }
 
 impl Drop for Bench {
