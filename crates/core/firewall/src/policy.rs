@@ -69,6 +69,11 @@ impl Ruleset {
                         "answers to short questions",
                     )],
                     in_their_name(site, &to_lan(), &to_uplink()),
+                    vec![Rule::new(
+                        vec![to_uplink(), Match::Destination(true, cluster(site))],
+                        Verdict::Refuse,
+                        "to pods or services, which are not out there",
+                    )],
                 ]
                 .concat(),
             ),

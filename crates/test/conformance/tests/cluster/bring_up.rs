@@ -12,9 +12,12 @@ use faros_lab::web;
 use faros_model::event::{Event, EventKind};
 use serde_json::{Value, json};
 
-use crate::world::{
-    CONTROL, WORKER, apply, are_well, bring_up, eventually, is_ready, items, kubectl, object, start, tell,
-    with_bastion,
+use crate::{
+    pods,
+    world::{
+        CONTROL, WORKER, apply, are_well, bring_up, eventually, is_ready, items, kubectl, object, start,
+        tell, with_bastion,
+    },
 };
 
 const ZONE: &str = "harbour-7.edge.example.com";
@@ -28,6 +31,7 @@ fn a_site_becomes_a_cluster_and_outlives_one_of_its_control_planes() -> anyhow::
         are_as_the_site_file_has_them(site)?;
         runs_its_own_parts(site)?;
         pods_answer(site)?;
+        pods::are_themselves_among_pods(site)?;
         tokens_are_of_no_use_to_others(site)?;
         a_control_plane_dies(site)
     })

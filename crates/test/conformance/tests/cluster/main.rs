@@ -7,6 +7,7 @@
 mod bring_up;
 mod emulated;
 mod keeping;
+mod pods;
 mod sizes;
 mod trouble;
 mod upgrading;
