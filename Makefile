@@ -38,11 +38,15 @@ trouble:        ## emulated machines install themselves through power cuts, a ba
 
 cluster:        ## whole clusters in namespaces come up, also through trouble, and are kept; long
 	@scripts/setup test
-	cargo test -p faros-conformance --test cluster -- --ignored --nocapture --test-threads 1
+	cargo test -p faros-conformance --test cluster -- --ignored --nocapture --test-threads 1 --skip conformance::
+
+conformance:    ## Kubernetes' own conformance checks against a cluster in namespaces; long, and the first time builds them
+	@scripts/setup test
+	cargo test -p faros-conformance --test cluster conformance:: -- --ignored --nocapture
 
 bench:          ## figures beside the peers and against the promises; BENCH_ARGS=--quick for less
 	@scripts/setup bench
 	cargo build --release -p farosd -p farosctl -p faros-bench
 	$(CARGO_TARGET_DIR)/release/faros-bench $(BENCH_ARGS)
 
-.PHONY: help build demo demo-quick check test trouble cluster bench
+.PHONY: help build demo demo-quick check test trouble cluster conformance bench
