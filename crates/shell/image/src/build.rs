@@ -1,22 +1,31 @@
 //! From a recipe to a folder with `image.json`, `vmlinuz`, `initramfs.img` and `root.tar.zst`.
+//!
+//! The order of the steps is here, and how each program is run. All source that decides the outcome is part of the
+//! recipe's digest, so whoever kept an image can tell that it would come out otherwise now.
+
+mod pack;
+mod tree;
 
 use std::{
     fs, io,
-    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
 use faros_model::{
-    content::{Blob, Family, ImageManifest},
+    content::{Family, ImageManifest},
     ids::Digest,
     site::Architecture,
 };
 use sha2::{Digest as _, Sha256};
 
-use crate::recipe::{
-    INSTALLER, Kernel, LOCAL_BOOT, LOCAL_BOOT_MODULES, MODULES, NEEDLESS, ROOT, SUITE, Tree,
+use self::{
+    pack::{blob, pack, pack_root, size},
+    tree::{
+        configure, dracut, kernel_version, link, local_boot, packages, take_config, take_kernel, trim_modules,
+    },
 };
+use crate::recipe::{INSTALLER, Kernel, LOCAL_BOOT, ROOT, SUITE, Tree};
 
 /// The archive keys of Debian, from the package `debian-archive-keyring`.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -94,6 +103,8 @@ impl Builder {
         hasher.update(env!("CARGO_PKG_VERSION"));
         hasher.update(include_str!("recipe.rs"));
         hasher.update(include_str!("build.rs"));
+        hasher.update(include_str!("build/tree.rs"));
+        hasher.update(include_str!("build/pack.rs"));
         hasher.update(self.kernel.package());
         hasher.update(LOCAL_BOOT);
         for (path, _, text) in INSTALLER.files.iter().chain(ROOT.files) {
@@ -243,246 +254,6 @@ fn mirror() -> Option<String> {
         let url = words.find(|word| word.starts_with("http"))?.trim_end_matches('/');
         url.ends_with("/debian").then(|| url.to_owned())
     })
-}
-
-/// `name version` of every package in the tree, sorted.
-fn packages(tree: &Path) -> Result<Vec<String>, BuildError> {
-    let path = tree.join("var/lib/dpkg/status");
-    let status = fs::read_to_string(&path).map_err(at("read", &path))?;
-    let mut packages = Vec::new();
-    let mut name = "";
-    for line in status.lines() {
-        if let Some(own) = line.strip_prefix("Package: ") {
-            name = own;
-        } else if let Some(version) = line.strip_prefix("Version: ") {
-            packages.push(format!("{name} {version}"));
-        }
-    }
-    packages.sort();
-    Ok(packages)
-}
-
-/// The version of the tree's kernel, as `uname -r` will say it.
-fn kernel_version(tree: &Path) -> Result<String, BuildError> {
-    let boot = tree.join("boot");
-    let entries = fs::read_dir(&boot).map_err(at("list", &boot))?;
-    let mut names = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok());
-    names
-        .find_map(|name| name.strip_prefix("vmlinuz-").map(str::to_owned))
-        .ok_or(BuildError::NoKernel)
-}
-
-fn take_kernel(tree: &Path, version: &str, to: &Path) -> Result<(), BuildError> {
-    let from = tree.join("boot").join(format!("vmlinuz-{version}"));
-    fs::copy(&from, to).map_err(at("copy", &from))?;
-    Ok(())
-}
-
-/// Puts what the kernel was built with beside its modules, for whoever asks whether it has what they need, as kubeadm
-/// does: the folder where Debian has it is left out.
-fn take_config(tree: &Path, version: &str) -> Result<(), BuildError> {
-    let from = tree.join("boot").join(format!("config-{version}"));
-    let to = tree.join("usr/lib/modules").join(version).join("config");
-    fs::copy(&from, to).map_err(at("copy", &from))?;
-    Ok(())
-}
-
-/// Keeps the modules of the recipe, uncompressed: the whole initramfs is compressed, and unpacking each
-/// again costs time under emulation.
-fn trim_modules(tree: &Path, version: &str) -> Result<(), BuildError> {
-    let root = tree.join("usr/lib/modules").join(version).join("kernel");
-    let mut todo = vec![root.clone()];
-    let mut compressed = Vec::new();
-    while let Some(folder) = todo.pop() {
-        for entry in fs::read_dir(&folder).map_err(at("list", &folder))?.flatten() {
-            let path = entry.path();
-            if path.is_dir() {
-                todo.push(path);
-                continue;
-            }
-            let own = path
-                .strip_prefix(&root)
-                .unwrap_or(&path)
-                .to_string_lossy()
-                .into_owned();
-            let kept = MODULES.iter().any(|keep| {
-                own.strip_prefix(keep)
-                    .is_some_and(|rest| rest.starts_with('/') || rest.starts_with(".ko"))
-            });
-            if !kept {
-                fs::remove_file(&path).map_err(at("remove", &path))?;
-            } else if path.extension().is_some_and(|ending| ending == "xz") {
-                compressed.push(path.display().to_string());
-            }
-        }
-    }
-    for some in compressed.chunks(500) {
-        let mut arguments = vec!["-d", "--"];
-        arguments.extend(some.iter().map(String::as_str));
-        run("xz", &arguments, Stdio::null())?;
-    }
-    let base = tree.display().to_string();
-    // Modules that others need and the recipe leaves out are built in, or not needed without them.
-    // The tree has kmod; this machine may not.
-    run("chroot", &[&base, "depmod", version], Stdio::null())
-}
-
-/// The program that starts a UEFI machine's own disk, by the tree's own GRUB; its parts leave the tree again.
-fn local_boot(tree: &Path, to: &Path) -> Result<(), BuildError> {
-    let base = tree.display().to_string();
-    let config = tree.join("run/local-boot.cfg");
-    let commands = LOCAL_BOOT.lines().filter(|line| !line.starts_with('#'));
-    let commands: String = commands.flat_map(|line| [line, "\n"]).collect();
-    fs::write(&config, commands).map_err(at("write", &config))?;
-    let mut arguments = vec![
-        base.as_str(),
-        "grub-mkimage",
-        "--format=x86_64-efi",
-        "--output=/run/local-boot.efi",
-        "--config=/run/local-boot.cfg",
-        "--prefix=/EFI",
-    ];
-    arguments.extend(LOCAL_BOOT_MODULES);
-    run("chroot", &arguments, Stdio::null())?;
-    let made = tree.join("run/local-boot.efi");
-    fs::copy(&made, to).map_err(at("copy", &made))?;
-    for path in [&made, &config] {
-        fs::remove_file(path).map_err(at("remove", path))?;
-    }
-    let parts = tree.join("usr/lib/grub/x86_64-efi");
-    fs::remove_dir_all(&parts).map_err(at("remove", &parts))
-}
-
-/// The initramfs of the installed node, by the tree's own dracut.
-fn dracut(tree: &Path, version: &str) -> Result<(), BuildError> {
-    let base = tree.display().to_string();
-    let to = "/usr/lib/faros/boot/initramfs.img";
-    run(
-        "chroot",
-        &[&base, "dracut", "--quiet", "--force", "--kver", version, to],
-        Stdio::null(),
-    )
-}
-
-/// Our files, and what is left out.
-fn configure(recipe: &Tree, tree: &Path) -> Result<(), BuildError> {
-    for needless in NEEDLESS.iter().chain(recipe.needless) {
-        let path = tree.join(needless);
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
-        match removed {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(at("remove", &path)(error)),
-            _ => (),
-        }
-    }
-    for folder in [
-        "var/log",
-        "var/cache",
-        "var/lib/dpkg",
-        "var/tmp",
-        "boot",
-        "etc/faros",
-    ] {
-        let path = tree.join(folder);
-        fs::create_dir_all(&path).map_err(at("make", &path))?;
-    }
-    for (file, mode, text) in recipe.files {
-        let path = tree.join(file);
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(at("make", folder))?;
-        }
-        fs::write(&path, text).map_err(at("write", &path))?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(*mode)).map_err(at("write", &path))?;
-    }
-    let units = tree.join("etc/systemd/system");
-    let masked = recipe.masked.iter().map(|unit| (*unit, "/dev/null"));
-    for (name, target) in masked.chain(recipe.wanted.iter().copied()) {
-        link(target, &units.join(name))?;
-    }
-    // The bastion is named by its address, so no name needs to be found out.
-    let path = tree.join("etc/hostname");
-    fs::write(&path, "node\n").map_err(at("write", &path))?;
-    let path = tree.join("etc/machine-id");
-    fs::write(&path, recipe.machine_id).map_err(at("write", &path))
-}
-
-fn link(target: &str, path: &Path) -> Result<(), BuildError> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(at("make", folder))?;
-    }
-    drop(fs::remove_file(path));
-    symlink(target, path).map_err(at("link", path))
-}
-
-/// The tree as a compressed cpio archive; names sorted, so that equal trees make equal archives.
-fn pack(tree: &Path, to: &Path) -> Result<(), BuildError> {
-    let script = "cd \"$1\" && find . -mindepth 1 -printf '%P\\0' | LC_ALL=C sort -z \
-                  | cpio --null --quiet --create --format=newc --reproducible \
-                  | zstd --quiet --force -T0 -15 -o \"$2\"";
-    let (tree, to) = (tree.display().to_string(), to.display().to_string());
-    run("sh", &["-e", "-c", script, "pack", &tree, &to], Stdio::null())
-}
-
-/// The tree as a compressed tar archive; names sorted and times left out, so that equal trees make equal
-/// archives.
-fn pack_root(tree: &Path, to: &Path) -> Result<(), BuildError> {
-    let script = "tar --create --directory \"$1\" --sort=name --mtime=@0 --numeric-owner \
-                  --xattrs --xattrs-include='*' --pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime \
-                  --exclude=./dev/* --exclude=./proc/* --exclude=./sys/* --exclude=./run/* --exclude=./tmp/* . \
-                  | zstd --quiet --force -T0 -12 -o \"$2\"";
-    let (tree, to) = (tree.display().to_string(), to.display().to_string());
-    run("sh", &["-e", "-c", script, "pack", &tree, &to], Stdio::null())
-}
-
-/// How many bytes the files below a folder have.
-fn size(tree: &Path) -> Result<u64, BuildError> {
-    let mut sum = 0;
-    let mut todo = vec![tree.to_owned()];
-    while let Some(folder) = todo.pop() {
-        for entry in fs::read_dir(&folder).map_err(at("list", &folder))?.flatten() {
-            let meta = entry.metadata().map_err(at("look at", &folder))?;
-            if meta.is_dir() {
-                todo.push(entry.path());
-            } else {
-                sum += meta.len();
-            }
-        }
-    }
-    Ok(sum)
-}
-
-fn blob(path: &Path) -> Result<Blob, BuildError> {
-    let mut file = fs::File::open(path).map_err(at("read", path))?;
-    let mut hasher = Sha256::new();
-    let size = io::copy(&mut file, &mut HashWriter(&mut hasher)).map_err(at("read", path))?;
-    let file = path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Ok(Blob {
-        file,
-        digest: Digest(hasher.finalize().into()),
-        size,
-    })
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn run(program: &str, arguments: &[&str], input: Stdio) -> Result<(), BuildError> {
