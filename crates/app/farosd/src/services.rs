@@ -5,46 +5,26 @@
 //! DHCP says whether it has its port on the interface; both are read, and neither is told as it is.
 
 mod keys;
+mod lan;
 mod parts;
+mod running;
 
-use std::{
-    collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddrV4},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use faros_kernel::{
-    lan::{self, Interface},
-    own::{self, Given, Owner},
-};
-use faros_model::{
-    api::ServiceState,
-    net::Subnet,
-    plan::Service,
-    ports::{NETBOOT_HTTP, REGISTRY, UNLOCK},
-};
-use faros_net::{dhcp::Dhcp, dns::Dns, http::Http, link::LanLink, ntp::Ntp, service::Health, tftp::Tftp};
-use tokio::{
-    sync::watch,
-    task::{JoinError, JoinHandle},
-};
-use tokio_util::sync::CancellationToken;
+use faros_model::{api::ServiceState, plan::Service};
+use faros_net::link::LanLink;
+use tokio::{sync::watch, task::JoinHandle};
 
 use self::{
     keys::{Tending, keeper_of},
-    parts::{Part, Start, StoredLeases, dhcp_taken, listens_on, serves, taken},
+    lan::Lan,
+    parts::{Part, dhcp_taken, serves},
+    running::{Running, ended},
 };
 use crate::{
-    authority::OwnCertificate,
-    daemon::{Intent, Shared, lock, set_state},
+    daemon::{Intent, Shared, set_state},
     keeper::Keeping,
     notify,
-    pages::Bastion,
-    router::BRIDGE,
-    secure::SecurePages,
-    time::Clock,
-    unlock::TangPages,
 };
 
 /// How long after a failure binding is tried again.
@@ -57,16 +37,6 @@ const SOON: Duration = Duration::from_millis(100);
 /// between being made and becoming another program, also of one that was just closed.
 const HEIRS: u32 = 5;
 const HEIR: Duration = Duration::from_millis(30);
-
-/// A part that runs.
-struct Running {
-    address: Ipv4Addr,
-    stop: CancellationToken,
-    task: JoinHandle<()>,
-}
-
-/// The interface, the address that it should have, and where that is.
-type Lan = (String, Ipv4Addr, Subnet);
 
 /// All services.
 pub(crate) struct Services {
@@ -141,59 +111,7 @@ impl Services {
             watcher.abort();
         }
         for (_, part) in std::mem::take(&mut self.running) {
-            part.stop.cancel();
-            let _ = part.task.await;
-        }
-    }
-
-    /// Has the interface of the current intent watched. A new one is looked at at once, so that what starts
-    /// on it starts ready.
-    async fn watch_lan(&mut self) {
-        let wanted = self.shared.newest().and_then(|intent| {
-            let lan = &intent.site.lan;
-            Some((self.shared.lan_interface()?, lan.addresses.bastion, lan.subnet))
-        });
-        if self.lan.as_ref().map(|(lan, _)| lan) == wanted.as_ref() {
-            return;
-        }
-        if let Some((_, watcher)) = self.lan.take() {
-            watcher.abort();
-        }
-        let Some(wanted) = wanted else {
-            self.shared.lan.send_replace(None);
-            return take_old(None).await;
-        };
-        if wanted.0 == BRIDGE {
-            self.make_bridge().await;
-        } else if let Err(error) = faros_kernel::router::remove_bridge(BRIDGE).await {
-            // Its parts would still be its parts.
-            let error = anyhow::Error::new(error);
-            tracing::error!("the LAN's interfaces stay joined: {error:#}");
-        }
-        let found = first_look(&wanted).await;
-        // The new address is there before the old one goes.
-        take_old(found.as_ref().map(|own| Given {
-            index: own.index,
-            address: wanted.1,
-            prefix: wanted.2.prefix(),
-        }))
-        .await;
-        // What the old one took with it comes back.
-        self.shared.lan.send_replace(first_look(&wanted).await);
-        let of = wanted.clone();
-        let watcher = tokio::spawn(lan::watch(move || Some(of.clone()), self.shared.lan.clone()));
-        self.lan = Some((wanted, watcher));
-    }
-
-    /// Joins the LAN's interfaces, so that there is a LAN to be looked at.
-    async fn make_bridge(&self) {
-        let Some(intent) = self.shared.newest() else {
-            return;
-        };
-        let lan = &intent.site.lan;
-        if let Err(error) = faros_kernel::router::ensure_bridge(BRIDGE, &lan.interfaces, lan.mtu).await {
-            let error = anyhow::Error::new(error);
-            tracing::error!("the LAN's interfaces cannot be joined: {error:#}");
+            part.end().await;
         }
     }
 
@@ -302,19 +220,6 @@ impl Services {
         self.runs(service) && own.is_some_and(|own| own.status().state == ServiceState::Off)
     }
 
-    async fn stop_unwanted(&mut self, wanted: &BTreeMap<Part, Arc<Intent>>) {
-        for part in Part::ALL {
-            let address = wanted.get(&part).map(|intent| intent.site.lan.addresses.bastion);
-            let stale = |running: &Running| address != Some(running.address);
-            if self.running.get(&part).is_some_and(stale)
-                && let Some(running) = self.running.remove(&part)
-            {
-                running.stop.cancel();
-                let _ = running.task.await;
-            }
-        }
-    }
-
     /// Hands new tables to what runs already; no socket is touched.
     fn publish(&mut self, wanted: &BTreeMap<Part, Arc<Intent>>) {
         if let Some(intent) = wanted.get(&Part::Dhcp) {
@@ -351,175 +256,5 @@ impl Services {
                 None => self.ntp_tables = Some(watch::Sender::new(tables)),
             }
         }
-    }
-
-    /// Binds all parts that are wanted and do not run, and only then runs them.
-    fn start(&mut self, wanted: &BTreeMap<Part, Arc<Intent>>) -> Result<(), (Part, String)> {
-        if let Some((part, how)) = self.ended.first_key_value() {
-            return Err((*part, format!("{how}; it starts again by itself")));
-        }
-        let pages = Arc::new(Bastion(Arc::clone(&self.shared)));
-        let mut bound = Vec::new();
-        for (part, intent) in wanted.iter().filter(|(part, _)| !self.running.contains_key(part)) {
-            let address = intent.site.lan.addresses.bastion;
-            let ready = self.bind(*part, address, &pages).map_err(|why| (*part, why))?;
-            bound.push((*part, address, ready));
-        }
-        for (part, address, run) in bound {
-            let stop = CancellationToken::new();
-            let task = tokio::spawn(run(stop.clone()));
-            self.running.insert(part, Running { address, stop, task });
-        }
-        for service in Service::ALL {
-            let listens = self
-                .running
-                .iter()
-                .filter(|(part, _)| part.services().contains(&service));
-            let listens = listens.map(|(part, running)| listens_on(*part, running.address));
-            if let Some(health) = self.shared.health.get(&service) {
-                health.listens(listens.flatten().collect());
-            }
-        }
-        Ok(())
-    }
-
-    fn bind(&self, part: Part, address: Ipv4Addr, pages: &Arc<Bastion>) -> Result<Start, String> {
-        let shared = &self.shared;
-        let health = |service: Service| {
-            let own = shared.counted.get(&service).cloned();
-            own.unwrap_or_else(|| Health::new(service))
-        };
-        let pages = Arc::clone(pages);
-        match part {
-            Part::Http => {
-                let at = SocketAddrV4::new(address, NETBOOT_HTTP);
-                let http = Http::bind(at, pages, health(Service::Netboot)).map_err(|error| taken(&error))?;
-                Ok(Box::new(|stop| Box::pin(http.run(stop))))
-            }
-            Part::Unlock => {
-                let at = SocketAddrV4::new(address, UNLOCK);
-                let pages = Arc::new(TangPages(Arc::clone(shared)));
-                let tang = Http::bind(at, pages, health(Service::Unlock)).map_err(|error| taken(&error))?;
-                Ok(Box::new(|stop| Box::pin(tang.run(stop))))
-            }
-            Part::Registry => {
-                let at = SocketAddrV4::new(address, REGISTRY);
-                let pages = Arc::new(SecurePages::new(Arc::clone(shared)));
-                let tls = OwnCertificate::config(shared).map_err(|error| format!("{error:#}"))?;
-                let https = Http::bind_tls(at, tls, pages, health(Service::Registry));
-                let https = https.map_err(|error| taken(&error))?;
-                Ok(Box::new(|stop| Box::pin(https.run(stop))))
-            }
-            Part::Ntp => {
-                let tables = self.ntp_tables.as_ref().ok_or("there are no tables")?.subscribe();
-                let host = Arc::new(Clock::new(shared.options.clock));
-                let (told, health) = (shared.time.clone(), health(Service::Ntp));
-                let ntp = Ntp::bind(address, tables, host, told, health).map_err(|error| taken(&error))?;
-                Ok(Box::new(|stop| Box::pin(ntp.run(stop))))
-            }
-            Part::Tftp => {
-                let tftp =
-                    Tftp::bind(address, pages, health(Service::Netboot)).map_err(|error| taken(&error))?;
-                Ok(Box::new(|stop| Box::pin(tftp.run(stop))))
-            }
-            Part::Dhcp => {
-                let tables = self.dhcp_tables.as_ref().ok_or("there are no tables")?;
-                let leases = shared.store.leases().map_err(|error| error.to_string())?;
-                let log = Arc::new(StoredLeases(shared.store.clone()));
-                let (link, sightings) = (self.link.subscribe(), shared.sightings.clone());
-                let health = health(Service::Dhcp);
-                // What the part before it said, without a LAN, is not this one's.
-                self.has_said_nothing(Service::Dhcp);
-                let bound = Dhcp::bind(link, tables.subscribe(), leases, log, sightings, health);
-                let (dhcp, leases) = bound.map_err(|error| taken(&error))?;
-                *lock(&shared.leases) = Some(leases);
-                Ok(Box::new(|stop| Box::pin(dhcp.run(stop))))
-            }
-            Part::Dns => {
-                let zones = self.dns_zones.as_ref().ok_or("there are no zones")?.subscribe();
-                let dns = Dns::bind(address, zones, health(Service::Dns)).map_err(|error| taken(&error))?;
-                Ok(Box::new(|stop| Box::pin(dns.run(stop))))
-            }
-        }
-    }
-}
-
-/// The interface, made ready if it is there; whoever watches it tells why it cannot be.
-async fn first_look((name, address, subnet): &Lan) -> Option<Interface> {
-    let found = lan::look(name)?;
-    if !found.has(*address, *subnet) {
-        lan::ensure(&found, *address, *subnet, Owner::Lan).await.ok()?;
-    }
-    lan::look(name)
-}
-
-/// Takes away what an earlier site gave the LAN's interface.
-async fn take_old(wanted: Option<Given>) {
-    match own::take_addresses(Owner::Lan, wanted).await {
-        Ok(taken) if taken.is_empty() => (),
-        Ok(taken) => tracing::info!(?taken, "addresses of the LAN that are no longer wanted are gone"),
-        Err(error) => {
-            let error = anyhow::Error::new(error);
-            tracing::error!("an old address of the LAN stays: {error:#}");
-        }
-    }
-}
-
-/// Ends when one of the parts ends by itself; which, and how. It must not be asked of that part again.
-async fn ended(running: &mut BTreeMap<Part, Running>) -> (Part, String) {
-    if running.is_empty() {
-        std::future::pending::<()>().await;
-    }
-    let parts: Vec<Part> = running.keys().copied().collect();
-    let tasks = running.values_mut().map(|running| &mut running.task);
-    let (result, idx, _) = futures_util::future::select_all(tasks).await;
-    (parts[idx], how_it_ended(result))
-}
-
-fn how_it_ended(result: Result<(), JoinError>) -> String {
-    match result {
-        Ok(()) => "it ended by itself".to_owned(),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => {
-                let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
-                let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
-                format!("it panicked: {}", said.unwrap_or_default())
-            }
-            Err(_) => "it was cut off".to_owned(),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn running(task: JoinHandle<()>) -> Running {
-        Running {
-            address: Ipv4Addr::LOCALHOST,
-            stop: CancellationToken::new(),
-            task,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_part_that_panics_is_named_with_its_last_words_and_the_others_are_waited_for() {
-        let mut parts = BTreeMap::from([
-            (Part::Dns, running(tokio::spawn(std::future::pending()))),
-            (
-                Part::Tftp,
-                running(tokio::spawn(async { panic!("out of blocks") })),
-            ),
-            (Part::Dhcp, running(tokio::spawn(async {}))),
-        ]);
-        let mut seen = BTreeMap::new();
-        while parts.len() > 1 {
-            let (part, how) = ended(&mut parts).await;
-            parts.remove(&part);
-            seen.insert(part, how);
-        }
-        assert_eq!(seen[&Part::Tftp], "it panicked: out of blocks");
-        assert_eq!(seen[&Part::Dhcp], "it ended by itself");
-        assert!(parts.contains_key(&Part::Dns));
     }
 }
