@@ -1,0 +1,66 @@
+//! Names as they are on the wire: a byte of length before each label, and a zero at the end.
+//!
+//! All are in lower case, so that they are compared as bytes.
+
+use std::net::Ipv4Addr;
+
+/// A name as it is on the wire, in lower case.
+pub(super) fn wire(name: &str) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(name.len() + 2);
+    for label in name.split('.') {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "labels of the site have at most 63 bytes"
+        )]
+        bytes.push(label.len() as u8);
+        bytes.extend(label.bytes().map(|b| b.to_ascii_lowercase()));
+    }
+    bytes.push(0);
+    bytes
+}
+
+pub(super) fn parent(name: &[u8]) -> Option<&[u8]> {
+    match name {
+        [] | [0, ..] => None,
+        [length, rest @ ..] => rest.get(usize::from(*length)..),
+    }
+}
+
+pub(super) fn is_below(name: &[u8], apex: &[u8]) -> bool {
+    let mut rest = Some(name);
+    while let Some(own) = rest {
+        if own == apex {
+            return true;
+        }
+        if own.len() <= apex.len() {
+            return false;
+        }
+        rest = parent(own);
+    }
+    false
+}
+
+pub(super) fn reverse_name(address: Ipv4Addr) -> Vec<u8> {
+    let [a, b, c, d] = address.octets();
+    wire(&format!("{d}.{c}.{b}.{a}.in-addr.arpa"))
+}
+
+/// Names that no forwarder is asked for (RFC 6303, RFC 6761, RFC 8375): they are of this network or of none.
+pub(super) fn is_local(name: &[u8]) -> bool {
+    const LOCAL: &[&str] = &[
+        "localhost",
+        "local",
+        "invalid",
+        "test",
+        "onion",
+        "home.arpa",
+        "internal",
+        "10.in-addr.arpa",
+        "168.192.in-addr.arpa",
+        "254.169.in-addr.arpa",
+        "127.in-addr.arpa",
+        "0.in-addr.arpa",
+    ];
+    LOCAL.iter().any(|own| is_below(name, &wire(own)))
+        || (16..32).any(|octet| is_below(name, &wire(&format!("{octet}.172.in-addr.arpa"))))
+}
