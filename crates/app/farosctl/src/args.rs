@@ -1,8 +1,10 @@
 //! The command line.
 
+mod balancer;
 mod cluster;
 mod content;
 mod node;
+mod output;
 mod ports;
 mod snapshot;
 mod unlock;
@@ -17,9 +19,11 @@ use faros_model::ids::{Generation, HostName, MacAddr, SessionId};
 
 use self::values::{generation, host, mac, seconds, session};
 pub(crate) use self::{
+    balancer::{BalancerCommand, RenderFor},
     cluster::{ClusterCommand, Kubectl, Whose},
     content::{BuildCommand, ContentCommand, ImageCommand, ImageKernel},
     node::{Going, NodeCommand, NodeWork},
+    output::Output,
     ports::{PortsCommand, PortsMatrix, PortsRole, PortsWanted},
     snapshot::SnapshotCommand,
     unlock::UnlockCommand,
@@ -61,39 +65,6 @@ pub(crate) struct Args {
 
 /// Where farosd answers, unless it was told otherwise.
 pub(crate) const SOCKET: &str = "/run/faros/farosd.sock";
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Output {
-    /// For people.
-    Text,
-    /// For programs.
-    Json,
-    /// For people; another name of `text`.
-    #[value(hide = true)]
-    Table,
-    /// For spreadsheets, of `ports` alone.
-    #[value(hide = true)]
-    Csv,
-    /// For nftables, of `ports` alone.
-    #[value(hide = true)]
-    Nft,
-    /// For firewalld, of `ports` alone.
-    #[value(hide = true)]
-    Firewalld,
-    /// For `OpenStack`, of `ports` alone.
-    #[value(hide = true)]
-    Openstack,
-}
-
-impl Output {
-    /// Whether only `ports` can print so.
-    pub(crate) const fn is_of_ports(self) -> bool {
-        match self {
-            Self::Text | Self::Json => false,
-            Self::Table | Self::Csv | Self::Nft | Self::Firewalld | Self::Openstack => true,
-        }
-    }
-}
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -418,34 +389,6 @@ pub(crate) struct How {
     /// Accept that nodes it arms wait for content that is not in the store.
     #[arg(long)]
     pub(crate) without_content: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RenderFor {
-    /// haproxy.cfg
-    Haproxy,
-    /// keepalived.conf
-    Keepalived,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum BalancerCommand {
-    /// Keep new connections from a server; those that are there go on until they end by themselves.
-    #[command(after_help = "Examples:
-  farosctl balancer drain node-2
-  farosctl balancer                         until node-2 has no connections any more
-  farosctl balancer drain node-2 --lift")]
-    Drain {
-        /// The server, as `farosctl balancer` names it: a node, mostly.
-        #[arg(value_name = "NODE")]
-        backend: String,
-        /// Lead new connections to it again.
-        #[arg(long, conflicts_with = "force")]
-        lift: bool,
-        /// Even if it is the last server of a service: its clients are turned away then.
-        #[arg(long)]
-        force: bool,
-    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
