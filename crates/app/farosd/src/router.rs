@@ -4,9 +4,11 @@
 //! and is set again, unchanged for all that flows, when it starts. Only a site file that switches the router
 //! off takes the rules away.
 
+mod removal;
 mod rules;
 mod sight;
 mod trouble;
+mod uplink;
 
 use std::{
     collections::BTreeSet,
@@ -14,23 +16,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use faros_firewall::{FAMILY, Interfaces, Ruleset, TABLE};
+use faros_firewall::{Interfaces, Ruleset, TABLE};
 use faros_kernel::{
     changes::{Author, Changes},
     fights::{Fights, Told},
-    host, lan, nft,
-    own::{self, Given, Owner},
-    router,
+    host, lan, nft, router,
 };
-use faros_model::{
-    api::ServiceState,
-    event::EventKind,
-    plan::Service,
-    site::{InterfaceRef, Site, UplinkAddressing},
-};
+use faros_model::{api::ServiceState, event::EventKind, plan::Service, site::Site};
 use serde_json::json;
 
+pub(crate) use self::uplink::uplink_interface;
 use self::{
+    removal::reset_leftover,
     rules::Held,
     sight::{Sight, Watched},
 };
@@ -157,39 +154,6 @@ impl Router {
         result.unwrap_or_else(|error| (ServiceState::Failed, format!("{error:#}")))
     }
 
-    /// Leaves the machine as it was before the first apply.
-    async fn remove_all(&mut self, shared: &Shared, site: Option<&Site>) -> anyhow::Result<State> {
-        own::take_addresses(Owner::Lan, None).await?;
-        router::remove_bridge(BRIDGE).await?;
-        let sites: Vec<&Site> = site.into_iter().collect();
-        self.remove(shared, &sites).await
-    }
-
-    async fn remove(&mut self, shared: &Shared, sites: &[&Site]) -> anyhow::Result<State> {
-        if self.is_removed {
-            return Ok((ServiceState::Off, String::new()));
-        }
-        // Forwarding ends before the rules: nothing passes that they have not seen.
-        let of_sites = sites.iter().flat_map(|site| settings_of(shared, site));
-        let held = self.watched.as_ref().map(|watched| watched.settings.clone());
-        // Whoever never was a router has nothing to take back, and the host's own settings stay.
-        let had = held.is_some() || nft::list(FAMILY, TABLE).await?.is_some();
-        for setting in held.into_iter().flatten().chain(of_sites).filter(|_| had) {
-            setting.reset();
-        }
-        let mut live = shared.balancing.table.lock().await?;
-        live.is_gone();
-        if nft::list(FAMILY, TABLE).await?.is_some() {
-            live.applied(nft::apply(&faros_firewall::delete()).await?);
-            tracing::info!("the firewall's rules are taken away");
-        }
-        drop(live);
-        own::take_routes(None).await?;
-        own::take_addresses(Owner::Uplink, None).await?;
-        (self.held, self.watched, self.is_removed) = (None, None, true);
-        Ok((ServiceState::Off, String::new()))
-    }
-
     async fn route(&mut self, shared: &Shared, site: &Site) -> anyhow::Result<State> {
         let lan = shared.lan_interface().unwrap_or_default();
         let Some(uplink) = uplink_interface(shared, site) else {
@@ -284,46 +248,6 @@ impl Router {
         Ok(state)
     }
 
-    /// Gives the uplink what the site file says that it has.
-    async fn ensure_own(
-        &mut self,
-        shared: &Shared,
-        site: &Site,
-        watched: &Watched,
-    ) -> Result<(), router::Route> {
-        let UplinkAddressing::Static {
-            address,
-            subnet,
-            gateway,
-        } = &site.uplink.addressing
-        else {
-            return Ok(());
-        };
-        let sight = watched.look();
-        let is_lost = sight.uplink.as_ref().is_some_and(|own| own.is_up && !own.has_own);
-        let had = |before: &Watched| {
-            let own = before.sight.uplink.as_ref();
-            before.uplink == watched.uplink
-                && before.addressing == watched.addressing
-                && own.is_some_and(|own| own.is_up && own.has_own)
-        };
-        let what = format!("the address and the way out of {}", watched.uplink);
-        let now = Instant::now();
-        if is_lost && !self.fights.may(&what, now) {
-            return Ok(());
-        }
-        if let Some(found) = lan::look(&watched.uplink) {
-            router::ensure_uplink(&found, *address, *subnet, *gateway).await?;
-        }
-        if is_lost
-            && self.watched.as_ref().is_some_and(had)
-            && self.fights.repaired(&what, now) == Told::Repair
-        {
-            repaired(shared, "uplink", &[format!("{what} were gone")]);
-        }
-        Ok(())
-    }
-
     /// What is fought over, in words.
     fn fought(&mut self) -> Vec<String> {
         let over = self.fights.over(Instant::now());
@@ -334,39 +258,6 @@ impl Router {
         over.into_iter()
             .map(|what| trouble::fight(what, if what == rules::WHAT { &who } else { &[] }))
             .collect()
-    }
-
-    /// Takes away what an earlier site gave an uplink, once for each site.
-    async fn take_old(&self, site: &Site, uplink: &str) -> anyhow::Result<()> {
-        let is_same =
-            |before: &Watched| before.uplink == uplink && before.addressing == site.uplink.addressing;
-        if self.watched.as_ref().is_some_and(is_same) {
-            return Ok(());
-        }
-        let wanted = match &site.uplink.addressing {
-            UplinkAddressing::Static {
-                address,
-                subnet,
-                gateway,
-            } => lan::look(uplink).map(|found| {
-                let given = Given {
-                    index: found.index,
-                    address: *address,
-                    prefix: subnet.prefix(),
-                };
-                (given, gateway.map(|gateway| (found.index, gateway)))
-            }),
-            UplinkAddressing::Dhcp | UplinkAddressing::Host => None,
-        };
-        own::take_routes(wanted.and_then(|(_, way)| way)).await?;
-        let taken = own::take_addresses(Owner::Uplink, wanted.map(|(given, _)| given)).await?;
-        if !taken.is_empty() {
-            tracing::info!(
-                ?taken,
-                "addresses of the uplink that are no longer wanted are gone"
-            );
-        }
-        Ok(())
     }
 
     /// Ends when the kernel may not hold what it did, or an interface came or went.
@@ -404,38 +295,6 @@ impl Router {
             }
         }
     }
-}
-
-/// The settings of the router of a site on this machine's interfaces.
-fn settings_of(shared: &Shared, site: &Site) -> Vec<router::Setting> {
-    let own = || {
-        let uplink = uplink_interface(shared, site)?;
-        Some(router::settings(&shared.lan_interface_of(site)?, &uplink))
-    };
-    own().unwrap_or_default()
-}
-
-/// Takes back what a site that was on trial set on interfaces that are none of the router's.
-fn reset_leftover(shared: &Shared, leftover: Option<&Site>, site: &Site) {
-    let Some(leftover) = leftover.filter(|leftover| leftover.runs(Service::Router)) else {
-        return;
-    };
-    let own = settings_of(shared, site);
-    let is_own = |setting: &router::Setting| own.iter().any(|own| own.interface == setting.interface);
-    for setting in settings_of(shared, leftover) {
-        if !is_own(&setting) {
-            setting.reset();
-        }
-    }
-}
-
-/// The uplink's interface: the command line's, else the site file's.
-pub(crate) fn uplink_interface(shared: &Shared, site: &Site) -> Option<String> {
-    let own = match &site.uplink.interface {
-        InterfaceRef::Name(name) => Some(name.clone()),
-        InterfaceRef::Mac(mac) => router::name_of(*mac),
-    };
-    shared.options.uplink.clone().or(own)
 }
 
 /// What of this host bears on a site's uplink.
