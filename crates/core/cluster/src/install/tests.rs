@@ -328,7 +328,7 @@ fn nobody_joins_a_cluster_that_is_not_well() {
 
 #[test]
 fn nobody_joins_while_the_control_plane_is_upgraded_and_an_old_member_goes_all_the_same() {
-    check(&expect![[r#"
+    check(&expect![[r"
         boots a
         asks a
           -> init
@@ -348,7 +348,7 @@ fn nobody_joins_while_the_control_plane_is_upgraded_and_an_old_member_goes_all_t
         upgrade ends
         asks b
           -> wait (old-member): etcd has a member of the node's life before, or of a try that failed, which has to go first
-    "#]]);
+    "]]);
 }
 
 #[test]
