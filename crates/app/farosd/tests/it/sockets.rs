@@ -71,15 +71,15 @@ async fn a_dhcp_port_that_is_taken_when_the_interface_appears_is_told() -> Outco
     world.all_are(ServiceState::Waiting).await?;
     let other = world.other_program(DHCP_SERVER, "0.0.0.0:67").await?;
     world.make_lan()?;
-    world
-        .until(|status| state_of(status, Service::Dns).0 == ServiceState::Ready)
+    let status = world
+        .until(|status| {
+            let serves_names = state_of(status, Service::Dns).0 == ServiceState::Ready;
+            serves_names && state_of(status, Service::Dhcp).1.contains(":67")
+        })
         .await?;
-    // Long enough for everyone to have said their word.
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    let status = world.status().await?;
     let (state, why) = state_of(&status, Service::Dhcp);
     assert_ne!(state, ServiceState::Ready, "nobody can get an address");
-    assert!(why.contains(":67") && why.contains("dnsmasq"), "{why}");
+    assert!(why.contains("dnsmasq"), "{why}");
     drop(other);
     world.all_are(ServiceState::Ready).await
 }
