@@ -138,13 +138,7 @@ impl Daemon {
                 health.set(ServiceState::Waiting, "it is being started");
             }
         }
-        shared.served.send_replace(
-            Service::ALL
-                .into_iter()
-                .map(|s| (s, Arc::clone(&intent)))
-                .collect(),
-        );
-        shared.intent.send_replace(Some(intent));
+        shared.serve(intent);
         Ok(())
     }
 

@@ -314,14 +314,7 @@ impl Apply {
         if let Err(error) = shared.forget_bindings(&intent.site).await {
             tracing::error!(%error, "cannot forget the unlock keys of nodes that left");
         }
-        // Services whose tables did not change serve the new generation all the same.
-        shared.served.send_replace(
-            Service::ALL
-                .into_iter()
-                .map(|s| (s, Arc::clone(&intent)))
-                .collect(),
-        );
-        shared.intent.send_replace(Some(intent));
+        shared.serve(intent);
         tracing::info!(
             generation = row.generation.0,
             by = row.by,

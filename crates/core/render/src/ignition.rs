@@ -118,15 +118,7 @@ fn coreos(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>)
     files.push(file("/etc/chrony.conf", 0o644, &chrony(site)));
     files.extend(started_script(site, node));
     let storage = foreign_storage(site, node, install, "root", "root", "xfs", files);
-    config(
-        site,
-        &storage,
-        &[
-            common_units(site, node, install, filter),
-            vec![started_unit(site, node)],
-        ]
-        .concat(),
-    )
+    foreign(site, node, &storage, common_units(site, node, install, filter))
 }
 
 fn flatcar(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>) -> Value {
@@ -134,15 +126,13 @@ fn flatcar(site: &Site, node: &Node, install: &Install<'_>, filter: Option<&str>
     files.extend(systemd_files(site, node));
     files.extend(started_script(site, node));
     let storage = foreign_storage(site, node, install, "ROOT", "rootencrypted", "ext4", files);
-    config(
-        site,
-        &storage,
-        &[
-            common_units(site, node, install, filter),
-            vec![started_unit(site, node)],
-        ]
-        .concat(),
-    )
+    foreign(site, node, &storage, common_units(site, node, install, filter))
+}
+
+/// The config of a system that does not tell by itself that it has started.
+fn foreign(site: &Site, node: &Node, storage: &Map<String, Value>, mut units: Vec<Value>) -> Value {
+    units.push(started_unit(site, node));
+    config(site, storage, &units)
 }
 
 /// Disks of a system that partitions its own install disk.

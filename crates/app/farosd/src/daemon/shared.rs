@@ -98,6 +98,13 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
+    /// From now on all services serve this generation, whether their tables are others or not.
+    pub(crate) fn serve(&self, intent: Arc<Intent>) {
+        let all = Service::ALL.map(|service| (service, Arc::clone(&intent)));
+        self.served.send_replace(all.into_iter().collect());
+        self.intent.send_replace(Some(intent));
+    }
+
     /// Tells something about the site itself.
     pub(crate) fn tell(&self, kind: EventKind, detail: Value) {
         self.sight(None, None, kind, detail);
