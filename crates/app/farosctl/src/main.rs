@@ -137,7 +137,7 @@ async fn run(args: Args) -> Result<Done, Error> {
             wanted,
         } => ports::show(&client, &wanted, args.output).await,
         Command::Render { program, file } => balancer::render(&client, file.as_deref(), program).await,
-        Command::Schema => outcome::print(&pretty(&faros_site::json_schema())?),
+        Command::Schema => outcome::print(faros_site::SCHEMA),
         Command::Openapi => outcome::print(&pretty(&client.openapi().await?)?),
         Command::Completion { shell } => {
             let mut script = Vec::new();

@@ -26,7 +26,7 @@ use faros_model::{
 
 pub use page::reference_page;
 pub use report::{Severity, report};
-pub use schema::json_schema;
+pub use schema::{SCHEMA, json_schema};
 
 /// An accepted site file.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,24 +7,26 @@ use serde_json::Value;
 use crate::{
     codes::Code,
     place::join,
-    schema::{self, yaml},
+    schema::{self, Schema, yaml},
     show::or,
 };
 
 const SMALLEST: &str = include_str!("../../../../examples/smallest.yaml");
 
 /// A mapping of the format.
-struct Section {
+struct Section<'s> {
     title: String,
-    schema: &'static Value,
+    schema: &'s Value,
     /// All places where it may stand.
     paths: Vec<String>,
 }
 
 /// The reference page of the site file, in Markdown.
 pub fn reference_page() -> String {
+    // From the types, so that page and schema are right at once when they change.
+    let all = Schema::made();
     let mut sections = Vec::new();
-    collect(schema::root(), "Site", "", &mut sections);
+    collect(&all, all.root(), "Site", "", &mut sections);
     let mut out = String::new();
     // Writing to a `String` cannot fail.
     let _ = writeln!(
@@ -47,7 +49,7 @@ pub fn reference_page() -> String {
          ## Keys"
     );
     for section in &sections {
-        write_section(&mut out, section);
+        write_section(&mut out, &all, section);
     }
     let _ = writeln!(
         out,
@@ -63,14 +65,14 @@ pub fn reference_page() -> String {
 }
 
 /// The mappings of the format in the order in which a reader comes by them.
-fn collect(of: &'static Value, title: &str, path: &str, sections: &mut Vec<Section>) {
+fn collect<'s>(all: &'s Schema, of: &'s Value, title: &str, path: &str, sections: &mut Vec<Section<'s>>) {
     let title = name(of).unwrap_or(title);
-    let schema = schema::resolve(of);
+    let schema = all.resolve(of);
     for branch in branches(schema) {
-        collect(branch, title, path, sections);
+        collect(all, branch, title, path, sections);
     }
     if let Some(items) = schema.get("items") {
-        collect(items, title, &format!("{path}[]"), sections);
+        collect(all, items, title, &format!("{path}[]"), sections);
     }
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return;
@@ -88,11 +90,11 @@ fn collect(of: &'static Value, title: &str, path: &str, sections: &mut Vec<Secti
         });
     }
     for (key, inner) in properties {
-        collect(inner, key, &join(path, key), sections);
+        collect(all, inner, key, &join(path, key), sections);
     }
 }
 
-fn write_section(out: &mut String, section: &Section) {
+fn write_section(out: &mut String, all: &Schema, section: &Section<'_>) {
     let Section { title, schema, paths } = section;
     let _ = writeln!(out, "\n### {title}\n");
     let at: Vec<String> = paths
@@ -108,24 +110,24 @@ fn write_section(out: &mut String, section: &Section) {
     let _ = writeln!(
         out,
         "{}{at}\n\n| key | type | default | meaning |\n| --- | --- | --- | --- |",
-        description(schema)
+        description(all, schema)
     );
     let properties = schema.get("properties").and_then(Value::as_object);
     let mut example = String::new();
     for (key, inner) in properties.into_iter().flatten() {
         let required = schema.get("required").and_then(Value::as_array);
         let required = required.is_some_and(|keys| keys.iter().any(|own| own == key));
-        let (meaning, default) = split_default(description(inner));
+        let (meaning, default) = split_default(description(all, inner));
         let default = match inner.get("default") {
             _ if required => "**required**".to_owned(),
             Some(value) => format!("`{}`", yaml(value)),
             None => default,
         };
-        let choices = choices(inner);
+        let choices = choices(all, inner);
         let _ = writeln!(
             out,
             "| `{key}` | {} | {default} | {meaning}{choices} |",
-            kind(inner)
+            kind(all, inner)
         );
         if let Some(value) = schema::example(inner) {
             let _ = writeln!(example, "{key}: {value}");
@@ -145,12 +147,12 @@ fn split_default(text: &str) -> (&str, String) {
 }
 
 /// The type of a key's value, with a link where there is a section about it.
-fn kind(of: &'static Value) -> String {
-    let schema = schema::resolve(of);
+fn kind(all: &Schema, of: &Value) -> String {
+    let schema = all.resolve(of);
     if schema::words(schema).is_some() {
         return "word".to_owned();
     }
-    let parts: Vec<String> = branches(schema).map(kind).collect();
+    let parts: Vec<String> = branches(schema).map(|branch| kind(all, branch)).collect();
     if !parts.is_empty() {
         return or(&parts);
     }
@@ -165,7 +167,7 @@ fn kind(of: &'static Value) -> String {
         }
         Some("object") => "mapping of text to text".to_owned(),
         Some("array") => match schema.get("items") {
-            Some(items) => format!("list of {}", kind(items)),
+            Some(items) => format!("list of {}", kind(all, items)),
             None => "list".to_owned(),
         },
         Some("string") => "text".to_owned(),
@@ -180,10 +182,13 @@ fn kind(of: &'static Value) -> String {
 }
 
 /// The words that a key may have, with what each means.
-fn choices(of: &'static Value) -> String {
-    let schema = schema::resolve(of);
-    let listed = schema.get("items").map(choices).unwrap_or_default();
-    let inner: String = branches(schema).map(choices).collect();
+fn choices(all: &Schema, of: &Value) -> String {
+    let schema = all.resolve(of);
+    let listed = schema
+        .get("items")
+        .map(|items| choices(all, items))
+        .unwrap_or_default();
+    let inner: String = branches(schema).map(|branch| choices(all, branch)).collect();
     let words = schema
         .get("oneOf")
         .and_then(Value::as_array)
@@ -192,13 +197,13 @@ fn choices(of: &'static Value) -> String {
     let words: String = words
         .filter_map(|word| {
             let text = word.get("const")?.as_str()?;
-            Some(format!("<br>`{text}`: {}", description(word)))
+            Some(format!("<br>`{text}`: {}", description(all, word)))
         })
         .collect();
     listed + &inner + &words
 }
 
-fn branches(schema: &'static Value) -> impl Iterator<Item = &'static Value> {
+fn branches(schema: &Value) -> impl Iterator<Item = &Value> {
     schema
         .get("anyOf")
         .and_then(Value::as_array)
@@ -206,14 +211,14 @@ fn branches(schema: &'static Value) -> impl Iterator<Item = &'static Value> {
         .flatten()
 }
 
-fn description(schema: &'static Value) -> &'static str {
+fn description<'s>(all: &'s Schema, schema: &'s Value) -> &'s str {
     let own = schema.get("description");
-    let text = own.or_else(|| schema::resolve(schema).get("description"));
+    let text = own.or_else(|| all.resolve(schema).get("description"));
     text.and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The name of the type that a schema refers to.
-fn name(schema: &'static Value) -> Option<&'static str> {
+fn name(schema: &Value) -> Option<&str> {
     schema
         .get("$ref")
         .and_then(Value::as_str)

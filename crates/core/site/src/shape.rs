@@ -15,7 +15,8 @@ use serde_json::{Map, Value as Json};
 use crate::{
     codes::Code,
     place::{Mark, item, join, key as key_path, last, last_key, parent, problem},
-    schema, secrets,
+    schema::{self, Schema},
+    secrets,
     show::{closest, or, show},
     tree::{Key, Node, Value},
 };
@@ -65,11 +66,13 @@ pub(crate) struct Shaped {
 
 /// Holds a document against the schema.
 pub(crate) fn shape(root: &Node) -> Shaped {
+    let schema = Schema::read();
     let mut walk = Walk {
+        all: &schema,
         places: Places::default(),
         problems: Vec::new(),
     };
-    let json = walk.value(root, schema::root(), "");
+    let json = walk.value(root, schema.root(), "");
     Shaped {
         json: json.unwrap_or_else(|| Json::Object(Map::new())),
         places: walk.places,
@@ -77,24 +80,26 @@ pub(crate) fn shape(root: &Node) -> Shaped {
     }
 }
 
-struct Walk {
+struct Walk<'s> {
+    all: &'s Schema,
     places: Places,
     problems: Vec<Problem>,
 }
 
-impl Walk {
+impl<'s> Walk<'s> {
     fn tell(&mut self, code: Code, mark: Mark, path: &str, what: String, hint: impl Into<String>) {
         self.problems.push(problem(code, mark, path, what, hint));
     }
 
-    fn value(&mut self, node: &Node, schema: &'static Json, path: &str) -> Option<Json> {
+    fn value(&mut self, node: &Node, schema: &'s Json, path: &str) -> Option<Json> {
         self.places.marks.insert(path.to_owned(), node.mark);
-        let schema = schema::resolve(schema);
+        let all = self.all;
+        let schema = all.resolve(schema);
         match &node.value {
             Value::Told => return None,
             _ if node.is_null() => {
                 let what = format!("`{}` has no value", last(path));
-                let hint = format!("give it {}, or leave the key out", describe(schema));
+                let hint = format!("give it {}, or leave the key out", describe(all, schema));
                 self.tell(Code::MissingValue, node.mark, path, what, hint);
                 return None;
             }
@@ -116,7 +121,7 @@ impl Walk {
             None => Some(schema),
             Some(branches) => branches
                 .iter()
-                .map(schema::resolve)
+                .map(|branch| all.resolve(branch))
                 .find(|branch| fits(node, branch)),
         };
         let Some(branch) = fitting else {
@@ -140,7 +145,7 @@ impl Walk {
         }
     }
 
-    fn wrong_type(&mut self, node: &Node, schema: &'static Json, path: &str) -> Option<Json> {
+    fn wrong_type(&mut self, node: &Node, schema: &'s Json, path: &str) -> Option<Json> {
         let (found, hint) = match &node.value {
             Value::Scalar { text, plain: true } => (show(text), scalar_hint(schema, text)),
             Value::Scalar { text, plain: false } => (
@@ -157,12 +162,15 @@ impl Walk {
         } else {
             format!("`{}`", last(path))
         };
-        let what = format!("{name} must be {}, and this is {found}", describe(schema));
+        let what = format!(
+            "{name} must be {}, and this is {found}",
+            describe(self.all, schema)
+        );
         self.tell(Code::WrongType, node.mark, path, what, hint);
         None
     }
 
-    fn integer(&mut self, node: &Node, text: &str, schema: &'static Json, path: &str) -> Option<Json> {
+    fn integer(&mut self, node: &Node, text: &str, schema: &'s Json, path: &str) -> Option<Json> {
         let digits = text.strip_prefix('-').unwrap_or(text);
         let decimal =
             digits.bytes().all(|b| b.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
@@ -192,8 +200,8 @@ impl Walk {
         &mut self,
         node: &Node,
         text: &str,
-        whole: &'static Json,
-        branch: &'static Json,
+        whole: &'s Json,
+        branch: &'s Json,
         path: &str,
     ) -> Option<Json> {
         let words = schema::words(branch)?;
@@ -208,14 +216,14 @@ impl Walk {
         let hint = match (closest(text, words.iter().copied()), words.as_slice()) {
             (Some(word), _) => format!("did you mean `{word}`?"),
             (None, [only]) => format!("write `{only}`"),
-            (None, _) => format!("write {}", describe(whole)),
+            (None, _) => format!("write {}", describe(self.all, whole)),
         };
         let what = format!("{} is no value of `{}`", show(text), last_key(path));
         self.tell(code, node.mark, path, what, hint);
         None
     }
 
-    fn sequence(&mut self, items: &[Node], schema: &'static Json, path: &str) -> Option<Json> {
+    fn sequence(&mut self, items: &[Node], schema: &'s Json, path: &str) -> Option<Json> {
         let of = schema.get("items")?;
         let mut kept = Vec::new();
         let mut list = Vec::new();
@@ -231,7 +239,7 @@ impl Walk {
         Some(Json::Array(list))
     }
 
-    fn mapping(&mut self, node: &Node, entries: &[(Key, Node)], schema: &'static Json, path: &str) -> Json {
+    fn mapping(&mut self, node: &Node, entries: &[(Key, Node)], schema: &'s Json, path: &str) -> Json {
         let mut out = Map::new();
         let Some(known) = schema.get("properties").and_then(Json::as_object) else {
             // Free keys: labels.
@@ -271,7 +279,10 @@ impl Walk {
             // A key that is there under a wrong name is one mistake, not two.
             if !meant.contains(key) {
                 let what = format!("{} has no `{key}`", owner(node, path));
-                let hint = known.get(key).map(|schema| add(key, schema)).unwrap_or_default();
+                let hint = known
+                    .get(key)
+                    .map(|schema| add(self.all, key, schema))
+                    .unwrap_or_default();
                 self.tell(Code::MissingKey, node.mark, &join(path, key), what, hint);
             }
         }
@@ -287,14 +298,14 @@ impl Walk {
     fn unknown_key(
         &mut self,
         key: &Key,
-        known: &'static Map<String, Json>,
+        known: &'s Map<String, Json>,
         path: &str,
         inside: &str,
-    ) -> Option<&'static str> {
+    ) -> Option<&'s str> {
         let meant = closest(&key.text, known.keys().map(String::as_str));
         let hint = if let Some(word) = meant {
             format!("did you mean `{word}`?")
-        } else if let Some(homes) = schema::homes(&key.text).filter(|homes| homes.len() <= 3) {
+        } else if let Some(homes) = self.all.homes(&key.text).filter(|homes| homes.len() <= 3) {
             let homes: Vec<String> = homes
                 .iter()
                 .map(|home| {
@@ -333,7 +344,7 @@ fn owner(node: &Node, path: &str) -> String {
     }
 }
 
-fn fits(node: &Node, schema: &'static Json) -> bool {
+fn fits(node: &Node, schema: &Json) -> bool {
     let kind = schema.get("type").and_then(Json::as_str);
     match &node.value {
         Value::Scalar { .. } => {

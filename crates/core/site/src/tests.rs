@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use super::*;
 use crate::{
     place::{Mark, item, join},
+    schema::Schema,
     tree::{Node, Value},
 };
 
@@ -25,6 +26,12 @@ const EXAMPLES: &[(&str, &str)] = &[
         include_str!("../../../../examples/three-nodes.yaml"),
     ),
 ];
+
+#[test]
+fn the_schema_that_is_checked_in_is_what_the_types_say() {
+    let held: Json = serde_json::from_str(SCHEMA).unwrap();
+    assert_eq!(held, json_schema(), "run `cargo run -p xtask -- schema`");
+}
 
 #[test]
 fn every_example_is_accepted() {
@@ -108,24 +115,24 @@ fn an_unknown_key_is_refused_wherever_it_is_planted() {
 }
 
 /// Adds each key that the node has, named by the mapping of the schema that knows it.
-fn used(node: &Node, schema: &'static Json, out: &mut BTreeSet<(*const Json, String)>) {
-    let schema = schema::resolve(schema);
+fn used(all: &Schema, node: &Node, schema: &Json, out: &mut BTreeSet<(*const Json, String)>) {
+    let schema = all.resolve(schema);
     let branches = schema.get("anyOf").and_then(Json::as_array).into_iter().flatten();
     for branch in branches {
-        used(node, branch, out);
+        used(all, node, branch, out);
     }
     match &node.value {
         Value::Mapping(entries) => {
             for (key, value) in entries {
                 if let Some(inner) = schema.get("properties").and_then(|known| known.get(&key.text)) {
                     out.insert((std::ptr::from_ref(schema), key.text.clone()));
-                    used(value, inner, out);
+                    used(all, value, inner, out);
                 }
             }
         }
         Value::Sequence(items) => {
             for node in items {
-                used(node, &schema["items"], out);
+                used(all, node, &schema["items"], out);
             }
         }
         Value::Scalar { .. } | Value::Told => (),
@@ -136,11 +143,12 @@ fn used(node: &Node, schema: &'static Json, out: &mut BTreeSet<(*const Json, Str
 fn the_example_of_everything_uses_every_key() {
     let (root, _) = tree::parse(EXAMPLES[2].1);
     let mut have = BTreeSet::new();
-    used(&root.unwrap(), schema::root(), &mut have);
-    let defs = schema::root()["$defs"].as_object().unwrap().iter();
+    let all = Schema::read();
+    used(&all, &root.unwrap(), all.root(), &mut have);
+    let defs = all.root()["$defs"].as_object().unwrap().iter();
     let defs = defs
         .map(|(name, schema)| (name.as_str(), schema))
-        .chain([("SiteFile", schema::root())]);
+        .chain([("SiteFile", all.root())]);
     let missing: Vec<String> = defs
         .flat_map(|(name, schema)| {
             let keys = schema

@@ -29,12 +29,16 @@ use faros_model::{
 };
 use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
-use schemars::{JsonSchema, Schema, SchemaGenerator};
+use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::{Route, balancer, cluster, events, keep, openapi, story, unlock, upgrade};
+use super::{
+    Route, balancer, cluster, events, keep,
+    openapi::{DOCUMENT, Shape},
+    story, unlock, upgrade,
+};
 use crate::{
     daemon::{Shared, lock},
     executor::{self, Apply, NotBegun, failure},
@@ -43,59 +47,59 @@ use crate::{
 
 pub(super) type Shares = State<Arc<Shared>>;
 
-fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
-}
-
 const JSON: &str = "application/json";
 const NDJSON: &str = "application/x-ndjson";
 
 #[rustfmt::skip]
 pub(crate) fn routes() -> Vec<Route> {
     vec![
-        Route { method: "get", path: "/v1/status", summary: "How the bastion is", takes: None, gives: of::<Status>, media: JSON, handler: get(status) },
-        Route { method: "post", path: "/v1/plan", summary: "What applying a site file would do", takes: Some(of::<PlanRequest>), gives: of::<PlanResponse>, media: JSON, handler: post(plan) },
-        Route { method: "post", path: "/v1/apply", summary: "Apply a site file; progress, one object a line", takes: Some(of::<ApplyRequest>), gives: of::<ApplyProgress>, media: NDJSON, handler: post(apply) },
-        Route { method: "post", path: "/v1/confirm", summary: "Keep an apply that waits for a confirmation, or take it back", takes: Some(of::<ConfirmRequest>), gives: of::<Confirmed>, media: JSON, handler: post(confirm) },
-        Route { method: "get", path: "/v1/generations", summary: "Accepted generations, newest first", takes: None, gives: of::<Vec<GenerationInfo>>, media: JSON, handler: get(generations) },
-        Route { method: "get", path: "/v1/generations/{generation}", summary: "One generation with its site file", takes: None, gives: of::<GenerationInfo>, media: JSON, handler: get(generation) },
-        Route { method: "get", path: "/v1/nodes", summary: "Where each node is in its life", takes: None, gives: of::<Vec<NodeStatus>>, media: JSON, handler: get(nodes) },
-        Route { method: "post", path: "/v1/nodes/{name}/arm", summary: "Have a node's next network boot install it", takes: Some(of::<ArmRequest>), gives: of::<Changed>, media: JSON, handler: post(arm) },
-        Route { method: "post", path: "/v1/nodes/{name}/disarm", summary: "Have a node boot its own disk", takes: Some(of::<ArmRequest>), gives: of::<Changed>, media: JSON, handler: post(disarm) },
-        Route { method: "post", path: "/v1/nodes/{name}/drain", summary: "Empty a node of the cluster, or open it again; progress, one object a line", takes: Some(of::<NodeWorkRequest>), gives: of::<WorkProgress>, media: NDJSON, handler: post(keep::drain) },
-        Route { method: "post", path: "/v1/nodes/{name}/replace", summary: "Take a node out of the cluster and have the next machine installed in its place; progress, one object a line", takes: Some(of::<NodeWorkRequest>), gives: of::<WorkProgress>, media: NDJSON, handler: post(keep::replace) },
-        Route { method: "post", path: "/v1/nodes/{name}/remove", summary: "Take a node out of the cluster for good; progress, one object a line", takes: Some(of::<NodeWorkRequest>), gives: of::<WorkProgress>, media: NDJSON, handler: post(keep::remove) },
-        Route { method: "get", path: "/v1/cluster/snapshots", summary: "Snapshots of etcd that the bastion has, oldest first", takes: None, gives: of::<Vec<SnapshotInfo>>, media: JSON, handler: get(keep::snapshots) },
-        Route { method: "post", path: "/v1/cluster/snapshots", summary: "Take a snapshot of etcd now", takes: Some(of::<SnapshotRequest>), gives: of::<SnapshotInfo>, media: JSON, handler: post(keep::snapshot) },
-        Route { method: "post", path: "/v1/cluster/restore", summary: "Have the cluster begin anew from a snapshot of its etcd", takes: Some(of::<RestoreRequest>), gives: of::<Changed>, media: JSON, handler: post(keep::restore) },
-        Route { method: "get", path: "/v1/cluster/certificates", summary: "When the cluster's certificates end, the first one first", takes: None, gives: of::<Vec<CertificateInfo>>, media: JSON, handler: get(keep::certificates) },
-        Route { method: "post", path: "/v1/cluster/snapshots/{name}/export", summary: "A snapshot of etcd, encrypted for the holders of age keys", takes: Some(of::<SnapshotExportRequest>), gives: of::<String>, media: "application/octet-stream", handler: post(keep::export) },
-        Route { method: "get", path: "/v1/nodes/{name}/sessions", summary: "Boot sessions of a node, latest first", takes: None, gives: of::<Vec<SessionInfo>>, media: JSON, handler: get(story::sessions) },
-        Route { method: "get", path: "/v1/nodes/{name}/timeline", summary: "The story of a boot session; query: session, by default the latest", takes: None, gives: of::<Timeline>, media: JSON, handler: get(story::timeline) },
-        Route { method: "get", path: "/v1/nodes/{name}/why", summary: "Why a node stands where it stands: causes, most likely first", takes: None, gives: of::<Diagnosis>, media: JSON, handler: get(story::why) },
-        Route { method: "get", path: "/v1/leases", summary: "Leased addresses", takes: None, gives: of::<Vec<LeaseInfo>>, media: JSON, handler: get(leases) },
-        Route { method: "get", path: "/v1/discovered", summary: "Machines that are not in the site file", takes: None, gives: of::<Vec<Discovered>>, media: JSON, handler: get(discovered) },
-        Route { method: "get", path: "/v1/events", summary: "Events, one object a line; query: after, follow, node, session, limit", takes: None, gives: of::<Event>, media: NDJSON, handler: get(events::events) },
-        Route { method: "get", path: "/v1/content", summary: "What the content store has", takes: None, gives: of::<Vec<ContentEntry>>, media: JSON, handler: get(contents) },
-        Route { method: "put", path: "/v1/content/{*name}", summary: "Add content; the body is its bytes", takes: None, gives: of::<ContentAdded>, media: JSON, handler: put(add_content).layer(axum::extract::DefaultBodyLimit::disable()) },
-        Route { method: "post", path: "/v1/content-verify", summary: "Read all content and compare it with its digests; one object a line", takes: None, gives: of::<ContentVerified>, media: NDJSON, handler: post(verify_content) },
-        Route { method: "get", path: "/v1/time", summary: "How the clock stands, and its sources", takes: None, gives: of::<TimeStatus>, media: JSON, handler: get(time) },
-        Route { method: "get", path: "/v1/balancer", summary: "The virtual IPs, and who answers behind them", takes: None, gives: of::<BalancerStatus>, media: JSON, handler: get(balancer::status) },
-        Route { method: "post", path: "/v1/balancer/drain", summary: "Keep new connections from a server behind the virtual IPs, or lead them to it again", takes: Some(of::<DrainRequest>), gives: of::<Changed>, media: JSON, handler: post(balancer::drain) },
-        Route { method: "get", path: "/v1/cluster", summary: "How the cluster is, and by which evidence; query: follow", takes: None, gives: of::<ClusterStatus>, media: JSON, handler: get(cluster::status) },
-        Route { method: "post", path: "/v1/cluster/credentials", summary: "A certificate of the cluster for one person, with a role and an end", takes: Some(of::<CredentialsRequest>), gives: of::<Credentials>, media: JSON, handler: post(cluster::credentials) },
-        Route { method: "get", path: "/v1/cluster/upgrade", summary: "How an upgrade of the cluster stands, or what one would do; query: to", takes: None, gives: of::<UpgradeStatus>, media: JSON, handler: get(upgrade::status) },
-        Route { method: "post", path: "/v1/cluster/upgrade", summary: "Begin an upgrade of the cluster, or have the one go on that stands still", takes: Some(of::<UpgradeRequest>), gives: of::<UpgradeStatus>, media: JSON, handler: post(upgrade::begin) },
-        Route { method: "post", path: "/v1/cluster/upgrade/pause", summary: "Let no further node be upgraded", takes: Some(of::<UpgradePauseRequest>), gives: of::<Changed>, media: JSON, handler: post(upgrade::pause) },
-        Route { method: "get", path: "/v1/unlock", summary: "How unlocking stands: its keys, and which node depends on which", takes: None, gives: of::<UnlockStatus>, media: JSON, handler: get(unlock::status) },
-        Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::rotate) },
-        Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(of::<UnlockKeyRequest>), gives: of::<UnlockKeyChanged>, media: JSON, handler: post(unlock::retire) },
-        Route { method: "post", path: "/v1/unlock/backup", summary: "The unlock keys, encrypted for the holders of age keys", takes: Some(of::<UnlockBackupRequest>), gives: of::<UnlockBackup>, media: JSON, handler: post(unlock::backup) },
-        Route { method: "post", path: "/v1/unlock/restore", summary: "Take the unlock keys of a backup back into use; they are not advertised", takes: Some(of::<UnlockRestoreRequest>), gives: of::<UnlockRestored>, media: JSON, handler: post(unlock::restore) },
-        Route { method: "post", path: "/v1/lockdown", summary: "Stop all unlocking", takes: Some(of::<LockdownRequest>), gives: of::<Lockdown>, media: JSON, handler: post(unlock::lock_down) },
-        Route { method: "post", path: "/v1/lockdown/lift", summary: "Allow unlocking again", takes: Some(of::<LockdownRequest>), gives: of::<unlock::Lifted>, media: JSON, handler: post(unlock::lift) },
-        Route { method: "get", path: "/openapi.json", summary: "This document", takes: None, gives: of::<serde_json::Value>, media: JSON, handler: get(|| async { Json(openapi::document()) }) },
+        Route { method: "get", path: "/v1/status", summary: "How the bastion is", takes: None, gives: Shape::of::<Status>(), media: JSON, handler: get(status) },
+        Route { method: "post", path: "/v1/plan", summary: "What applying a site file would do", takes: Some(Shape::of::<PlanRequest>()), gives: Shape::of::<PlanResponse>(), media: JSON, handler: post(plan) },
+        Route { method: "post", path: "/v1/apply", summary: "Apply a site file; progress, one object a line", takes: Some(Shape::of::<ApplyRequest>()), gives: Shape::of::<ApplyProgress>(), media: NDJSON, handler: post(apply) },
+        Route { method: "post", path: "/v1/confirm", summary: "Keep an apply that waits for a confirmation, or take it back", takes: Some(Shape::of::<ConfirmRequest>()), gives: Shape::of::<Confirmed>(), media: JSON, handler: post(confirm) },
+        Route { method: "get", path: "/v1/generations", summary: "Accepted generations, newest first", takes: None, gives: Shape::of::<Vec<GenerationInfo>>(), media: JSON, handler: get(generations) },
+        Route { method: "get", path: "/v1/generations/{generation}", summary: "One generation with its site file", takes: None, gives: Shape::of::<GenerationInfo>(), media: JSON, handler: get(generation) },
+        Route { method: "get", path: "/v1/nodes", summary: "Where each node is in its life", takes: None, gives: Shape::of::<Vec<NodeStatus>>(), media: JSON, handler: get(nodes) },
+        Route { method: "post", path: "/v1/nodes/{name}/arm", summary: "Have a node's next network boot install it", takes: Some(Shape::of::<ArmRequest>()), gives: Shape::of::<Changed>(), media: JSON, handler: post(arm) },
+        Route { method: "post", path: "/v1/nodes/{name}/disarm", summary: "Have a node boot its own disk", takes: Some(Shape::of::<ArmRequest>()), gives: Shape::of::<Changed>(), media: JSON, handler: post(disarm) },
+        Route { method: "post", path: "/v1/nodes/{name}/drain", summary: "Empty a node of the cluster, or open it again; progress, one object a line", takes: Some(Shape::of::<NodeWorkRequest>()), gives: Shape::of::<WorkProgress>(), media: NDJSON, handler: post(keep::drain) },
+        Route { method: "post", path: "/v1/nodes/{name}/replace", summary: "Take a node out of the cluster and have the next machine installed in its place; progress, one object a line", takes: Some(Shape::of::<NodeWorkRequest>()), gives: Shape::of::<WorkProgress>(), media: NDJSON, handler: post(keep::replace) },
+        Route { method: "post", path: "/v1/nodes/{name}/remove", summary: "Take a node out of the cluster for good; progress, one object a line", takes: Some(Shape::of::<NodeWorkRequest>()), gives: Shape::of::<WorkProgress>(), media: NDJSON, handler: post(keep::remove) },
+        Route { method: "get", path: "/v1/cluster/snapshots", summary: "Snapshots of etcd that the bastion has, oldest first", takes: None, gives: Shape::of::<Vec<SnapshotInfo>>(), media: JSON, handler: get(keep::snapshots) },
+        Route { method: "post", path: "/v1/cluster/snapshots", summary: "Take a snapshot of etcd now", takes: Some(Shape::of::<SnapshotRequest>()), gives: Shape::of::<SnapshotInfo>(), media: JSON, handler: post(keep::snapshot) },
+        Route { method: "post", path: "/v1/cluster/restore", summary: "Have the cluster begin anew from a snapshot of its etcd", takes: Some(Shape::of::<RestoreRequest>()), gives: Shape::of::<Changed>(), media: JSON, handler: post(keep::restore) },
+        Route { method: "get", path: "/v1/cluster/certificates", summary: "When the cluster's certificates end, the first one first", takes: None, gives: Shape::of::<Vec<CertificateInfo>>(), media: JSON, handler: get(keep::certificates) },
+        Route { method: "post", path: "/v1/cluster/snapshots/{name}/export", summary: "A snapshot of etcd, encrypted for the holders of age keys", takes: Some(Shape::of::<SnapshotExportRequest>()), gives: Shape::of::<String>(), media: "application/octet-stream", handler: post(keep::export) },
+        Route { method: "get", path: "/v1/nodes/{name}/sessions", summary: "Boot sessions of a node, latest first", takes: None, gives: Shape::of::<Vec<SessionInfo>>(), media: JSON, handler: get(story::sessions) },
+        Route { method: "get", path: "/v1/nodes/{name}/timeline", summary: "The story of a boot session; query: session, by default the latest", takes: None, gives: Shape::of::<Timeline>(), media: JSON, handler: get(story::timeline) },
+        Route { method: "get", path: "/v1/nodes/{name}/why", summary: "Why a node stands where it stands: causes, most likely first", takes: None, gives: Shape::of::<Diagnosis>(), media: JSON, handler: get(story::why) },
+        Route { method: "get", path: "/v1/leases", summary: "Leased addresses", takes: None, gives: Shape::of::<Vec<LeaseInfo>>(), media: JSON, handler: get(leases) },
+        Route { method: "get", path: "/v1/discovered", summary: "Machines that are not in the site file", takes: None, gives: Shape::of::<Vec<Discovered>>(), media: JSON, handler: get(discovered) },
+        Route { method: "get", path: "/v1/events", summary: "Events, one object a line; query: after, follow, node, session, limit", takes: None, gives: Shape::of::<Event>(), media: NDJSON, handler: get(events::events) },
+        Route { method: "get", path: "/v1/content", summary: "What the content store has", takes: None, gives: Shape::of::<Vec<ContentEntry>>(), media: JSON, handler: get(contents) },
+        Route { method: "put", path: "/v1/content/{*name}", summary: "Add content; the body is its bytes", takes: None, gives: Shape::of::<ContentAdded>(), media: JSON, handler: put(add_content).layer(axum::extract::DefaultBodyLimit::disable()) },
+        Route { method: "post", path: "/v1/content-verify", summary: "Read all content and compare it with its digests; one object a line", takes: None, gives: Shape::of::<ContentVerified>(), media: NDJSON, handler: post(verify_content) },
+        Route { method: "get", path: "/v1/time", summary: "How the clock stands, and its sources", takes: None, gives: Shape::of::<TimeStatus>(), media: JSON, handler: get(time) },
+        Route { method: "get", path: "/v1/balancer", summary: "The virtual IPs, and who answers behind them", takes: None, gives: Shape::of::<BalancerStatus>(), media: JSON, handler: get(balancer::status) },
+        Route { method: "post", path: "/v1/balancer/drain", summary: "Keep new connections from a server behind the virtual IPs, or lead them to it again", takes: Some(Shape::of::<DrainRequest>()), gives: Shape::of::<Changed>(), media: JSON, handler: post(balancer::drain) },
+        Route { method: "get", path: "/v1/cluster", summary: "How the cluster is, and by which evidence; query: follow", takes: None, gives: Shape::of::<ClusterStatus>(), media: JSON, handler: get(cluster::status) },
+        Route { method: "post", path: "/v1/cluster/credentials", summary: "A certificate of the cluster for one person, with a role and an end", takes: Some(Shape::of::<CredentialsRequest>()), gives: Shape::of::<Credentials>(), media: JSON, handler: post(cluster::credentials) },
+        Route { method: "get", path: "/v1/cluster/upgrade", summary: "How an upgrade of the cluster stands, or what one would do; query: to", takes: None, gives: Shape::of::<UpgradeStatus>(), media: JSON, handler: get(upgrade::status) },
+        Route { method: "post", path: "/v1/cluster/upgrade", summary: "Begin an upgrade of the cluster, or have the one go on that stands still", takes: Some(Shape::of::<UpgradeRequest>()), gives: Shape::of::<UpgradeStatus>(), media: JSON, handler: post(upgrade::begin) },
+        Route { method: "post", path: "/v1/cluster/upgrade/pause", summary: "Let no further node be upgraded", takes: Some(Shape::of::<UpgradePauseRequest>()), gives: Shape::of::<Changed>(), media: JSON, handler: post(upgrade::pause) },
+        Route { method: "get", path: "/v1/unlock", summary: "How unlocking stands: its keys, and which node depends on which", takes: None, gives: Shape::of::<UnlockStatus>(), media: JSON, handler: get(unlock::status) },
+        Route { method: "post", path: "/v1/unlock/rotate", summary: "Make new unlock keys; the old ones still unlock", takes: Some(Shape::of::<UnlockKeyRequest>()), gives: Shape::of::<UnlockKeyChanged>(), media: JSON, handler: post(unlock::rotate) },
+        Route { method: "post", path: "/v1/unlock/retire", summary: "Destroy a rotated unlock key on which no node depends", takes: Some(Shape::of::<UnlockKeyRequest>()), gives: Shape::of::<UnlockKeyChanged>(), media: JSON, handler: post(unlock::retire) },
+        Route { method: "post", path: "/v1/unlock/backup", summary: "The unlock keys, encrypted for the holders of age keys", takes: Some(Shape::of::<UnlockBackupRequest>()), gives: Shape::of::<UnlockBackup>(), media: JSON, handler: post(unlock::backup) },
+        Route { method: "post", path: "/v1/unlock/restore", summary: "Take the unlock keys of a backup back into use; they are not advertised", takes: Some(Shape::of::<UnlockRestoreRequest>()), gives: Shape::of::<UnlockRestored>(), media: JSON, handler: post(unlock::restore) },
+        Route { method: "post", path: "/v1/lockdown", summary: "Stop all unlocking", takes: Some(Shape::of::<LockdownRequest>()), gives: Shape::of::<Lockdown>(), media: JSON, handler: post(unlock::lock_down) },
+        Route { method: "post", path: "/v1/lockdown/lift", summary: "Allow unlocking again", takes: Some(Shape::of::<LockdownRequest>()), gives: Shape::of::<unlock::Lifted>(), media: JSON, handler: post(unlock::lift) },
+        Route { method: "get", path: "/openapi.json", summary: "This document", takes: None, gives: Shape::of::<serde_json::Value>(), media: JSON, handler: get(openapi) },
     ]
+}
+
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, JSON)], DOCUMENT).into_response()
 }
 
 /// The JSON body of a request. What cannot be read is refused in the API's own words.

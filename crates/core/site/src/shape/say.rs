@@ -3,15 +3,15 @@
 use serde_json::Value as Json;
 
 use crate::{
-    schema,
+    schema::{self, Schema},
     show::{or, show},
 };
 
 /// Says what to add: the key with an example, or with its meaning.
-pub(super) fn add(key: &str, schema: &'static Json) -> String {
+pub(super) fn add(all: &Schema, key: &str, schema: &Json) -> String {
     match schema::example(schema) {
-        Some(example) => format!("add `{key}: {example}`: {}", meaning(schema)),
-        None => format!("add `{key}`: {}", meaning(schema)),
+        Some(example) => format!("add `{key}: {example}`: {}", meaning(all, schema)),
+        None => format!("add `{key}`: {}", meaning(all, schema)),
     }
 }
 
@@ -47,14 +47,17 @@ pub(super) fn mapping_hint(schema: &Json) -> String {
 }
 
 /// What a value must be, in words.
-pub(super) fn describe(schema: &'static Json) -> String {
-    or(&alternatives(schema))
+pub(super) fn describe(all: &Schema, schema: &Json) -> String {
+    or(&alternatives(all, schema))
 }
 
-fn alternatives(schema: &'static Json) -> Vec<String> {
-    let schema = schema::resolve(schema);
+fn alternatives(all: &Schema, schema: &Json) -> Vec<String> {
+    let schema = all.resolve(schema);
     if let Some(branches) = schema.get("anyOf").and_then(Json::as_array) {
-        return branches.iter().flat_map(alternatives).collect();
+        return branches
+            .iter()
+            .flat_map(|branch| alternatives(all, branch))
+            .collect();
     }
     if let Some(words) = schema::words(schema) {
         return words.iter().map(|word| format!("`{word}`")).collect();
@@ -76,10 +79,10 @@ fn alternatives(schema: &'static Json) -> Vec<String> {
 }
 
 /// First sentence of a key's description.
-fn meaning(schema: &'static Json) -> String {
+fn meaning(all: &Schema, schema: &Json) -> String {
     let text = schema
         .get("description")
-        .or_else(|| schema::resolve(schema).get("description"));
+        .or_else(|| all.resolve(schema).get("description"));
     let text = text.and_then(Json::as_str).unwrap_or_default();
     let first = text
         .split(['.', ';'])
