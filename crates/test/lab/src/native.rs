@@ -16,6 +16,7 @@ mod ignite;
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -28,6 +29,9 @@ use crate::{Lab, folder::HostRecord, network, run::ip};
 
 /// Where the disks of native nodes are; a lab's own folder is in memory.
 const DISKS: &str = "/var/tmp/faros-lab";
+
+/// The file system of a disk that can be full.
+const SMALL: &str = "small.ext4";
 
 /// Programs of the lab on a node, by where they stand on it.
 const PROGRAMS: [(&str, &str); 6] = [
@@ -110,9 +114,21 @@ impl Native {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// A file on the node's disk; the node may be off.
+    /// A file on the node's disk; the node may be off, unless it has a disk that can be full.
     pub fn path(&self, path: &str) -> PathBuf {
-        on_disk(&self.disk, path)
+        match self.init().filter(|_| self.disk.join(SMALL).exists()) {
+            Some(pid) => Path::new(&format!("/proc/{pid}/root")).join(path.trim_start_matches('/')),
+            None => on_disk(&self.disk, path),
+        }
+    }
+
+    /// Gives the node a disk of so many MiB, from its next installation on; else it has what this machine has.
+    ///
+    /// # Errors
+    /// If that cannot be written down.
+    pub fn has_disk_of(&self, mib: u32) -> anyhow::Result<()> {
+        make_disk(&self.disk)?;
+        fs::write(self.disk.join("size"), mib.to_string()).context("cannot write the size of the disk")
     }
 
     /// The log of a unit, or `console`.
@@ -122,7 +138,7 @@ impl Native {
         } else {
             format!("{unit}.log")
         };
-        fs::read_to_string(self.path("/var/log/lab").join(name)).unwrap_or_default()
+        fs::read_to_string(on_disk(&self.disk, "/var/log/lab").join(name)).unwrap_or_default()
     }
 
     /// Whether it is on.
@@ -270,6 +286,12 @@ impl Native {
         }
         Ok(())
     }
+}
+
+/// The folder of a node's disk; there are keys on it.
+fn make_disk(disk: &Path) -> anyhow::Result<()> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(disk);
+    made.with_context(|| format!("cannot make {}", disk.display()))
 }
 
 fn disks(lab: &str) -> PathBuf {

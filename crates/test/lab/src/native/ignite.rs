@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, symlink},
+    os::unix::fs::{PermissionsExt as _, symlink},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -12,15 +12,13 @@ use faros_model::ids::Digest;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
-use super::on_disk;
+use super::{SMALL, make_disk, on_disk};
 use crate::{image, run::run};
 
 /// Asks the bastion for an address and the boot script, as firmware does; `None` if that says that the node has a disk
 /// to start from, else the address of the node's config.
 pub(super) fn boot(namespace: &str, disk: &Path) -> anyhow::Result<Option<String>> {
-    // There are keys on it.
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(disk);
-    made.with_context(|| format!("cannot make {}", disk.display()))?;
+    make_disk(disk)?;
     let firmware = disk.join("firmware");
     fs::write(&firmware, include_str!("../../files/native/firmware"))?;
     fs::set_permissions(&firmware, fs::Permissions::from_mode(0o755))?;
@@ -46,14 +44,17 @@ pub(super) fn boot(namespace: &str, disk: &Path) -> anyhow::Result<Option<String
 
 /// Installs the node by the config at `url`; gives the root file system of its image.
 pub(super) fn install(namespace: &str, disk: &Path, url: &str) -> anyhow::Result<PathBuf> {
-    for old in ["upper", "var", "work", "root"] {
-        match fs::remove_dir_all(disk.join(old)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).with_context(|| format!("cannot clear {}", disk.join(old).display()));
-            }
-            _ => {}
+    let cleared = |path: &Path, done: std::io::Result<()>| match done {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot clear {}", path.display()))
         }
+        _ => Ok(()),
+    };
+    for old in ["upper", "var", "work", "root", "stage"].map(|name| disk.join(name)) {
+        cleared(&old, fs::remove_dir_all(&old))?;
     }
+    let small = disk.join(SMALL);
+    cleared(&small, fs::remove_file(&small))?;
     fs::create_dir_all(disk.join("upper"))?;
     let config: Value = serde_json::from_slice(&fetch(namespace, url)?).context("the config is not JSON")?;
     let (mut files, mut recipe) = (Vec::new(), None);
