@@ -9,6 +9,7 @@ mod certificates;
 pub(crate) mod credentials;
 mod members;
 pub(crate) mod nodes;
+mod pressure;
 pub(crate) mod release;
 mod restore;
 mod snapshots;
@@ -25,6 +26,7 @@ use std::{
 use anyhow::Context as _;
 use faros_cluster::{
     API_PORT, Names, NotTaken, PodBlocks, Record, Said,
+    etcd::Lost,
     install::{Api, Member, Observed, Progress, Reason, Seen, Work},
     tend::Ends,
 };
@@ -103,9 +105,31 @@ struct View {
     etcd: Vec<(String, bool)>,
     /// When etcd itself was asked.
     members_at: Option<Timestamp>,
+    majority: Majority,
     why: String,
     client: Option<(Timestamp, Arc<Roots>, Kube)>,
     allows_tokens: bool,
+}
+
+/// What is known of etcd's majority.
+#[derive(Default, Clone)]
+enum Majority {
+    /// Nobody has looked yet.
+    #[default]
+    Unknown,
+    /// It is there.
+    There,
+    /// It is lost.
+    Lost(Lost),
+}
+
+impl Majority {
+    const fn lost(&self) -> Option<&Lost> {
+        match self {
+            Self::Lost(lost) => Some(lost),
+            Self::Unknown | Self::There => None,
+        }
+    }
 }
 
 impl Clustering {
@@ -142,11 +166,11 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                 Ok(()) => shared.keep_snapshots(&intent),
                 Err(error) => {
                     let why = format!("{error:#}");
-                    let mut view = lock(&shared.cluster.view);
-                    if view.why != why {
+                    let is_new = std::mem::replace(&mut lock(&shared.cluster.view).why, why.clone()) != why;
+                    if is_new {
                         tracing::warn!("the cluster cannot be looked at: {why}");
-                        view.why = why;
                     }
+                    shared.look_for_majority(&intent.site, &record).await;
                 }
             }
         } else {
@@ -200,13 +224,11 @@ impl Shared {
         let kube = self.kube(site, record).await?;
         let mut nodes = kube.nodes().await?;
         let of_pods = kube.etcd().await?;
+        // It answers, and so does etcd.
+        self.tell_majority(site, None).await?;
+        self.tell_pressure(site, &mut nodes).await?;
         let allows_tokens = {
             let mut view = lock(&self.cluster.view);
-            // Of a node that is silent Kubernetes knows no more than before.
-            for silent in nodes.iter_mut().filter(|own| !own.is_heard) {
-                let was = view.nodes.iter().find(|own| own.name == silent.name);
-                silent.short_of = was.and_then(|was| was.short_of.clone());
-            }
             self.tell_readiness(site, &view.nodes, &nodes);
             view.at = Some(self.sightings.now());
             view.why.clear();
@@ -249,16 +271,6 @@ impl Shared {
                 continue;
             };
             let was = before.iter().find(|own| own.name == facts.name);
-            // After a restart of the bastion it is told once more.
-            let short_of = |facts: &NodeFacts| facts.short_of.as_ref().map(|(of, _)| *of);
-            if was.and_then(short_of) != short_of(facts) {
-                let (of, message) = facts.short_of.clone().unwrap_or_default();
-                self.tell_of(
-                    node,
-                    EventKind::NodePressure,
-                    json!({ "of": of, "message": message }),
-                );
-            }
             let has_changed = was.is_some_and(|was| was.is_ready != facts.is_ready);
             // The bastion may have restarted, and so may the node, faster than Kubernetes takes note of it.
             let phase = lock(&self.tracker).life(&node.name).map(faros_boot::Life::phase);

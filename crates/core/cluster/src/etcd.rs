@@ -64,6 +64,8 @@ pub struct Member {
     pub listed: Listed,
     /// Why it does not take writes; `None` if it does.
     pub ill: Option<String>,
+    /// Whether it says anything at all: without the others it answers, and is ill.
+    pub answers: bool,
 }
 
 impl Member {
@@ -108,6 +110,45 @@ const fn majority(n_voters: usize) -> usize {
 pub fn has_majority(members: &[Member]) -> bool {
     let (well, of) = votes(members, |_| true);
     well >= majority(of)
+}
+
+/// That etcd takes no writes, and the Kubernetes API does not answer: too few of its members are well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lost {
+    /// So many are well or only lack the others.
+    pub there: usize,
+    /// Of so many that vote.
+    pub of: usize,
+    /// The nodes of those that do not answer.
+    pub silent: Vec<String>,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { there, of, silent } = self;
+        let silent = silent.join(" and ");
+        write!(
+            f,
+            "etcd has lost its majority: {there} of {of} members are there, without {silent}; start {silent}, or, if that is \
+             lost for good, `farosctl cluster restore` with the snapshot that was taken since (`farosctl cluster snapshot list`)"
+        )
+    }
+}
+
+/// Whether the majority is lost, and by whom. Members that answer and lack a leader lack the others.
+pub fn lost(site: &Site, members: &[Member]) -> Option<Lost> {
+    let voters = || members.iter().filter(|own| !own.listed.is_learner);
+    let of = voters().count();
+    let there = voters().filter(|own| own.answers).count();
+    let name = |own: &Member| match own.listed.node(site) {
+        Some(node) => node.name.to_string(),
+        None => own.listed.name.clone(),
+    };
+    (there < majority(of)).then(|| Lost {
+        there,
+        of,
+        silent: voters().filter(|own| !own.answers).map(name).collect(),
+    })
 }
 
 fn votes(members: &[Member], counts: impl Fn(&Member) -> bool) -> (usize, usize) {
@@ -170,6 +211,38 @@ pub(crate) mod tests {
                 is_learner,
             },
             ill: (!is_well).then(|| "it does not answer".to_owned()),
+            answers: is_well,
+        }
+    }
+
+    #[test]
+    fn a_majority_that_is_lost_names_whom_it_lacks() {
+        let site = site(BRANCH_OFFICE);
+        // A letter a member: well, `a`lone (it answers, and has no leader), `i`ll, `l`earner.
+        let rows = [
+            ("w", None),
+            ("ai", Some("1 of 2 members are there, without node-2;")),
+            (
+                "aii",
+                Some("1 of 3 members are there, without node-2 and node-3;"),
+            ),
+            ("wwi", None),
+            // They elect.
+            ("aaa", None),
+            ("wl", None),
+        ];
+        for (text, expected) in rows {
+            let member = |(id, own): (u64, char)| Member {
+                answers: own != 'i',
+                ..member(id, own == 'w', own == 'l')
+            };
+            let members: Vec<Member> = (1..).zip(text.chars()).map(member).collect();
+            let said = lost(&site, &members).map(|own| own.to_string());
+            match (said, expected) {
+                (None, None) => {}
+                (Some(said), Some(expected)) => assert!(said.contains(expected), "{text}: {said}"),
+                (said, _) => panic!("{text}: {said:?}"),
+            }
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Record {
     pub grants: Vec<Grant>,
     /// The upgrade that was begun, until it is at its end.
     pub upgrade: Option<Upgrade>,
+    /// What nodes say that keeps them from their work, until they say that it is over.
+    pub complaints: BTreeMap<HostName, String>,
 }
 
 /// A cluster that begins anew.
@@ -70,6 +72,8 @@ pub enum Said {
         /// The last words of what failed.
         said: String,
     },
+    /// Something keeps it from its work; `None` if nothing does any more.
+    Complains(Option<String>),
 }
 
 /// Why what a node says is not taken.
@@ -104,6 +108,8 @@ impl Said {
                     kubelet => format!("{}; the kubelet says: {kubelet}", word("said")),
                 },
             },
+            "join-stuck" | "disk-full" => Self::Complains(Some(word("said"))),
+            "disk-well" => Self::Complains(None),
             _ => return None,
         })
     }
@@ -126,6 +132,7 @@ impl Record {
         self.attempts.remove(node);
         self.removed.remove(node);
         self.rejoin.remove(node);
+        self.complaints.remove(node);
         self.grants.retain(|grant| grant.node != *node);
     }
 
@@ -165,20 +172,27 @@ impl Record {
     /// # Errors
     /// It is of something that is no longer the node's to do.
     pub fn said(&mut self, node: &HostName, said: Said, now: Timestamp) -> Result<(), NotTaken> {
-        let attempt = self.attempts.get(node).ok_or(NotTaken::NotHanded)?;
-        let is_joined = attempt.progress == Progress::Joined;
+        let attempt = self.attempts.get(node);
+        let is_joined = attempt.is_some_and(|attempt| attempt.progress == Progress::Joined);
         let (session, progress) = match said {
-            Said::Member => {
-                return if is_joined {
-                    Ok(())
-                } else {
-                    Err(NotTaken::NotHanded)
-                };
+            Said::Complains(of) => {
+                match of {
+                    Some(what) => drop(self.complaints.insert(node.clone(), what)),
+                    None => drop(self.complaints.remove(node)),
+                }
+                return Ok(());
             }
+            Said::Member if is_joined => {
+                // It has started; what keeps it from its work yet, it says once more.
+                self.complaints.remove(node);
+                return Ok(());
+            }
+            Said::Member => return Err(NotTaken::NotHanded),
             Said::Joining(session) => (session, Progress::Joining),
             Said::Joined(session) => (session, Progress::Joined),
             Said::Failed { phase, said } => (None, Progress::Failed { phase, said }),
         };
+        let attempt = attempt.ok_or(NotTaken::NotHanded)?;
         if session.is_some_and(|session| session != attempt.session) {
             return Err(NotTaken::NotHanded);
         }

@@ -21,7 +21,7 @@ use faros_model::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Names, Record, install::Observed};
+use crate::{Names, Record, etcd::Lost, install::Observed};
 
 /// So long a node may take from having joined to being ready.
 const START: SignedDuration = SignedDuration::from_mins(5);
@@ -57,6 +57,8 @@ pub struct Evidence<'a> {
     pub pods: &'a [Pod],
     /// Certificates that were seen.
     pub certificates: &'a [CertificateEnd],
+    /// That etcd has lost its majority, if it has.
+    pub lost: Option<&'a Lost>,
     /// How it was when it was judged last.
     pub before: Option<&'a ClusterStatus>,
 }
@@ -72,6 +74,8 @@ pub struct Kubelet {
     pub says: String,
     /// The version of its kubelet.
     pub version: String,
+    /// What it is so short of that it ends its pods, and what its kubelet says of that.
+    pub short_of: Option<String>,
 }
 
 /// What an API server says when it is asked whether it is ready.
@@ -142,6 +146,19 @@ pub fn status(evidence: &Evidence<'_>) -> ClusterStatus {
     }
 }
 
+/// Whether all that ever came is well, so that what is not well from then on is ill. For a machine that was never seen
+/// nobody waits.
+pub fn is_settled(status: &ClusterStatus) -> bool {
+    let (ready, expected) = (MemberState::Ready, MemberState::Expected);
+    let mut nodes = status.nodes.iter().map(|own| own.state);
+    let mut components = status.components.iter();
+    status.state == ClusterState::Ready
+        || status.state == ClusterState::Installing
+            && status.nodes.iter().any(|own| own.state == ready)
+            && nodes.all(|own| own == ready || own == expected)
+            && components.all(|own| own.state == ComponentState::Ready)
+}
+
 /// What is to be told of something, by how bad it is.
 #[derive(Default)]
 struct Findings {
@@ -160,8 +177,21 @@ fn whole(
     certificates: &[CertificateEnd],
 ) -> (ClusterState, Vec<String>) {
     let mut found = Findings::default();
+    found.trouble.extend(evidence.lost.map(ToString::to_string));
     for own in nodes {
         let line = node_line(own);
+        let short_of = evidence
+            .kubelets
+            .get(&own.name)
+            .and_then(|own| own.short_of.as_ref());
+        if let Some(what) = short_of.filter(|_| has_joined(own.state)) {
+            found.trouble.push(format!("{} is short of {what}", own.name));
+        }
+        if let Some(what) = evidence.record.complaints.get(&own.name)
+            && has_joined(own.state)
+        {
+            found.trouble.push(format!("{} says: {what}", own.name));
+        }
         match own.state {
             MemberState::Ready => {}
             MemberState::NotReady | MemberState::Unknown | MemberState::Failed => found.trouble.push(line),
@@ -215,7 +245,7 @@ fn whole(
         }
     } else if is_whole {
         ClusterState::Ready
-    } else if is_grown && (!found.trouble.is_empty() || found.coming.is_empty()) {
+    } else if evidence.lost.is_some() || is_grown && (!found.trouble.is_empty() || found.coming.is_empty()) {
         ClusterState::Degraded
     } else {
         // Nodes are on their way, or are there, and what runs on them follows.

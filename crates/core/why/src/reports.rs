@@ -70,7 +70,17 @@ pub(crate) const REPORTS: &[Report] = &[
     Report {
         name: "join-stuck",
         when: "it cannot even ask the bastion what to do, twice in a row",
-        facts: "`phase` (`containerd`, `ask`), `said`",
+        facts: "`phase` (`containerd`, `disk`, `ask`), `said`",
+    },
+    Report {
+        name: "disk-full",
+        when: "a node of the cluster has next to nothing left on its disk",
+        facts: "`said`",
+    },
+    Report {
+        name: "disk-well",
+        when: "it has room again",
+        facts: "none",
     },
     Report {
         name: "kubelet-ill",

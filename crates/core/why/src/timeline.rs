@@ -185,7 +185,7 @@ fn mark(event: &Event) -> Option<Mark> {
         | EventKind::DaemonStopping => true,
         EventKind::NodeReport => matches!(
             event.word("report"),
-            "failed" | "join-failed" | "join-stuck" | "kubelet-ill"
+            "failed" | "join-failed" | "join-stuck" | "kubelet-ill" | "disk-full"
         ),
         EventKind::DhcpAck
         | EventKind::BootScriptServed

@@ -101,6 +101,9 @@ event_kinds! {
     JoinHanded => "join-handed",
     /// A member of etcd was taken away. Detail: `member` (its number), `reason`.
     EtcdMemberRemoved => "etcd-member-removed",
+    /// etcd has lost its majority, so that the Kubernetes API answers no more; or has it again. Detail: `well`, `of` (so many
+    /// members of so many that vote), `silent` (the nodes of the others, such as `node-2 and node-3`); nothing if it has it again.
+    EtcdMajority => "etcd-majority",
     /// A snapshot of the cluster's etcd was taken. Detail: `name`, `bytes` (on the bastion's disk), `revision`, `by`,
     /// `milliseconds`, `dropped` (how many old ones were let go for it).
     SnapshotTaken => "snapshot-taken",

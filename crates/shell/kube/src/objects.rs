@@ -17,7 +17,7 @@ use crate::{Kube, KubeError, request};
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE: &str = "application/merge-patch+json";
 /// Members of lists are known by their names.
-const STRATEGIC: &str = "application/strategic-merge-patch+json";
+pub(crate) const STRATEGIC: &str = "application/strategic-merge-patch+json";
 /// Server-side apply: what is there already is brought to what is wanted.
 const APPLY: &str = "application/apply-patch+yaml";
 const CSRS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";

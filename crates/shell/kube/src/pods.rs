@@ -2,11 +2,12 @@
 
 use faros_cluster::drain::Pod;
 use hyper::Method;
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
     Kube, KubeError,
-    objects::{JSON, MERGE, items, text},
+    objects::{JSON, MERGE, STRATEGIC, items, text},
 };
 
 /// What became of a pod that was asked to go.
@@ -63,6 +64,22 @@ impl Kube {
             }) => Ok(Eviction::Held(message)),
             Err(error) => Err(error),
         }
+    }
+
+    /// Has Kubernetes take a node for one that is silent, as it does by itself after 40 seconds. If its kubelet runs all the
+    /// same, it takes that back.
+    ///
+    /// # Errors
+    /// The API does not answer, or refuses.
+    pub async fn miss_node(&self, node: &str, now: Timestamp) -> Result<(), KubeError> {
+        let change = json!({ "status": { "conditions": [{
+            "type": "Ready", "status": "Unknown", "reason": "NodeJoinsAnew",
+            "message": "The machine runs no kubelet, and joins anew.",
+            "lastTransitionTime": now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        }] } });
+        let path = format!("/api/v1/nodes/{node}/status");
+        self.ask(Method::PATCH, &path, Some((STRATEGIC, &change))).await?;
+        Ok(())
     }
 
     /// Takes a node away; one that is not there is away.

@@ -101,7 +101,8 @@ async fn members(asked: &Etcd, all: &[Etcd]) -> Fallible<Vec<Member>> {
                 ill = own.health().await.err().map(|error| error.to_string());
             }
         }
-        members.push(Member { listed, ill });
+        let answers = ill.is_none();
+        members.push(Member { listed, ill, answers });
     }
     Ok(members)
 }

@@ -36,6 +36,8 @@ pub struct EventQuery {
     pub node: Option<HostName>,
     /// Only those of this boot session.
     pub session: Option<SessionId>,
+    /// Only those of this kind.
+    pub kind: Option<EventKind>,
     /// So many at most.
     pub limit: usize,
 }
@@ -90,6 +92,11 @@ impl Store {
         } else {
             " AND ?3 IS NULL"
         };
+        wanted += if query.kind.is_some() {
+            " AND kind = ?5"
+        } else {
+            " AND ?5 IS NULL"
+        };
         let db = self.reader();
         let mut rows = db.prepare_cached(&format!(
             "SELECT seq, at, node, session, kind, detail FROM events WHERE {wanted} ORDER BY seq {order} LIMIT ?4"
@@ -99,6 +106,7 @@ impl Store {
             query.node.as_ref().map(Text),
             query.session.map(|session| Num(session.0)),
             Num(query.limit as u64),
+            query.kind.map(EventKind::as_str),
         ];
         let events = rows.query_map(parameters, event)?;
         let mut events: Vec<Event> = events.collect::<rusqlite::Result<_>>()?;

@@ -116,6 +116,7 @@ impl Telling {
             after,
             node: self.asked.node.clone(),
             session: self.asked.session,
+            kind: None,
             limit,
         })?;
         Ok(events.into())

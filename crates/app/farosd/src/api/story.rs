@@ -147,6 +147,7 @@ fn recorded(
         after: Some(0),
         node: Some(node.clone()),
         session: Some(session),
+        kind: None,
         limit: SESSION,
     })?;
     let (Some(first), Some(last)) = (own.first(), own.last()) else {
@@ -237,6 +238,7 @@ fn evidence(shared: &Shared, node: &HostName, session: Option<SessionId>) -> Res
         after: Some(0),
         node: Some(node.clone()),
         session,
+        kind: None,
         limit: SESSION,
     };
     let of_node = EventQuery {

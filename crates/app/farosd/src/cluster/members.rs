@@ -5,12 +5,13 @@ use std::{net::SocketAddrV4, time::Duration};
 use anyhow::Context as _;
 use faros_cluster::{
     Record,
-    etcd::{CLIENT_PORT, Listed, Member, left_over},
-    install::{Progress, Work, verdicts},
+    etcd::{CLIENT_PORT, Listed, Lost, Member, left_over, lost},
+    install::{Work, verdicts},
 };
 use faros_kube::Etcd;
 use faros_model::{
     event::EventKind,
+    ids::HostName,
     site::{Node, Site},
 };
 use faros_pki::Subject;
@@ -19,6 +20,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustls::pki_types::PrivateKeyDer;
 use serde_json::json;
 
+use super::Majority;
 use crate::daemon::{Intent, Shared, lock};
 
 /// A member that is well answers within milliseconds.
@@ -42,10 +44,11 @@ pub(crate) struct Members {
 impl Shared {
     /// Asks all members how they are.
     pub(crate) async fn etcd(&self, site: &Site, record: &Record) -> anyhow::Result<Members> {
+        // Who joins just now, or failed at it, may have a vote before it can say that it is done.
         let nodes = record
             .attempts
             .iter()
-            .filter(|(_, attempt)| attempt.progress == Progress::Joined && attempt.work != Work::JoinWorker);
+            .filter(|(_, attempt)| attempt.work != Work::JoinWorker);
         let nodes: Vec<&Node> = nodes.filter_map(|(name, _)| site.nodes.get(name)).collect();
         let clients = self.etcd_clients(&nodes)?;
         let said = join_all(clients.iter().map(|etcd| async move {
@@ -80,6 +83,7 @@ impl Shared {
         };
         let all = listed.iter().map(|listed| Member {
             ill: how(listed),
+            answers: answers().any(|(_, (id, ..))| *id == listed.id),
             listed: listed.clone(),
         });
         Ok(Members {
@@ -121,6 +125,53 @@ impl Shared {
             )?)
         };
         nodes.iter().map(client).collect()
+    }
+
+    /// Looks whether it is etcd's majority that the API lacks.
+    pub(super) async fn look_for_majority(&self, site: &Site, record: &Record) {
+        // Nobody answers: that may be anything.
+        let Ok(members) = self.etcd(site, record).await else {
+            return;
+        };
+        let told = self.tell_majority(site, lost(site, &members.all)).await;
+        if let Err(error) = told {
+            tracing::error!("{error:#}");
+        }
+    }
+
+    /// Tells that etcd has lost its majority, or has it again, if that is another than was told last, by whichever run of
+    /// this program. When it is lost, what a member has is put by at once: whoever restores that loses nothing.
+    pub(super) async fn tell_majority(&self, site: &Site, now: Option<Lost>) -> anyhow::Result<()> {
+        let before = lock(&self.cluster.view).majority.clone();
+        let was_lost = match before {
+            Majority::There => false,
+            Majority::Lost(_) => true,
+            Majority::Unknown => {
+                let last = self.last_told(None, EventKind::EtcdMajority).await?;
+                last.is_some_and(|last| last.detail.contains_key("of"))
+            }
+        };
+        lock(&self.cluster.view).majority = now.clone().map_or(Majority::There, Majority::Lost);
+        match now {
+            Some(Lost { there, of, silent }) if !was_lost => {
+                let detail = json!({ "well": there, "of": of, "silent": silent.join(" and ") });
+                self.tell(EventKind::EtcdMajority, detail);
+                self.take_snapshot(site, "farosd").await.map(drop)
+            }
+            None if was_lost => {
+                self.tell(EventKind::EtcdMajority, json!({}));
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether etcd has lost its majority, and would have it with this node's member: a node may lose its power with a vote,
+    /// and before it was one of the cluster.
+    pub(crate) fn majority_lacks(&self, node: &HostName) -> bool {
+        let view = lock(&self.cluster.view);
+        let lost = view.majority.lost();
+        lost.is_some_and(|own| own.silent.iter().any(|silent| silent == node.as_str()))
     }
 
     /// Looks at etcd, if that was not done just now, and takes members away that are left over from machines that are

@@ -13,7 +13,7 @@ use std::{
 use faros_cluster::{
     API_PORT, Names, Record,
     install::{Progress, Work},
-    status::{Evidence, Kubelet, Pod, Server, status},
+    status::{Evidence, Kubelet, Pod, Server, is_settled, status},
     tend::Ends,
 };
 use faros_kube::{Probed, certificate_end, probe};
@@ -88,7 +88,7 @@ impl Shared {
         };
         self.look_closely(&intent.site, record, age).await;
         let status = self.judge(intent, record).await;
-        if status.state == ClusterState::Ready
+        if is_settled(&status)
             && !record.complete
             && let Err(error) = self.cluster_is_complete().await
         {
@@ -159,6 +159,7 @@ impl Shared {
         for own in &mut seen.certificates {
             own.ends = clock.counted(own.ends);
         }
+        let lost = lock(&self.cluster.view).majority.lost().cloned();
         let judged = status(&Evidence {
             site,
             record,
@@ -171,6 +172,7 @@ impl Shared {
             servers: &seen.servers,
             pods: &seen.pods,
             certificates: &seen.certificates,
+            lost: lost.as_ref(),
             before: seen.judged.as_ref(),
         });
         lock(&self.cluster.watched.seen).judged = Some(judged.clone());
@@ -212,6 +214,7 @@ impl Shared {
                 since: facts.since.map(|at| clock.counted(at)),
                 says: facts.says.clone(),
                 version: facts.version.clone(),
+                short_of: facts.short_of.as_ref().map(|(of, says)| format!("{of}: {says}")),
             };
             Some((node.name.clone(), kubelet))
         });

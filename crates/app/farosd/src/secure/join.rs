@@ -124,10 +124,11 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         .entry(node.name.clone())
         .or_default()
         .at = now;
-    // Its script asks only after it has left the cluster as it was.
-    if record.rejoin.contains(&node.name) {
+    // Its script asks only after it has left the cluster as it was, and when nothing keeps it from that.
+    if record.rejoin.contains(&node.name) || record.complaints.contains_key(&node.name) {
         let mut next = record.clone();
         next.rejoin.remove(&node.name);
+        next.complaints.remove(&node.name);
         shared.store.put_cluster(next.clone()).await?;
         *record = next;
     }
@@ -158,6 +159,17 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         }
         Verdict::Failed(why) => return Ok(waits(Reason::GaveUp, &why, 60)),
         Verdict::Wait(why) => {
+            if why == Wait::StillReady {
+                // Whoever asks runs no kubelet: what Kubernetes would find out in a minute it is told.
+                let missed = async {
+                    let kube = shared.kube(site, &record).await?;
+                    let now = shared.sightings.clock().shown(now);
+                    anyhow::Ok(kube.miss_node(node.name.as_str(), now).await?)
+                };
+                if let Err(error) = missed.await {
+                    tracing::debug!(node = %node.name, "Kubernetes has to find out by itself: {error:#}");
+                }
+            }
             let seconds = if let Wait::Pause(seconds) = why {
                 seconds.min(60)
             } else {
@@ -294,10 +306,11 @@ fn told_to_wait(
         let detail = json!({ "reason": reason, "message": message });
         shared.tell_of(node, EventKind::JoinWaiting, detail);
     }
-    answer(
-        202,
-        &json!({ "wait": message, "reason": reason, "seconds": seconds }),
-    )
+    let mut told = json!({ "wait": message, "reason": reason, "seconds": seconds });
+    if shared.majority_lacks(&node.name) {
+        told["kubelet"] = "on".into();
+    }
+    answer(202, &told)
 }
 
 #[cfg(test)]

@@ -107,6 +107,13 @@ fn coming(
     attempt: Option<&Attempt>,
     verdict: Option<&Verdict>,
 ) -> Standing {
+    // It says so itself, and asks again when that is over.
+    if let Some(said) = evidence.record.complaints.get(&node.name)
+        && let Some(Verdict::Do(_) | Verdict::Wait(_)) = verdict
+        && verdict != Some(&Verdict::Wait(Wait::NotBooted))
+    {
+        return Standing::new(MemberState::Waiting, said).waits_for("what keeps it from asking");
+    }
     let wait = match verdict {
         None => return Standing::new(MemberState::Unknown, "there is no such node"),
         Some(Verdict::Failed(why)) => {

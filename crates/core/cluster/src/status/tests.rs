@@ -22,6 +22,7 @@ struct World {
     servers: BTreeMap<HostName, Server>,
     pods: Vec<Pod>,
     certificates: Vec<CertificateEnd>,
+    lost: Option<Lost>,
     before: Option<ClusterStatus>,
 }
 
@@ -64,6 +65,7 @@ impl World {
             servers: BTreeMap::new(),
             pods: vec![],
             certificates: vec![],
+            lost: None,
             before: None,
         }
     }
@@ -146,12 +148,25 @@ impl World {
                     since: Some(now),
                     says: rest,
                     version: "v1.36.3".to_owned(),
+                    short_of: None,
                 };
                 self.seen(node).member = Some(Member {
                     is_ready: kubelet.is_ready,
                     created: now,
                 });
                 self.kubelets.insert(name(node), kubelet);
+            }
+            ["short", node] => {
+                let short_of = (!rest.is_empty()).then_some(rest);
+                self.kubelets.get_mut(&name(node)).unwrap().short_of = short_of;
+            }
+            ["complains", node] => drop(self.record.complaints.insert(name(node), rest)),
+            ["etcd", "lost"] => {
+                self.lost = Some(Lost {
+                    there: 1,
+                    of: 2,
+                    silent: vec![rest],
+                });
             }
             ["pod", component, node, ready] => {
                 self.pods.retain(|pod| pod.component != component);
@@ -185,9 +200,10 @@ impl World {
             servers: &self.servers,
             pods: &self.pods,
             certificates: &self.certificates,
+            lost: self.lost.as_ref(),
             before: self.before.as_ref(),
         });
-        self.record.complete |= status.state == ClusterState::Ready;
+        self.record.complete |= is_settled(&status);
         self.before = Some(status.clone());
         status
     }
@@ -480,4 +496,70 @@ fn a_site_without_a_cluster_has_none() {
     assert_eq!(status.state, ClusterState::None);
     assert_eq!(status.reasons, ["the site has no cluster"]);
     assert!(status.components.is_empty() && status.nodes.is_empty());
+}
+
+#[test]
+fn a_machine_that_never_comes_does_not_hide_that_another_is_ill() {
+    check(&expect![[r"
+        runs a
+        joins a
+        api ready
+        server a ready
+        kubelet a ready
+        passes 600
+        ?
+            installing for 0 s
+            - w is expected: it is not armed: `farosctl install w`
+            a ready for 600 s, waits for nothing: 
+            w expected for 0 s, waits for nothing: it is not armed: `farosctl install w`
+        server a failing: etcd
+        ?
+            degraded for 0 s
+            - kube-apiserver on a is not-ready, waits for etcd: not ready: etcd
+            - w is expected: it is not armed: `farosctl install w`
+            a ready for 600 s, waits for nothing: 
+            w expected for 0 s, waits for nothing: it is not armed: `farosctl install w`
+        server a ready
+        passes 10
+        ?
+            installing for 0 s
+            - w is expected: it is not armed: `farosctl install w`
+            a ready for 610 s, waits for nothing: 
+            w expected for 10 s, waits for nothing: it is not armed: `farosctl install w`
+    "]]);
+}
+
+#[test]
+fn a_disk_that_is_full_and_a_majority_that_is_lost_are_named() {
+    check(&expect![[r"
+        runs a
+        runs w
+        complains w: no space left on device: 19 MiB are free, and a join needs 256
+        joins a
+        api ready
+        server a ready
+        kubelet a ready
+        ?
+            installing for 0 s
+            - w is waiting, waits for what keeps it from asking: no space left on device: 19 MiB are free, and a join needs 256
+            a ready for 0 s, waits for nothing: 
+            w waiting for 0 s, waits for what keeps it from asking: no space left on device: 19 MiB are free, and a join needs 256
+        joins w
+        kubelet w ready
+        short w: disk: kubelet has disk pressure
+        ?
+            installing for 0 s
+            - w is short of disk: kubelet has disk pressure
+            - w says: no space left on device: 19 MiB are free, and a join needs 256
+            a ready for 0 s, waits for nothing: 
+            w ready for 0 s, waits for nothing: 
+        short w
+        etcd lost: a2
+        ?
+            degraded for 0 s
+            - etcd has lost its majority: 1 of 2 members are there, without a2; start a2, or, if that is lost for good, `farosctl cluster restore` with the snapshot that was taken since (`farosctl cluster snapshot list`)
+            - w says: no space left on device: 19 MiB are free, and a join needs 256
+            a ready for 0 s, waits for nothing: 
+            w ready for 0 s, waits for nothing: 
+    "]]);
 }

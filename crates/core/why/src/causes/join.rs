@@ -21,6 +21,14 @@ use crate::{
 };
 
 pub(crate) const RULES: &[Rule] = &[
+    Rule {
+        code: "etcd-majority-lost",
+        confidence: Confidence::Certain,
+        means: "etcd has lost its majority, so the Kubernetes API answers nobody",
+        told_by: "the latest `etcd-majority`",
+        next: "start the nodes that it lacks; if they are lost for good: `farosctl cluster snapshot list` has a snapshot of what is left, and `farosctl cluster restore` begins anew from it",
+        find: find_majority,
+    },
     failed(
         "join-swap",
         "the node cannot join, because it has swap",
@@ -235,7 +243,7 @@ pub(crate) const RULES: &[Rule] = &[
         code: "node-disk-full",
         confidence: Confidence::Certain,
         means: "the node's disk is nearly full: its pods are ended, and it takes no new ones",
-        told_by: "the latest `node-pressure`, of the disk",
+        told_by: "the latest `node-pressure`, of the disk; or the report `disk-full`, and no `disk-well` after it",
         next: "`df -h` on {node}; Kubernetes has taken away images and logs that are not needed already",
         find: find_pressure,
     },
@@ -400,17 +408,34 @@ fn find_tend_refused(case: &Case<'_>, rule: &Rule) -> Option<Found> {
     })
 }
 
+fn find_majority(case: &Case<'_>, rule: &Rule) -> Option<Found> {
+    let restored = case
+        .last_of_all(EventKind::ClusterRestoring)
+        .map_or(0, |event| event.seq);
+    let last = case
+        .last_of_all(EventKind::EtcdMajority)
+        .filter(|event| event.seq > restored)?;
+    let silent = last.detail.get("silent")?.as_str()?;
+    let summary = format!("{}: it lacks {silent}", rule.means);
+    Some(Found::new(summary, vec![case.cite(last)]))
+}
+
 fn find_pressure(case: &Case<'_>, rule: &Rule) -> Option<Found> {
-    let last = case.last(EventKind::NodePressure)?;
-    let is_disk = match last.word("of") {
-        "disk" => true,
-        "memory" | "pids" => false,
-        _ => return None,
+    let over = case.report("disk-well").map_or(0, |event| event.seq);
+    let full = case.report("disk-full").filter(|event| event.seq > over);
+    let pressure = case
+        .last(EventKind::NodePressure)
+        .filter(|event| !event.word("of").is_empty());
+    let is_disk = rule.code == "node-disk-full";
+    let own = pressure.filter(|event| (event.word("of") == "disk") == is_disk);
+    // The node itself knows best, and its words come when Kubernetes says nothing any more.
+    let told: Vec<&Event> = full.filter(|_| is_disk).into_iter().chain(own).collect();
+    let first = told.first()?;
+    let said = match first.word("said") {
+        "" => words::message(first),
+        said => said,
     };
-    (is_disk == (rule.code == "node-disk-full")).then(|| {
-        let summary = words::with(rule.means, words::message(last));
-        Found::new(summary, vec![case.cite(last)])
-    })
+    Some(Found::new(words::with(rule.means, said), cited(case, &told)))
 }
 
 fn find_refused(case: &Case<'_>, rule: &Rule) -> Option<Found> {

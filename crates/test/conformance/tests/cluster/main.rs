@@ -6,8 +6,10 @@
 
 mod bring_up;
 mod conformance;
+mod disk;
 mod emulated;
 mod keeping;
+mod majority;
 mod pods;
 mod sizes;
 mod trouble;

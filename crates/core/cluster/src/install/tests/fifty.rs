@@ -352,6 +352,7 @@ fn fifty_nodes_have_blocks_of_their_own_and_answers_stay_small() {
         servers: &BTreeMap::new(),
         pods: &[],
         certificates: &[],
+        lost: None,
         before: None,
     });
     let size = serde_json::to_string(&told).unwrap().len();

@@ -83,6 +83,8 @@ words! {
     "join-disk-full", Kubeadm, "no space left on device", "\t[ERROR ImagePull]: failed to pull image faros.dev/kubernetes/etcd:3.7.3: write /var/lib/containerd/io.containerd.content.v1.content/ingest/4f/data: no space left on device";
     "join-disk-full", Kubelet, "no space left on device", "E1121 18:00:00.000000    4711 run.go:72] \"command failed\" err=\"failed to run Kubelet: failed to create kubelet: mkdir /var/lib/kubelet/pods: no space left on device\"";
     "join-disk-full", Etcd, "no space left on device", "{\"level\":\"fatal\",\"caller\":\"etcdserver/storage.go:99\",\"msg\":\"failed to create WAL\",\"error\":\"write /var/lib/etcd/member/wal/0.tmp: no space left on device\"}";
+    "join-disk-full", Containerd, "no space left on device", "time=\"2026-11-21T18:00:00.000000000Z\" level=fatal msg=\"containerd: failed to create temporary file: open /var/lib/containerd/tmp/x: no space left on device\"";
+    "join-disk-full", Kubeadm, "No space left on device", "the files of the bastion's answer cannot be written: /etc/faros/common: 53: cannot create /etc/kubernetes/pki/ca.crt.new: No space left on device";
     "join-swap", Kubelet, "running with swap on is not supported", "E1121 18:00:00.000000    4711 run.go:72] \"command failed\" err=\"failed to run Kubelet: running with swap on is not supported, please disable swap or set --fail-swap-on flag to false\"";
     "join-certificate-time", Curl, "is not yet valid", "curl: (60) SSL certificate problem: certificate is not yet valid";
     "join-certificate-time", Curl, "certificate has expired", "curl: (60) SSL certificate problem: certificate has expired";
