@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::answering::{Answering, Answers};
+use self::answering::Answers;
 use crate::{
     service::{BindError, Health},
     socket,
@@ -114,9 +114,7 @@ impl Ntp {
             host: Arc::clone(&host),
             health,
         };
-        let started = udp
-            .into_std()
-            .and_then(|socket| Answering::start(socket, answers));
+        let started = udp.into_std().and_then(|socket| answers.start(socket));
         let answering = match started {
             Ok(answering) => answering,
             Err(error) => return tracing::error!(%error, "cannot answer NTP"),
