@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::{
     install::{Attempt, Progress, Work},
     join::Grant,
+    snapshots::Name,
     upgrade::Upgrade,
 };
 
@@ -36,7 +37,7 @@ pub struct Record {
     pub removed: BTreeSet<HostName>,
     /// The snapshot from which the cluster is to begin anew, until it has.
     pub restoring: Option<Restoring>,
-    /// Control-plane nodes that have to leave the cluster as it was, until they ask to join.
+    /// Nodes that have to leave the cluster as it was, until they ask to join.
     pub rejoin: BTreeSet<HostName>,
     /// Tokens that may still be good.
     pub grants: Vec<Grant>,
@@ -136,19 +137,26 @@ impl Record {
         self.grants.retain(|grant| grant.node != *node);
     }
 
-    /// The cluster is to begin anew from a snapshot. Workers go on as they are.
-    pub fn restore(&mut self, site: &Site, snapshot: String, now: Timestamp) {
+    /// The cluster is to begin anew from a snapshot. Workers that are in it go on as they are; kubelets make themselves
+    /// known only when they start, so that who came later has to join once more.
+    pub fn restore(&mut self, site: &Site, snapshot: Name, now: Timestamp) {
         self.established = None;
         self.complete = false;
         // What is in the snapshot is of one version, and the nodes may have another by now.
         self.upgrade = None;
         self.grants.clear();
         for node in site.nodes.values() {
-            if node.roles.contains(&Role::ControlPlane) && self.attempts.remove(&node.name).is_some() {
+            let is_control_plane = node.roles.contains(&Role::ControlPlane);
+            let begins_anew = |own: &mut Attempt| is_control_plane || own.at >= snapshot.at;
+            if self.attempts.get_mut(&node.name).is_some_and(begins_anew) {
+                self.attempts.remove(&node.name);
                 self.rejoin.insert(node.name.clone());
             }
         }
-        self.restoring = Some(Restoring { snapshot, since: now });
+        self.restoring = Some(Restoring {
+            snapshot: snapshot.to_string(),
+            since: now,
+        });
     }
 
     /// A node is handed something.
@@ -263,8 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn a_restore_puts_the_control_plane_back_and_leaves_workers_alone() {
-        let site = crate::tests::site(crate::tests::BRANCH_OFFICE);
+    fn a_restore_puts_the_control_plane_back_and_leaves_workers_alone_that_are_in_it() {
+        let site = crate::tests::small_site(&[("a", "control-plane"), ("w", "worker"), ("x", "worker")]);
         let mut record = Record::default();
         for (idx, node) in (1..).zip(site.nodes.values()) {
             let work = if idx == 1 { Work::Init } else { Work::JoinWorker };
@@ -272,7 +280,18 @@ mod tests {
             record.said(&node.name, Said::Joined(None), NOW).unwrap();
         }
         let before = record.attempts.len();
-        record.restore(&site, "20261118T110640Z-r7".to_owned(), NOW);
+        let (early, late) = (name("w"), name("x"));
+        let taken = NOW + SignedDuration::from_secs(60);
+        record.attempts.get_mut(&late).unwrap().at = taken + SignedDuration::from_secs(5);
+        let snapshot = Name {
+            at: taken,
+            revision: 7,
+        };
+        record.restore(&site, snapshot, NOW);
+        assert!(
+            record.attempts.contains_key(&early) && record.rejoin.contains(&late),
+            "{record:?}"
+        );
         assert_eq!(record.established, None);
         assert!(!record.rejoin.is_empty());
         assert_eq!(record.attempts.len() + record.rejoin.len(), before);

@@ -196,7 +196,7 @@ mod tests {
             "the bastion has forgotten"
         );
         let mut restored = joined(&own.name);
-        restored.restore(&site, "a-r1".to_owned(), now());
+        restored.restore(&site, "20261118T110640Z-r7".parse().unwrap(), now());
         assert!(matches!(told(&restored), Order::Rejoin(_)));
         restored.hand(&own.name, Work::Init, SessionId(2), now());
         let mut record = joined(&own.name);

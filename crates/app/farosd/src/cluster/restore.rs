@@ -1,8 +1,8 @@
 //! The cluster begins anew from a snapshot of its etcd.
 //!
 //! The record is put back to before the cluster was begun; the nodes of the control plane are told to join once more,
-//! and the first of them is handed the snapshot. Workers go on as they are: the keys are the same, and what they knew is
-//! in the snapshot.
+//! and the first of them is handed the snapshot. Workers that are in it go on as they are: the keys are the same, and what
+//! they knew is in the snapshot.
 
 use std::{
     fs::File,
@@ -52,7 +52,7 @@ impl Shared {
         }
         let mut record = self.cluster.deciding.lock().await;
         let mut next = record.clone();
-        next.restore(site, asked.snapshot.clone(), self.sightings.now());
+        next.restore(site, name, self.sightings.now());
         self.store
             .put_cluster(next.clone())
             .await
