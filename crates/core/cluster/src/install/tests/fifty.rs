@@ -2,10 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use super::*;
+use faros_model::{
+    ids::{HostName, SessionId},
+    site::{Role, Site},
+};
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{
     PodBlocks, Record, Said,
+    install::{Api, Member, Observed, Progress, Seen, Verdict, Wait, Work, verdicts},
     status::{Evidence, status},
+    tests::small_site,
 };
 
 const CONTROL: usize = 5;
