@@ -9,7 +9,8 @@ use faros_model::timeline::Confidence;
 use crate::{
     case::Case,
     causes::{
-        absent, address, bastion, content, identity, ignition, install, join, loader, otherwise, unlock,
+        absent, address, bastion, content, identity, ignition, install, join, loader, member, otherwise,
+        unlock,
     },
 };
 
@@ -68,6 +69,7 @@ pub(crate) fn causes() -> impl Iterator<Item = &'static Rule> {
         .chain(install::RULES)
         .chain(unlock::RULES)
         .chain(join::RULES)
+        .chain(member::RULES)
         .chain(ignition::RULES)
         .chain(content::RULES)
         .chain(loader::RULES)

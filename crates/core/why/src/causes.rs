@@ -9,6 +9,7 @@ pub(crate) mod ignition;
 pub(crate) mod install;
 pub(crate) mod join;
 pub(crate) mod loader;
+pub(crate) mod member;
 pub(crate) mod otherwise;
 pub(crate) mod unlock;
 
@@ -17,7 +18,7 @@ use faros_model::{
     event::{Event, EventKind},
 };
 
-use crate::{case::Case, words};
+use crate::{case::Case, facts::Facts as _, words};
 
 /// Events as evidence: the first and the latest of many, and how many there were.
 fn cited(case: &Case<'_>, events: &[&Event]) -> Vec<String> {
@@ -31,6 +32,17 @@ fn cited(case: &Case<'_>, events: &[&Event]) -> Vec<String> {
             case.cite(last),
         ],
     }
+}
+
+/// Whether it is about the node itself: somebody at its address may have spoken as another.
+fn is_of(case: &Case<'_>, event: &Event) -> bool {
+    matches!(event.word("node"), "") || event.word("node") == case.known.node.name.as_str()
+}
+
+/// The latest event of one kind that no event of the other kind came after.
+fn latest<'a>(case: &Case<'a>, kind: EventKind, but: EventKind) -> Option<&'a Event> {
+    let over = case.last(but).map_or(0, |event| event.seq);
+    case.last(kind).filter(|event| event.seq > over)
 }
 
 /// How long nothing was heard of the node, as evidence.

@@ -2,7 +2,7 @@
 
 use faros_model::timeline::Timeline;
 
-use super::timelines::{WHOLE, told};
+use super::{story::WHOLE, timelines::told};
 use crate::draw::svg;
 
 fn of(node: &str, story: &str, now: Option<f64>) -> Timeline {
