@@ -138,9 +138,8 @@ impl Tables {
         all.extend(name.map(|name| (opt::HOST_NAME, name)));
         all.push((opt::DOMAIN, self.zone.as_str().as_bytes().to_vec()));
         all.push((opt::BROADCAST, self.subnet.broadcast().octets().to_vec()));
-        if self.mtu != 1500 {
-            all.push((opt::MTU, self.mtu.to_be_bytes().to_vec()));
-        }
+        // The usual MTU too: a machine that was given another before keeps it for as long as nothing is said.
+        all.push((opt::MTU, self.mtu.to_be_bytes().to_vec()));
         all.push((opt::NTP, bastion));
         // A client that takes option 121 ignores option 3, so the default route stands in both (RFC 3442).
         let default_route: Vec<u8> = [0].into_iter().chain(self.bastion.octets()).collect();

@@ -3,5 +3,6 @@
 mod addresses;
 mod answers;
 mod messages;
+mod options;
 mod rfc2131;
 mod script;

@@ -32,7 +32,7 @@ pub(super) fn tables() -> Arc<Tables> {
 /// A message as a script line writes it: `discover aa`, `request aa server=… want=… from=…`.
 ///
 /// A client is the last octet of its MAC in hexadecimal. Further words: `ipxe`, `pxe=ARCH`, `http=ARCH`,
-/// `broadcast`, `relay=ADDRESS`, `id=TEXT`, `answer` (the message comes from a server).
+/// `broadcast`, `relay=ADDRESS`, `id=TEXT`, `ask=CODES` (the options it wants, commas between).
 pub(super) fn message(line: &str) -> Vec<u8> {
     let mut words = line.split_whitespace();
     let kind = match words.next().unwrap() {
@@ -66,6 +66,11 @@ pub(super) fn message(line: &str) -> Vec<u8> {
             "id" => {
                 bytes.extend([61, u8::try_from(value.len()).unwrap()]);
                 bytes.extend(value.bytes());
+            }
+            "ask" => {
+                let codes: Vec<u8> = value.split(',').map(|code| code.parse().unwrap()).collect();
+                bytes.extend([55, u8::try_from(codes.len()).unwrap()]);
+                bytes.extend(codes);
             }
             "ipxe" => bytes.extend([77, 4].into_iter().chain(*b"iPXE")),
             "pxe" | "http" => {
