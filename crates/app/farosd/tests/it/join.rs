@@ -1,153 +1,16 @@
 //! Who is given what joins a node to its cluster, asked with curl as a node asks.
 
+mod site;
+
 use anyhow::{Context as _, ensure};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use faros_client::Events;
 use faros_model::{
     api::{ClusterState, ServiceState},
-    event::{Event, EventKind},
+    event::EventKind,
 };
 use serde_json::Value;
 
-use crate::{
-    netboot::Machine,
-    world::{Outcome, SITE, World, refusal, request},
-};
-
-const NODE_1: &str = "52:54:00:08:00:01";
-const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
-const REPORT: &str = "http://192.168.8.1:8080/report/node-1";
-
-/// A bastion with all that a cluster is made from, and a machine that has the node's MAC and address.
-struct Site {
-    world: World,
-    machine: Machine,
-    address: String,
-}
-
-impl Site {
-    async fn new() -> anyhow::Result<Self> {
-        let mut world = World::without_interface()?;
-        let machine = Machine::plug(&world, NODE_1)?;
-        world.start().await?;
-        world.apply(&Self::of_two()).await?;
-        world.all_are(ServiceState::Ready).await?;
-        world.add_image("debian-13").await?;
-        world.add_release("v1.36.3").await?;
-        let address = world.client().nodes().await?[0].address.to_string();
-        machine.0.ip(&format!("address add {address}/24 dev eth0"))?;
-        Ok(Self {
-            world,
-            machine,
-            address,
-        })
-    }
-
-    /// With another node beside it.
-    fn of_two() -> String {
-        let second = "    - {name: node-2, roles: [worker], bootMac: \"52:54:00:08:00:02\", \
-                      installDisk: /dev/disk/by-path/pci-0000:00:04.0}\n";
-        SITE.to_owned() + second
-    }
-
-    /// Installs the node; its Ignition config, which has the secret and the site's root.
-    fn install(&self) -> anyhow::Result<Value> {
-        let (_, script) = self.machine.http(BOOT)?;
-        let url = script
-            .split_whitespace()
-            .find_map(|word| word.strip_prefix("ignition.config.url="));
-        let url = url.with_context(|| format!("it installs nothing: {script}"))?;
-        let (status, config) = self.machine.http(url)?;
-        ensure!(status == 200, "{status}: {config}");
-        self.report("installed")?;
-        let config = serde_json::from_str(&config)?;
-        for (name, path) in [
-            ("secret", "/etc/faros/join.secret"),
-            ("ca", "/etc/faros/site-ca.crt"),
-        ] {
-            std::fs::write(self.world.dir.path().join(name), file_of(&config, path)?)?;
-        }
-        Ok(config)
-    }
-
-    fn report(&self, report: &str) -> Outcome {
-        let (status, said) = self
-            .machine
-            .http(&format!("-d {{\"report\":\"{report}\"}} {REPORT}"))?;
-        ensure!(status < 300, "{report}: {status} {said}");
-        Ok(())
-    }
-
-    /// Asks as a node, from whichever machine, with whichever secret and whatever else curl is told.
-    fn asks(&self, machine: &Machine, node: &str, secret: &str, more: &str) -> anyhow::Result<(u16, Value)> {
-        self.posts(machine, &format!("join/{node}"), secret, more)
-    }
-
-    fn posts(&self, machine: &Machine, page: &str, data: &str, more: &str) -> anyhow::Result<(u16, Value)> {
-        let dir = self.world.dir.path().display();
-        let (status, text) = machine.http(&format!(
-            "{more} --cacert {dir}/ca --resolve bastion.quay.edge.example.com:5000:192.168.8.1 \
-             --data-binary {data} https://bastion.quay.edge.example.com:5000/{page}"
-        ))?;
-        Ok((status, serde_json::from_str(&text).unwrap_or_default()))
-    }
-
-    fn secret(&self) -> String {
-        format!("@{}/secret", self.world.dir.path().display())
-    }
-
-    /// What is recorded of one kind.
-    async fn events(&self, kind: EventKind) -> anyhow::Result<Vec<Event>> {
-        let wanted = Events {
-            after: Some(0),
-            ..Events::default()
-        };
-        let mut lines = self.world.client().events(&wanted).await?;
-        let mut all = vec![];
-        while let Some(event) = lines.next().await? {
-            all.extend(Some(event).filter(|event| event.kind == kind));
-        }
-        Ok(all)
-    }
-
-    /// Why the latest was refused what joins it to the cluster.
-    async fn refused(&self) -> anyhow::Result<String> {
-        self.last_reason(EventKind::JoinRefused).await
-    }
-
-    async fn last_reason(&self, kind: EventKind) -> anyhow::Result<String> {
-        let last = self.events(kind).await?.pop();
-        let last = last.context("nobody was refused")?;
-        Ok(last.detail["reason"].as_str().unwrap_or_default().to_owned())
-    }
-
-    async fn why(&self) -> anyhow::Result<String> {
-        let name = "node-1".parse().map_err(anyhow::Error::msg)?;
-        let found = self.world.client().why(&name).await?;
-        Ok(found
-            .causes
-            .first()
-            .map(|cause| cause.code.clone())
-            .unwrap_or_default())
-    }
-}
-
-fn file_of(config: &Value, path: &str) -> anyhow::Result<Vec<u8>> {
-    let files = config["storage"]["files"].as_array().context("no files")?;
-    let file = files.iter().find(|file| file["path"] == path);
-    let source = file.with_context(|| format!("no {path}"))?["contents"]["source"].as_str();
-    let source = source.context("no source")?;
-    if let Some(text) = source.strip_prefix("data:;base64,") {
-        return Ok(STANDARD.decode(text)?);
-    }
-    let mut bytes = vec![];
-    let mut rest = source.strip_prefix("data:,").context("another source")?.bytes();
-    while let Some(byte) = rest.next() {
-        let hex = (byte == b'%').then(|| rest.by_ref().take(2).map(char::from).collect::<String>());
-        bytes.push(hex.map_or(Ok(byte), |hex| u8::from_str_radix(&hex, 16))?);
-    }
-    Ok(bytes)
-}
+use self::site::Site;
+use crate::world::{BOOT, Outcome, REPORT, SITE, World, refusal, request};
 
 #[tokio::test]
 async fn only_the_node_that_was_installed_and_boots_is_given_what_joins_it() -> Outcome {
@@ -164,7 +27,7 @@ async fn only_the_node_that_was_installed_and_boots_is_given_what_joins_it() -> 
     // Whoever does not know the secret is told of in the node's own story.
     ensure!(site.asks(machine, "node-1", "guessed", "")?.0 == 403);
     assert_eq!(site.refused().await?, "wrong-secret");
-    assert_eq!(site.why().await?, "join-wrong-secret");
+    assert_eq!(site.world.why().await?, "join-wrong-secret");
     ensure!(site.asks(machine, "node-7", &secret, "")?.0 == 403);
     assert_eq!(site.refused().await?, "unknown-node");
 
@@ -224,7 +87,7 @@ async fn what_was_given_in_a_boot_is_good_in_that_boot_alone() -> Outcome {
     assert_eq!(machine.http(BOOT)?.0, 200);
     assert_eq!(site.asks(machine, "node-1", &secret, "")?.0, 403);
     assert_eq!(site.refused().await?, "no-session");
-    assert_eq!(site.why().await?, "join-no-session");
+    assert_eq!(site.world.why().await?, "join-no-session");
 
     // What it says of the boot before counts for nothing in the next.
     site.report("started")?;
@@ -254,7 +117,7 @@ async fn what_a_node_fails_at_is_named_while_it_waits_for_its_next_try() -> Outc
     assert_eq!(machine.http(&failed)?.0, 204);
     let (status, told) = site.asks(machine, "node-1", &secret, "")?;
     assert_eq!((status, &told["reason"]), (202, &Value::from("pause")), "{told}");
-    assert_eq!(site.why().await?, "join-swap");
+    assert_eq!(site.world.why().await?, "join-swap");
 
     // Its clock is off, so it cannot even ask.
     let said = "curl: (60) certificate is not yet valid".replace(' ', "\\u0020");
@@ -289,7 +152,7 @@ async fn a_second_machine_with_the_address_of_a_node_gets_nothing() -> Outcome {
     site.world.net.output("ip neigh flush dev lan0")?;
     ensure!(site.asks(&site.machine, "node-1", &secret, "")?.0 == 403);
     assert_eq!(site.refused().await?, "wrong-mac");
-    assert_eq!(site.why().await?, "join-wrong-mac");
+    assert_eq!(site.world.why().await?, "join-wrong-mac");
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use faros_client::Events;
 use faros_model::{api::ServiceState, event::EventKind, ids::Generation};
 
 use crate::world::{Outcome, SITE, World, request, site_with_printer};
@@ -58,13 +57,8 @@ async fn a_bastion_that_is_killed_during_an_apply_ends_up_with_one_whole_generat
     anyhow::ensure!(resumed > 0, "no kill hit an apply");
     let rows = world.client().generations().await?;
     assert_eq!(rows.len(), 21, "no generation twice, none left out");
-    let events = Events {
-        after: Some(0),
-        ..Events::default()
-    };
-    let mut lines = world.client().events(&events).await?;
     let mut newest = 0;
-    while let Some(event) = lines.next().await? {
+    for event in world.events().await? {
         anyhow::ensure!(event.seq > newest, "{} after {newest}", event.seq);
         newest = event.seq;
     }
@@ -98,17 +92,7 @@ async fn an_interrupted_apply_is_told_in_the_events() -> Outcome {
         .await?;
     world.all_are(ServiceState::Ready).await?;
     assert!(world.client().nodes().await?.iter().all(|node| node.armed));
-    let mut lines = world
-        .client()
-        .events(&Events {
-            after: Some(0),
-            ..Events::default()
-        })
-        .await?;
-    let mut kinds = vec![];
-    while let Some(event) = lines.next().await? {
-        kinds.push(event.kind);
-    }
+    let kinds: Vec<EventKind> = world.events().await?.iter().map(|event| event.kind).collect();
     assert!(kinds.contains(&EventKind::ApplyResumed), "{kinds:?}");
     assert!(kinds.contains(&EventKind::GenerationAccepted), "{kinds:?}");
     Ok(())

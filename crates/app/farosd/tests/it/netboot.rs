@@ -2,46 +2,14 @@
 
 use std::fs;
 
-use anyhow::Context as _;
 use faros_model::{api::ServiceState, event::EventKind};
 
-use crate::world::{Namespace, Outcome, SITE, World, only_machines};
-
-/// A machine on the bastion's LAN.
-pub(crate) struct Machine(pub(crate) Namespace);
-
-impl Machine {
-    pub(crate) fn plug(world: &World, mac: &str) -> anyhow::Result<Self> {
-        let own = Namespace::new()?;
-        world.net.ip(&format!(
-            "link add lan0 type veth peer name eth0 address {mac} netns {}",
-            own.0
-        ))?;
-        world.net.ip("link set lan0 up")?;
-        own.ip("link set eth0 up")?;
-        // A veth leaves checksums to hardware it has not got; DHCP clients read raw frames.
-        own.output("ethtool -K eth0 tx off")?;
-        world.net.output("ethtool -K lan0 tx off")?;
-        Ok(Self(own))
-    }
-
-    /// The status of an HTTP answer, and its text.
-    pub(crate) fn http(&self, words: &str) -> anyhow::Result<(u16, String)> {
-        let said = self
-            .0
-            .output(&format!("curl -s -m 10 -w %{{http_code}} {words}"))?;
-        let (text, status) = said.split_at(said.len() - 3);
-        Ok((status.parse()?, text.to_owned()))
-    }
-}
-
-const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
-const REPORT: &str = "http://192.168.8.1:8080/report/node-1";
+use crate::world::{BOOT, Machine, NODE_MAC, Outcome, REPORT, SITE, World, only_machines};
 
 #[tokio::test]
 async fn a_node_gets_its_address_its_name_its_script_and_its_config() -> Outcome {
     let mut world = World::without_interface()?;
-    let machine = Machine::plug(&world, "52:54:00:08:00:01")?;
+    let machine = Machine::plug(&world, NODE_MAC)?;
     world.start().await?;
     world.apply(SITE).await?;
     world.all_are(ServiceState::Ready).await?;
@@ -82,11 +50,7 @@ async fn a_node_gets_its_address_its_name_its_script_and_its_config() -> Outcome
         "{text}"
     );
     world.apply(&only_machines(SITE)).await?;
-    let (_, text) = machine.http(BOOT)?;
-    let ignition = text
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("ignition.config.url="));
-    let ignition = ignition.context("the script installs nothing")?.to_owned();
+    let ignition = machine.ignition_url()?;
 
     // Another address on the same LAN is another machine.
     machine.0.ip("address add 192.168.8.200/24 dev eth0")?;

@@ -1,35 +1,21 @@
 //! The story of a boot, and why a node does not get on, as the API tells them.
 
-use anyhow::Context as _;
 use faros_model::{
     api::ServiceState,
     ids::HostName,
     timeline::{HowFar, SpanKind},
 };
 
-use crate::{
-    netboot::Machine,
-    world::{Outcome, SITE, World, only_machines, refusal},
-};
-
-const BOOT: &str = "http://192.168.8.1:8080/boot/52-54-00-08-00-01.ipxe";
-const REPORT: &str = "http://192.168.8.1:8080/report/node-1";
+use crate::world::{BOOT, Machine, NODE_MAC, Outcome, REPORT, SITE, World, only_machines, refusal};
 
 fn node() -> anyhow::Result<HostName> {
     "node-1".parse().map_err(anyhow::Error::msg)
 }
 
-/// The code of the first cause.
-async fn first(world: &World) -> anyhow::Result<String> {
-    let diagnosis = world.client().why(&node()?).await?;
-    let first = diagnosis.causes.into_iter().next();
-    Ok(first.map(|cause| cause.code).unwrap_or_default())
-}
-
 /// A bastion, and a machine with the node's MAC and address.
 async fn booting() -> anyhow::Result<(World, Machine)> {
     let mut world = World::without_interface()?;
-    let machine = Machine::plug(&world, "52:54:00:08:00:01")?;
+    let machine = Machine::plug(&world, NODE_MAC)?;
     world.start().await?;
     world.apply(&only_machines(SITE)).await?;
     world.all_are(ServiceState::Ready).await?;
@@ -41,11 +27,7 @@ async fn booting() -> anyhow::Result<(World, Machine)> {
 /// Fetches the config of which the boot script tells.
 async fn ignition(world: &World, machine: &Machine) -> anyhow::Result<u16> {
     world.add_image("debian-13").await?;
-    let (_, script) = machine.http(BOOT)?;
-    let url = script
-        .split_whitespace()
-        .find_map(|word| word.strip_prefix("ignition.config.url="));
-    Ok(machine.http(url.context("the script installs nothing")?)?.0)
+    Ok(machine.http(&machine.ignition_url()?)?.0)
 }
 
 fn report(machine: &Machine, facts: &str) -> Outcome {
@@ -62,11 +44,11 @@ async fn a_boot_is_told_and_what_stops_it_is_named() -> Outcome {
         "not-found"
     );
     assert!(world.client().sessions(&node()?).await?.is_empty());
-    assert_eq!(first(&world).await?, "never-seen");
+    assert_eq!(world.why().await?, "never-seen");
 
     // It asks for its script, and there is no image.
     assert_eq!(machine.http(BOOT)?.0, 200);
-    assert_eq!(first(&world).await?, "image-missing");
+    assert_eq!(world.why().await?, "image-missing");
 
     assert_eq!(ignition(&world, &machine).await?, 200);
     report(&machine, r#""report":"ignition-fetched""#)?;

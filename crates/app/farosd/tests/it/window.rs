@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use faros_client::Lines;
 use faros_model::{
     api::{ApplyProgress, ApplyRequest, ConfirmRequest, ServiceState, Status, Window},
     event::EventKind,
@@ -11,8 +10,9 @@ use faros_model::{
     plan::Service,
 };
 
-use crate::netboot::Machine;
-use crate::world::{Outcome, SITE, World, only_machines, refusal, request, site_with_printer, state_of};
+use crate::world::{
+    Machine, Outcome, SITE, World, keep, only_machines, refusal, request, site_with_printer, state_of,
+};
 
 /// The site with a bastion that has moved.
 fn moved() -> String {
@@ -22,43 +22,18 @@ fn moved() -> String {
     )
 }
 
-fn keep(keep: bool) -> ConfirmRequest {
-    ConfirmRequest {
-        by: "tester".to_owned(),
-        keep,
-        generation: None,
-    }
-}
-
-/// Applies on trial; the rest of what the daemon says of it.
-async fn on_trial(world: &World, site_file: &str, window: Window) -> anyhow::Result<Lines<ApplyProgress>> {
-    let wanted = ApplyRequest {
-        window,
-        ..request(site_file, world.generation().await?)
-    };
-    let mut lines = world.client().apply(&wanted).await?;
-    loop {
-        match lines.next().await?.context("it ended")? {
-            ApplyProgress::Provisional { .. } => return Ok(lines),
-            ApplyProgress::Started { .. } | ApplyProgress::Step { .. } => (),
-            other => anyhow::bail!("not on trial: {other:?}\n{}", world.log()),
-        }
-    }
-}
-
 fn addresses(world: &World) -> anyhow::Result<String> {
     world.net.output("ip -4 -br address show dev lan0")
 }
 
-async fn events(world: &World, kind: EventKind) -> anyhow::Result<Vec<serde_json::Value>> {
-    let mut lines = world.client().events(&faros_client::Events::default()).await?;
-    let mut found = vec![];
-    while let Some(event) = lines.next().await? {
-        if event.kind == kind {
-            found.push(serde_json::Value::Object(event.detail));
-        }
-    }
-    Ok(found)
+/// Why the latest apply that was on trial was taken back, as it is recorded.
+async fn taken_back_for(world: &World) -> anyhow::Result<String> {
+    let events = world.events().await?;
+    let last = events
+        .iter()
+        .rfind(|event| event.kind == EventKind::ApplyReverted);
+    let why = last.context("not told")?.detail["why"].as_str();
+    Ok(why.context("no reason")?.to_owned())
 }
 
 fn is_quiet(status: &Status) -> bool {
@@ -68,7 +43,7 @@ fn is_quiet(status: &Status) -> bool {
 #[tokio::test]
 async fn what_is_confirmed_is_kept() -> Outcome {
     let mut world = World::serving().await?;
-    let mut lines = on_trial(&world, &moved(), Window::Planned).await?;
+    let mut lines = world.on_trial(&moved(), Window::Planned).await?;
     let status = world.status().await?;
     let apply = status.apply.context("no apply")?;
     ensure!(apply.seconds_left.is_some_and(|left| left <= 60), "{apply:?}");
@@ -110,7 +85,7 @@ async fn what_is_not_confirmed_is_taken_back_and_can_be_applied_again() -> Outco
         (Window::Seconds(1), false, "not-confirmed"),
         (Window::Planned, true, "refused"),
     ] {
-        let mut lines = on_trial(&world, &moved(), window).await?;
+        let mut lines = world.on_trial(&moved(), window).await?;
         if decide {
             ensure!(!world.client().confirm(&keep(false)).await?.kept);
         }
@@ -126,8 +101,7 @@ async fn what_is_not_confirmed_is_taken_back_and_can_be_applied_again() -> Outco
         assert_eq!(world.generation().await?, Some(Generation(1)));
         world.until(is_quiet).await?;
         world.all_are(ServiceState::Ready).await?;
-        let told = events(&world, EventKind::ApplyReverted).await?;
-        assert_eq!(told.last().context("not told")?["why"], why);
+        assert_eq!(taken_back_for(&world).await?, why);
     }
     assert_eq!(world.apply(&moved()).await?, Generation(2));
     Ok(())
@@ -137,7 +111,7 @@ async fn what_is_not_confirmed_is_taken_back_and_can_be_applied_again() -> Outco
 async fn what_is_on_trial_is_taken_back_however_farosd_ends() -> Outcome {
     for kill in [true, false] {
         let mut world = World::serving().await?;
-        let _lines = on_trial(&world, &moved(), Window::Planned).await?;
+        let _lines = world.on_trial(&moved(), Window::Planned).await?;
         if kill {
             world.kill().await?;
             let has = addresses(&world)?;
@@ -160,9 +134,8 @@ async fn what_is_on_trial_is_taken_back_however_farosd_ends() -> Outcome {
         );
         assert_eq!(world.generation().await?, Some(Generation(1)));
         assert_eq!(refusal(world.client().confirm(&keep(true)).await)?, "not-found");
-        let told = events(&world, EventKind::ApplyReverted).await?;
         let why = if kill { "restarted" } else { "refused" };
-        assert_eq!(told.last().context("not told")?["why"], why);
+        assert_eq!(taken_back_for(&world).await?, why);
     }
     Ok(())
 }
@@ -199,7 +172,7 @@ async fn no_machine_is_installed_by_what_is_on_trial() -> Outcome {
     let address = world.client().nodes().await?[0].address;
     machine.0.ip(&format!("address add {address}/24 dev eth0"))?;
     let replaced = only_machines(&moved()).replace("52:54:00:08:00:01", "52:54:00:08:00:99");
-    let mut lines = on_trial(&world, &replaced, Window::Planned).await?;
+    let mut lines = world.on_trial(&replaced, Window::Planned).await?;
     let boot = "http://192.168.8.9:8080/boot/52-54-00-08-00-99.ipxe";
     let (_, text) = machine.http(boot)?;
     ensure!(text.contains("a change is on trial"), "{text}");
@@ -215,7 +188,7 @@ async fn a_first_apply_waits_only_if_somebody_is_there_and_leaves_nothing_if_it_
     for kill in [false, true] {
         let mut world = World::new()?;
         world.start().await?;
-        let mut lines = on_trial(&world, SITE, Window::Attended).await?;
+        let mut lines = world.on_trial(SITE, Window::Attended).await?;
         ensure!(world.net.output("nft list tables")?.contains("faros"));
         if kill {
             world.kill().await?;
@@ -272,11 +245,11 @@ async fn nothing_is_armed_or_forgotten_by_what_is_taken_back() -> Outcome {
         )
     };
     let before = armed().await?;
-    let mut lines = on_trial(&world, &replaced, Window::Seconds(1)).await?;
+    let mut lines = world.on_trial(&replaced, Window::Seconds(1)).await?;
     while lines.next().await?.is_some() {}
     assert_eq!(armed().await?, before);
     // On trial by choice, though it could cut nobody off.
-    let mut lines = on_trial(&world, &site_with_printer(), Window::Seconds(30)).await?;
+    let mut lines = world.on_trial(&site_with_printer(), Window::Seconds(30)).await?;
     world.client().confirm(&keep(true)).await?;
     while lines.next().await?.is_some() {}
     assert_eq!(world.generation().await?, Some(Generation(2)));

@@ -1,20 +1,31 @@
 //! A bastion to test on: a network namespace, a state folder, and the daemon in it.
 
+mod apply;
+mod content;
+mod machine;
+mod net;
+
 use std::{
     fs, io,
     net::Ipv4Addr,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    process::{Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use faros_client::{Client, ClientError};
+use faros_client::{Client, ClientError, Events};
 use faros_model::{
-    api::{ApplyProgress, ApplyRequest, ServiceState, ServiceStatus, Status, Window},
+    api::{ServiceState, ServiceStatus, Status},
+    event::Event,
     ids::Generation,
     plan::Service,
+};
+
+pub(crate) use self::{
+    apply::{keep, request},
+    machine::{BOOT, Machine, NODE_MAC, REPORT},
+    net::{Guarded, Namespace, run},
 };
 
 pub(crate) type Outcome = anyhow::Result<()>;
@@ -54,160 +65,8 @@ pub(crate) fn site_with_printer() -> String {
     SITE.replacen("  nodes:", host, 1)
 }
 
-impl World {
-    /// Adds an image to the content that has all an image has, and boots nothing.
-    pub(crate) async fn add_image(&self, name: &str) -> Outcome {
-        let mut blobs = serde_json::Map::new();
-        for (key, file) in [
-            ("kernel", "vmlinuz"),
-            ("initramfs", "initramfs.img"),
-            ("root", "root.tar.zst"),
-        ] {
-            let entry = self
-                .add(&format!("{name}/{file}"), format!("{file} of {name}"))
-                .await?;
-            let blob = serde_json::json!({ "file": file, "digest": entry.digest, "size": entry.size });
-            blobs.insert(key.to_owned(), blob);
-        }
-        blobs.insert("name".to_owned(), name.into());
-        blobs.insert("architecture".to_owned(), "x86_64".into());
-        self.add(&format!("{name}/image.json"), serde_json::to_string(&blobs)?)
-            .await?;
-        Ok(())
-    }
-
-    /// Adds a release of Kubernetes to the content that has all a release has, and runs nothing.
-    pub(crate) async fn add_release(&self, version: &str) -> Outcome {
-        let mut images = vec![];
-        for (component, tag) in [("etcd", "3.6.5"), ("coredns", "v1.12.1"), ("pause", "3.10.1")] {
-            let folder = format!("registry/faros.dev/kubernetes/{component}");
-            let config =
-                format!("{{\"architecture\":\"amd64\",\"os\":\"linux\",\"author\":\"{component}\"}}");
-            let hex = sha256(&config);
-            self.add(&format!("{folder}/blobs/{hex}"), config.clone()).await?;
-            let manifest = serde_json::json!({
-                "schemaVersion": 2,
-                "mediaType": "application/vnd.oci.image.manifest.v1+json",
-                "config": {
-                    "mediaType": "application/vnd.oci.image.config.v1+json",
-                    "digest": format!("sha256:{hex}"), "size": config.len(),
-                },
-                "layers": [],
-            });
-            let tagged = self
-                .add(&format!("{folder}/tags/{tag}"), manifest.to_string())
-                .await?;
-            images.push(serde_json::json!({
-                "name": format!("faros.dev/kubernetes/{component}:{tag}"), "digest": tagged.digest,
-            }));
-        }
-        let mut blobs = vec![];
-        for file in [format!("kubernetes-{version}.raw"), "sbom.cdx.json".to_owned()] {
-            let entry = self
-                .add(
-                    &format!("kubernetes/{version}/{file}"),
-                    format!("{file} of {version}"),
-                )
-                .await?;
-            blobs.push(serde_json::json!({ "file": file, "digest": entry.digest, "size": entry.size }));
-        }
-        let release = serde_json::json!({
-            "version": version, "architecture": "x86_64", "components": [], "images": images,
-            "extension": blobs[0], "sbom": blobs[1],
-        });
-        self.add(&format!("kubernetes/{version}/release.json"), release.to_string())
-            .await?;
-        Ok(())
-    }
-
-    async fn add(&self, name: &str, text: String) -> anyhow::Result<faros_model::content::ContentEntry> {
-        let body = http_body_util::Full::new(bytes::Bytes::from(text));
-        let body = http_body_util::BodyExt::map_err(body, |never| match never {});
-        let name = name.parse().map_err(|why| anyhow::anyhow!("`{name}` {why}"))?;
-        let added = self
-            .client()
-            .add_content(&name, http_body_util::BodyExt::boxed(body))
-            .await?;
-        Ok(added.entry)
-    }
-}
-
-fn sha256(text: &str) -> String {
-    use sha2::{Digest as _, Sha256};
-
-    faros_model::ids::Digest(Sha256::digest(text.as_bytes()).into()).to_string()
-}
-
 /// How long anything may take; the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// A network namespace. What runs in it is the affair of whoever started it.
-pub(crate) struct Namespace(pub(crate) String);
-
-impl Namespace {
-    pub(crate) fn new() -> anyhow::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("farosd-{}-{n}", std::process::id());
-        run(Command::new("ip").args(["netns", "add", &name]))?;
-        let own = Self(name);
-        own.ip("link set lo up")?;
-        Ok(own)
-    }
-
-    /// `ip` in this namespace.
-    pub(crate) fn ip(&self, words: &str) -> Outcome {
-        run(Command::new("ip")
-            .args(["-n", &self.0])
-            .args(words.split_whitespace()))
-        .map(drop)
-    }
-
-    /// A command that runs in this namespace.
-    pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.0]).arg(program);
-        command
-    }
-
-    /// Standard output of a command in this namespace, which must succeed.
-    pub(crate) fn output(&self, words: &str) -> anyhow::Result<String> {
-        let mut words = words.split_whitespace();
-        let program = words.next().context("no command")?;
-        let output = run(self.command(program).args(words))?;
-        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    }
-}
-
-impl Drop for Namespace {
-    fn drop(&mut self) {
-        drop(run(Command::new("ip").args(["netns", "delete", &self.0])));
-    }
-}
-
-/// Runs a command that must succeed.
-pub(crate) fn run(command: &mut Command) -> anyhow::Result<Output> {
-    let output = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| format!("cannot run {command:?}"))?;
-    ensure!(
-        output.status.success(),
-        "{command:?}: {}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    Ok(output)
-}
-
-/// A child that does not outlive the test.
-pub(crate) struct Guarded(pub(crate) Child);
-
-impl Drop for Guarded {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// A bastion. The daemon in it runs or does not; its state and its network stay.
 pub(crate) struct World {
@@ -356,33 +215,26 @@ impl World {
         Ok(self.status().await?.generation)
     }
 
-    /// Applies a site file on top of what runs; all that the daemon says of it.
-    pub(crate) async fn progress(&self, site_file: &str) -> anyhow::Result<Vec<ApplyProgress>> {
-        let base = self.generation().await?;
-        let mut lines = self.client().apply(&request(site_file, base)).await?;
-        let mut said = vec![];
-        while let Some(line) = lines.next().await? {
-            said.push(line);
+    /// All that is recorded so far.
+    pub(crate) async fn events(&self) -> anyhow::Result<Vec<Event>> {
+        let wanted = Events {
+            after: Some(0),
+            ..Events::default()
+        };
+        let mut lines = self.client().events(&wanted).await?;
+        let mut all = vec![];
+        while let Some(event) = lines.next().await? {
+            all.push(event);
         }
-        Ok(said)
+        Ok(all)
     }
 
-    /// Applies a site file, which must be accepted.
-    pub(crate) async fn apply(&self, site_file: &str) -> anyhow::Result<Generation> {
-        match self.progress(site_file).await?.pop() {
-            Some(ApplyProgress::Accepted { generation } | ApplyProgress::Nothing { generation }) => {
-                Ok(generation)
-            }
-            other => bail!("not accepted: {other:?}\n{}", self.log()),
-        }
-    }
-
-    /// Applies a site file, which must fail; the message.
-    pub(crate) async fn apply_fails(&self, site_file: &str) -> anyhow::Result<String> {
-        match self.progress(site_file).await?.pop() {
-            Some(ApplyProgress::Failed { failure }) => Ok(failure.message),
-            other => bail!("it did not fail: {other:?}"),
-        }
+    /// The code of the first cause for which node-1 does not get on.
+    pub(crate) async fn why(&self) -> anyhow::Result<String> {
+        let name = "node-1".parse().map_err(anyhow::Error::msg)?;
+        let causes = self.client().why(&name).await?.causes;
+        let first = causes.into_iter().next();
+        Ok(first.map(|cause| cause.code).unwrap_or_default())
     }
 
     /// Waits until all services are in this state.
@@ -424,17 +276,6 @@ impl World {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         Ok(child)
-    }
-}
-
-pub(crate) fn request(site_file: &str, base: Option<Generation>) -> ApplyRequest {
-    ApplyRequest {
-        site_file: site_file.to_owned(),
-        base,
-        by: "tester".to_owned(),
-        rollback_of: None,
-        window: Window::None,
-        without_content: true,
     }
 }
 
