@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::message::{HEADER, Question, kind, number, skip_name};
+use crate::message::{HEADER, Question, is_cut_off, kind, knows, number, skip_name};
 
 /// Most bytes of answers that are kept.
 const MAX_BYTES: usize = 4 << 20;
@@ -120,8 +120,7 @@ impl Cache {
 pub(crate) fn lifetime(answer: &[u8]) -> Option<(u32, Vec<usize>)> {
     let count = |at| number(answer, at).map(u32::from);
     let rcode = answer.get(3)? & 0x0f;
-    let truncated = answer.get(2)? & 0x02 != 0;
-    if truncated || !matches!(rcode, 0 | 3) || count(4)? != 1 {
+    if is_cut_off(answer) || !knows(answer) || count(4)? != 1 {
         return None;
     }
     let (_, after) = skip_name(answer, HEADER)?;

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Cache, Outcome, Question, Transport, Zones, upstream_answers, with_rcode};
+use crate::{Cache, Outcome, Question, Transport, Zones, fitted, for_client, upstream_answers, with_rcode};
 
 /// Whatever the query, the answer is its answer, and no longer than the client takes.
 pub fn query(zones: &Zones, bytes: &[u8]) {
@@ -20,6 +20,8 @@ pub fn query(zones: &Zones, bytes: &[u8]) {
         }
     }
     drop(with_rcode(bytes, crate::Rcode::ServFail));
+    assert!(fitted(bytes, vec![0; 2000]).len() <= 1232);
+    assert_eq!(for_client(bytes, vec![0; 40]).len(), 40);
 }
 
 /// Whatever a forwarder sends, it is kept or not, and what comes back is as long.

@@ -10,7 +10,9 @@ mod message;
 mod zones;
 
 pub use cache::{Cache, Cached};
-pub use message::{Question, Rcode, upstream_answers, with_id, with_rcode};
+pub use message::{
+    Question, Rcode, fitted, for_client, is_cut_off, knows, upstream_answers, with_id, with_rcode,
+};
 pub use zones::{Outcome, Silent, Transport, Zones};
 
 #[doc(hidden)]

@@ -2,6 +2,12 @@
 
 /// Length of the header.
 pub(crate) const HEADER: usize = 12;
+/// The bit of the header's third byte that says that the answer was cut off.
+pub(crate) const TRUNCATED: u8 = 0x02;
+/// Largest answer over UDP: it fits any network without fragments.
+const UDP_SIZE: u16 = 1232;
+/// What a client takes over UDP that does not speak EDNS (RFC 1035 section 2.3.4).
+const UDP_SIZE_WITHOUT_EDNS: usize = 512;
 /// Longest name on the wire (RFC 1035 section 3.1).
 const MAX_NAME: usize = 255;
 
@@ -19,7 +25,7 @@ pub(crate) mod kind {
     pub(crate) const ANY: u16 = 255;
 }
 
-/// Response codes (RFC 1035 section 4.1.1).
+/// Response codes (RFC 1035 section 4.1.1, RFC 6891 section 9).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Rcode {
@@ -35,6 +41,8 @@ pub enum Rcode {
     NotImp = 4,
     /// The server will not answer this.
     Refused = 5,
+    /// The version of EDNS is not spoken. Its upper bits stand in the OPT record.
+    BadVers = 16,
 }
 
 /// A query's one question.
@@ -58,6 +66,14 @@ pub(crate) struct Query {
     pub(crate) edns: Option<u16>,
     /// The version of EDNS is one that is not spoken.
     pub(crate) bad_version: bool,
+}
+
+impl Query {
+    /// The largest answer over UDP.
+    pub(crate) fn room(&self) -> usize {
+        self.edns
+            .map_or(UDP_SIZE_WITHOUT_EDNS, |own| usize::from(own.min(UDP_SIZE)))
+    }
 }
 
 /// Reads the one question and what is needed of EDNS. `None` if the message cannot be read.
@@ -137,18 +153,67 @@ pub fn with_id(query: &[u8], id: u16) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// An answer to `query` that has nothing but a response code.
+/// An answer to `query` that has nothing but a response code, and an OPT record where the query has one (RFC 6891
+/// section 6.1.1).
 pub fn with_rcode(query: &[u8], rcode: Rcode) -> Option<Vec<u8>> {
-    let end = self::query(query).map_or(HEADER, |query| query.end);
+    let read = self::query(query);
+    let end = read.as_ref().map_or(HEADER, |query| query.end);
     let mut bytes = query.get(..end)?.to_vec();
     // Keep the opcode and "recursion desired"; a query that cannot be read is not repeated.
     bytes[2] = 0x80 | (query[2] & 0x79);
-    bytes[3] = 0x80 | rcode as u8;
+    bytes[3] = 0x80 | (rcode as u8 & 0x0f);
     bytes[4..12].fill(0);
-    if end > HEADER {
+    if let Some(query) = read {
         bytes[5] = 1;
+        if query.edns.is_some() {
+            push_opt(&mut bytes, rcode as u8 >> 4);
+        }
     }
     Some(bytes)
+}
+
+/// An OPT record that says how much is taken (RFC 6891), with the upper bits of the response code.
+pub(crate) fn push_opt(out: &mut Vec<u8>, upper_rcode: u8) {
+    let [hi, lo] = UDP_SIZE.to_be_bytes();
+    out.extend([0, 0, 41, hi, lo, upper_rcode, 0, 0, 0, 0, 0]);
+    out[11] = 1;
+}
+
+/// A forwarder's answer as the client of `query` gets it over UDP: whole, or with nothing but the word that it was cut
+/// off, so that the client asks again over TCP.
+pub fn fitted(query: &[u8], answer: Vec<u8>) -> Vec<u8> {
+    let room = self::query(query).map_or(UDP_SIZE_WITHOUT_EDNS, |query| query.room());
+    if answer.len() <= room {
+        return answer;
+    }
+    let mut short = with_rcode(query, Rcode::NoError).unwrap_or_default();
+    if let Some(flags) = short.get_mut(2) {
+        *flags |= TRUNCATED;
+    }
+    short
+}
+
+/// An answer that was given to somebody else, with the id of `query` and the letter case of its question.
+pub fn for_client(query: &[u8], mut answer: Vec<u8>) -> Vec<u8> {
+    if let Some(asked) = self::query(query)
+        && answer.len() >= asked.end
+    {
+        answer[..2].copy_from_slice(&query[..2]);
+        answer[HEADER..asked.end].copy_from_slice(&query[HEADER..asked.end]);
+    }
+    answer
+}
+
+/// Whether whoever sent this answer knows: there is such a name, or there is none. With any other response code it
+/// could not or would not say, and another forwarder may.
+pub fn knows(answer: &[u8]) -> bool {
+    let rcode = answer.get(3).map(|flags| flags & 0x0f);
+    rcode == Some(Rcode::NoError as u8) || rcode == Some(Rcode::NxDomain as u8)
+}
+
+/// Whether an answer was cut off.
+pub fn is_cut_off(answer: &[u8]) -> bool {
+    answer.get(2).is_some_and(|flags| flags & TRUNCATED != 0)
 }
 
 /// Whether `answer` is a forwarder's answer to `query`, asked with `id`: its id, and the very question,

@@ -1,5 +1,7 @@
 //! Questions and what is answered, at the demo's site.
 
+mod sizes;
+
 use std::{fmt::Write as _, net::Ipv4Addr};
 
 use expect_test::{Expect, expect};

@@ -12,10 +12,7 @@ use std::{collections::HashMap, net::Ipv4Addr};
 use faros_model::net::Subnet;
 
 use self::name::{is_below, is_local, parent};
-use crate::message::{HEADER, Query, Question, Rcode, kind, query, with_rcode};
-
-/// Largest answer over UDP: it fits any network without fragments.
-const UDP_SIZE: u16 = 1232;
+use crate::message::{HEADER, Query, Question, Rcode, TRUNCATED, kind, push_opt, query, with_rcode};
 
 /// Over which protocol a query came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,11 +112,7 @@ impl Zones {
             return refuse(out, Rcode::FormErr);
         };
         if query.bad_version {
-            // BADVERS is 16: its upper bits stand in the OPT record (RFC 6891 section 6.1.3).
-            out.extend(with_rcode(bytes, Rcode::NoError).unwrap_or_default());
-            out[3] &= 0xf0;
-            push_opt(out, 1);
-            return Outcome::Answered(Rcode::NoError);
+            return refuse(out, Rcode::BadVers);
         }
         let Question {
             name,
@@ -182,12 +175,12 @@ impl Zone {
         }
         let room = match transport {
             Transport::Tcp => usize::from(u16::MAX),
-            Transport::Udp => query.edns.map_or(512, |own| usize::from(own.min(UDP_SIZE))),
+            Transport::Udp => query.room(),
         };
         let opt = if query.edns.is_some() { 11 } else { 0 };
         if out.len() + opt > room {
             out.truncate(query.end);
-            out[2] |= 0x02;
+            out[2] |= TRUNCATED;
             out[6..12].fill(0);
         }
         if query.edns.is_some() {
@@ -232,11 +225,4 @@ impl Zone {
 
 fn answer_is_alias(answer: &Answer, alias: Option<&Answer>) -> bool {
     alias.is_some_and(|alias| std::ptr::eq(alias, answer))
-}
-
-/// An OPT record that says how much is taken (RFC 6891), with the upper bits of the response code.
-fn push_opt(out: &mut Vec<u8>, upper_rcode: u8) {
-    let [hi, lo] = UDP_SIZE.to_be_bytes();
-    out.extend([0, 0, 41, hi, lo, upper_rcode, 0, 0, 0, 0, 0]);
-    out[11] = 1;
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod join;
 mod kill;
+mod names;
 mod netboot;
 mod router;
 mod seal;

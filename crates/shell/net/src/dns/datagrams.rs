@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use faros_dns::{Outcome, Question, Rcode, Transport, Zones, with_rcode};
+use faros_dns::{Outcome, Question, Transport, Zones, fitted};
 use rustix::net::{SendFlags, sendto};
 use tokio::runtime::Handle;
 
@@ -79,39 +79,19 @@ impl Answers {
         let shared = &self.shared;
         // What is known is answered where it is read: a task costs more than the answer.
         if let Some(answer) = forwarding::fresh(shared, &question, query) {
-            return Some(cut(query, answer));
+            return Some(fitted(query, answer));
         }
         // There are no more tasks than places, however fast questions come.
         let Some(place) = forwarding::place(shared) else {
-            return Some(cut(query, forwarding::without(shared, &question, query)));
+            return Some(fitted(query, forwarding::without(shared, &question, query)));
         };
         let (shared, socket, query) = (Arc::clone(shared), Arc::clone(socket), query.to_vec());
         let zones = Arc::clone(zones);
         self.runtime.spawn(async move {
             let answer = forwarding::forwarded(&shared, &zones, question, &query, place).await;
             // A full send queue loses it, as the network may.
-            let _ = sendto(&socket, &cut(&query, answer), SendFlags::DONTWAIT, &from);
+            let _ = sendto(&socket, &fitted(&query, answer), SendFlags::DONTWAIT, &from);
         });
         None
-    }
-}
-
-/// A forwarder's answer, cut to what the client takes over UDP.
-fn cut(query: &[u8], answer: Vec<u8>) -> Vec<u8> {
-    // Without EDNS a client takes 512 bytes; with it, every path takes 1232.
-    let room = if query.get(11).is_some_and(|count| *count > 0) {
-        1232
-    } else {
-        512
-    };
-    if answer.len() <= room {
-        return answer;
-    }
-    match with_rcode(query, Rcode::NoError) {
-        Some(mut short) => {
-            short[2] |= 0x02;
-            short
-        }
-        None => answer,
     }
 }

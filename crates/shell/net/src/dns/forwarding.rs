@@ -9,7 +9,9 @@ use std::{
     time::Duration,
 };
 
-use faros_dns::{Cached, Question, Rcode, Zones, upstream_answers, with_id, with_rcode};
+use faros_dns::{
+    Cached, Question, Rcode, Zones, for_client, is_cut_off, knows, upstream_answers, with_id, with_rcode,
+};
 use faros_model::ports::DNS;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -49,8 +51,14 @@ pub(super) fn fresh(shared: &Shared, question: &Question, query: &[u8]) -> Optio
     Some(for_client(query, answer))
 }
 
-/// The answer where no forwarder has one: what the cache has that is past its time, or SERVFAIL.
+/// The answer where no forwarder can be asked: what the cache has that is past its time, or SERVFAIL.
 pub(super) fn without(shared: &Shared, question: &Question, query: &[u8]) -> Vec<u8> {
+    without_who_knows(shared, question, query, None)
+}
+
+/// The answer where no forwarder knows: what the cache has that is past its time (RFC 8767 section 4), else what the
+/// last one said instead, or SERVFAIL if none said anything.
+fn without_who_knows(shared: &Shared, question: &Question, query: &[u8], said: Option<Vec<u8>>) -> Vec<u8> {
     let count = |label| shared.health.counter(label).add(1);
     match cached(shared, question) {
         Some(Cached::Fresh(answer)) => for_client(query, answer),
@@ -58,10 +66,13 @@ pub(super) fn without(shared: &Shared, question: &Question, query: &[u8]) -> Vec
             count("dns_stale");
             for_client(query, answer)
         }
-        None => {
-            count("dns_servfail");
-            with_rcode(query, Rcode::ServFail).unwrap_or_default()
-        }
+        None => said.map_or_else(
+            || {
+                count("dns_servfail");
+                with_rcode(query, Rcode::ServFail).unwrap_or_default()
+            },
+            |said| for_client(query, said),
+        ),
     }
 }
 
@@ -74,34 +85,32 @@ pub(super) async fn forwarded(
     _place: OwnedSemaphorePermit,
 ) -> Vec<u8> {
     let asking = timeout(PATIENCE_FOR_ALL, ask_all(shared, zones, query));
-    let Ok(Some(answer)) = asking.await else {
-        return without(shared, &question, query);
+    let answer = match asking.await {
+        Ok(Some(answer)) if knows(&answer) => answer,
+        Ok(said) => return without_who_knows(shared, &question, query, said),
+        Err(_) => return without(shared, &question, query),
     };
     let mut cache = shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
     cache.put(shared.clock.now(), question, &answer);
     for_client(query, answer)
 }
 
-/// Puts the client's id and the letter case of its question into an answer.
-fn for_client(query: &[u8], mut answer: Vec<u8>) -> Vec<u8> {
-    let echoed = with_rcode(query, Rcode::NoError).unwrap_or_default();
-    if answer.len() >= echoed.len() && echoed.len() > 12 {
-        answer[..2].copy_from_slice(&query[..2]);
-        answer[12..echoed.len()].copy_from_slice(&echoed[12..]);
-    }
-    answer
-}
-
-/// Asks one forwarder after the other, the one that answered last first.
+/// Asks one forwarder after the other until one knows, the one that knew last first. If none knows, what the last one
+/// said that said anything.
 async fn ask_all(shared: &Shared, zones: &Zones, query: &[u8]) -> Option<Vec<u8>> {
     let forwarders = zones.forwarders();
     let first = shared.preferred.load(Ordering::Relaxed);
+    let mut said = None;
     for step in 0..forwarders.len() {
         let idx = (first + step) % forwarders.len();
         match timeout(PATIENCE, ask(forwarders[idx], query)).await {
-            Ok(Ok(answer)) => {
+            Ok(Ok(answer)) if knows(&answer) => {
                 shared.preferred.store(idx, Ordering::Relaxed);
                 return Some(answer);
+            }
+            Ok(Ok(answer)) => {
+                shared.health.counter("dns_forwarder_refused").add(1);
+                said = Some(answer);
             }
             Ok(Err(error)) => {
                 shared.health.counter("dns_forwarder_failed").add(1);
@@ -110,7 +119,7 @@ async fn ask_all(shared: &Shared, zones: &Zones, query: &[u8]) -> Option<Vec<u8>
             Err(_) => shared.health.counter("dns_forwarder_silent").add(1),
         }
     }
-    None
+    said
 }
 
 /// Asks one forwarder, from a port of its own under an id that cannot be guessed; again over TCP if its
@@ -124,14 +133,15 @@ async fn ask(forwarder: Ipv4Addr, query: &[u8]) -> std::io::Result<Vec<u8>> {
     socket.connect(SocketAddr::V4(to)).await?;
     socket.send(&query).await?;
     let mut answer = vec![0; 4096];
-    loop {
+    let length = loop {
         let length = socket.recv(&mut answer).await?;
         if upstream_answers(&query, id, &answer[..length]) {
-            answer.truncate(length);
-            break;
+            break length;
         }
-    }
-    if answer[2] & 0x02 == 0 {
+    };
+    // What fills the buffer may have been longer.
+    if !is_cut_off(&answer) && length < answer.len() {
+        answer.truncate(length);
         return Ok(answer);
     }
     let mut stream = TcpStream::connect(to).await?;
