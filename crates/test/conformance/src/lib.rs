@@ -39,6 +39,31 @@ pub fn root() -> PathBuf {
         .to_owned()
 }
 
+/// Builds the programs under test: `cargo test` builds a package's own only.
+pub fn build() {
+    static BUILD: Once = Once::new();
+    BUILD.call_once(|| {
+        let words = [
+            "build",
+            "--quiet",
+            "-p",
+            "farosd",
+            "-p",
+            "farosctl",
+            "-p",
+            "faros-lab",
+        ];
+        let built = Command::new(env!("CARGO"))
+            .args(words)
+            .current_dir(root())
+            .status();
+        assert!(
+            built.is_ok_and(|status| status.success()),
+            "the programs under test do not build"
+        );
+    });
+}
+
 impl Site {
     /// Brings the demo's site up in a lab of this name.
     ///
@@ -53,28 +78,7 @@ impl Site {
     /// # Errors
     /// As [`Self::up`].
     pub fn up_with(name: &str, site_file: &Path) -> anyhow::Result<Self> {
-        static BUILD: Once = Once::new();
-        // `cargo test` builds a package's own programs only.
-        BUILD.call_once(|| {
-            let words = [
-                "build",
-                "--quiet",
-                "-p",
-                "farosd",
-                "-p",
-                "farosctl",
-                "-p",
-                "faros-lab",
-            ];
-            let built = Command::new(env!("CARGO"))
-                .args(words)
-                .current_dir(root())
-                .status();
-            assert!(
-                built.is_ok_and(|status| status.success()),
-                "the programs under test do not build"
-            );
-        });
+        build();
         let lab = Lab::up(name, site_file)?;
         Ok(Self { lab, stays: false })
     }

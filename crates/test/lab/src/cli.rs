@@ -22,9 +22,9 @@ use faros_lab::{Lab, daemon, folder::Folder, lab::Cable, wire};
   faros-lab down"
 )]
 struct Args {
-    /// Name of the lab; several live side by side.
-    #[arg(long, global = true, default_value = "lab")]
-    name: String,
+    /// Name of the lab; several live side by side. Without it, `lab`, and `demo` for the demo.
+    #[arg(long, global = true)]
+    name: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -248,7 +248,11 @@ pub(crate) fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let name = args.name.as_str();
+    let default = match args.command {
+        Command::Demo(_) => faros_lab::demo::LAB,
+        _ => "lab",
+    };
+    let name = args.name.as_deref().unwrap_or(default);
     match args.command {
         Command::Up { site } => {
             let lab = Lab::up(name, &site)?;
@@ -342,7 +346,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             let folder = faros_lab::image::provide(&mut |step| eprintln!("{step}"))?;
             println!("{}", folder.display());
         }
-        Command::Demo(options) => return faros_lab::demo::run(options),
+        Command::Demo(options) => return faros_lab::demo::run(name, &options),
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,17 +10,14 @@
 mod acts;
 mod cluster;
 mod show;
+mod stop;
 mod summary;
 
 use std::{
     fs,
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
+    process::{Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
 
@@ -29,7 +26,8 @@ use faros_model::event::Event;
 
 use self::{
     acts::{Follow, Until},
-    show::Show,
+    show::{Show, say},
+    stop::Stop,
     summary::{Proof, Summary},
 };
 use crate::{
@@ -37,8 +35,8 @@ use crate::{
     machine::{Firmware, Hardware},
 };
 
-/// Name of the demo's lab.
-const LAB: &str = "demo";
+/// Name of the demo's lab, unless it is given another.
+pub const LAB: &str = "demo";
 /// The machines of the quick demo: which node, with which firmware.
 const MACHINES: &[(&str, Firmware)] = &[("node-1", Firmware::Bios), ("node-2", Firmware::Uefi)];
 /// How long the machines may take to install themselves and start from their disks.
@@ -64,86 +62,157 @@ pub struct Options {
     pub out: PathBuf,
 }
 
-/// Runs the demo.
+/// Runs the demo in a lab called `name`.
 ///
 /// # Errors
 /// If anything it promises was not seen; the lab is down then, unless it is to be kept.
-#[expect(
-    clippy::print_stderr,
-    clippy::needless_pass_by_value,
-    reason = "a program for people"
-)]
-pub fn run(options: Options) -> anyhow::Result<ExitCode> {
-    let stop = on_signal()?;
-    let begun = Instant::now();
-    let result = play(&options, &stop, begun);
-    if options.keep && Lab::open(LAB).is_ok() {
-        eprintln!(
+pub fn run(name: &str, options: &Options) -> anyhow::Result<ExitCode> {
+    // Before there is anything to clean up: that one is somebody else's.
+    Lab::must_be_free(name)?;
+    let stop = Stop::listen()?;
+    let mut play = Play::new(options, &stop);
+    let lab = play.set_up(name);
+    let is_kept = options.keep && lab.is_ok();
+    let result = lab.and_then(|lab| play.run(lab));
+    stop.over();
+    let cleaned = if is_kept {
+        say(&format!(
             "\nThe lab is still up. Look around:\n  \
-             faros-lab --name {LAB} farosctl nodes\n  \
-             faros-lab --name {LAB} farosctl watch\n  \
-             faros-lab --name {LAB} machine node-1 log\n  \
-             faros-lab --name {LAB} exec client:me -- sh\n\
-             End it with:\n  faros-lab --name {LAB} down"
-        );
+             faros-lab --name {name} farosctl nodes\n  \
+             faros-lab --name {name} farosctl watch\n  \
+             faros-lab --name {name} machine node-1 log\n  \
+             faros-lab --name {name} exec client:me -- sh\n\
+             End it with:\n  faros-lab --name {name} down"
+        ));
+        Ok(())
     } else {
-        Lab::down(LAB).context("cannot take the lab down")?;
-    }
-    if stop.load(Ordering::Relaxed) {
-        eprintln!("interrupted; nothing is left behind");
+        clean_up(name)
+    };
+    if stop.is_told() {
+        cleaned?;
+        say(if is_kept {
+            "interrupted"
+        } else {
+            "interrupted; nothing is left behind"
+        });
         return Ok(ExitCode::from(130));
     }
-    let summary = result?;
-    eprint!("\n{}", summary.text());
+    let summary = match (result, cleaned) {
+        (Ok(summary), cleaned) => cleaned.map(|()| summary)?,
+        (Err(error), Ok(())) => return Err(error),
+        (Err(error), Err(second)) => return Err(error.context(format!("and {second:#}"))),
+    };
+    say(&format!("\n{}", summary.text()));
     let path = options.out.join("summary.json");
-    eprintln!("\nThe summary is in {}.", path.display());
+    say(&format!("The summary is in {}.", path.display()));
     if summary.ok {
         return Ok(ExitCode::SUCCESS);
     }
     bail!("not all that was promised was seen");
 }
 
-fn play(options: &Options, stop: &AtomicBool, begun: Instant) -> anyhow::Result<Summary> {
-    let (machines, site): (&[_], _) = if options.quick {
-        (MACHINES, "examples/demo.yaml")
-    } else {
-        (&[cluster::MACHINE], "examples/cluster.yaml")
-    };
-    let show = Show::new(options.plain, machines);
-    let site = options.site.as_deref().unwrap_or(site.as_ref());
-    show.line(&format!("applying {} to a new bastion", site.display()));
-    let mut lab = Lab::up(LAB, site)?;
-    let up = begun.elapsed();
-    lab.provide_image(&mut |text| show.line(text))?;
-    if !options.quick {
-        show.line("putting a release of Kubernetes into the content store");
-        cluster::provide_release(&lab)?;
-    }
-    let set_up = begun.elapsed();
-    show.line(&format!("the bastion was ready after {:.1} s", up.as_secs_f64()));
-    let mut follow = Follow::new(&mut lab, &show, stop, machines);
-    let acted = if options.quick {
-        act(&mut follow).map(|proofs| (proofs, None))
-    } else {
-        cluster::act(&mut follow).map(|(proofs, cluster)| (proofs, Some(cluster)))
-    };
-    show.finish();
-    let (proofs, cluster) = match acted {
-        Ok(acted) => acted,
-        Err(error) => {
-            if !stop.load(Ordering::Relaxed) {
-                last_words(&lab, &show, machines);
-            }
-            return Err(error);
+/// Takes the lab down in a process of its own, which a second Ctrl-C does not reach.
+fn clean_up(name: &str) -> anyhow::Result<()> {
+    let ended = Command::new(daemon::program("faros-lab")?)
+        .args(["--name", name, "down"])
+        .stdin(Stdio::null())
+        .process_group(0)
+        .output()
+        .context("cannot take the lab down")?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(
+        ended.status.success(),
+        "the lab cannot be taken down: {}",
+        said.trim()
+    );
+    Ok(())
+}
+
+/// The demo under way.
+struct Play<'a> {
+    options: &'a Options,
+    stop: &'a Stop,
+    machines: &'static [(&'static str, Firmware)],
+    show: Show,
+    begun: Instant,
+    /// How long it took until the bastion was up.
+    up: Duration,
+}
+
+impl<'a> Play<'a> {
+    fn new(options: &'a Options, stop: &'a Stop) -> Self {
+        let machines: &[_] = if options.quick {
+            MACHINES
+        } else {
+            &[cluster::MACHINE]
+        };
+        Self {
+            options,
+            stop,
+            machines,
+            show: Show::new(options.plain, machines),
+            begun: Instant::now(),
+            up: Duration::ZERO,
         }
-    };
-    let picture = options.out.join("boot.svg");
-    fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
-    let drawn = picture.to_str().context("the output's path is no text")?;
-    acts::farosctl(&lab, &["timeline", "--last", "2", "--svg", drawn])?;
-    let summary = summary::gather(&lab, machines, proofs, cluster, begun.elapsed(), set_up)?;
-    write(&options.out, &summary)?;
-    Ok(summary)
+    }
+
+    fn set_up(&mut self, name: &str) -> anyhow::Result<Lab> {
+        let default = if self.options.quick {
+            "examples/demo.yaml"
+        } else {
+            "examples/cluster.yaml"
+        };
+        let site = self.options.site.as_deref().unwrap_or(default.as_ref());
+        self.show
+            .line(&format!("applying {} to a new bastion", site.display()));
+        let lab = Lab::up(name, site)?;
+        self.up = self.begun.elapsed();
+        Ok(lab)
+    }
+
+    fn run(&self, mut lab: Lab) -> anyhow::Result<Summary> {
+        let Self {
+            options,
+            stop,
+            machines,
+            show,
+            ..
+        } = self;
+        stop.check()?;
+        lab.provide_image(&mut |text| show.line(text))?;
+        if !options.quick {
+            show.line("putting a release of Kubernetes into the content store");
+            cluster::provide_release(&lab)?;
+        }
+        let set_up = self.begun.elapsed();
+        show.line(&format!(
+            "the bastion was ready after {:.1} s",
+            self.up.as_secs_f64()
+        ));
+        let mut follow = Follow::new(&mut lab, show, stop, machines);
+        let acted = if options.quick {
+            act(&mut follow).map(|proofs| (proofs, None))
+        } else {
+            cluster::act(&mut follow).map(|(proofs, cluster)| (proofs, Some(cluster)))
+        };
+        show.finish();
+        let (proofs, cluster) = match acted {
+            Ok(acted) => acted,
+            Err(error) => {
+                if !stop.is_told() {
+                    last_words(&lab, show, machines);
+                }
+                return Err(error);
+            }
+        };
+        let picture = options.out.join("boot.svg");
+        fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+        let drawn = picture.to_str().context("the output's path is no text")?;
+        acts::farosctl(&lab, &["timeline", "--last", "2", "--svg", drawn])?;
+        let summary = summary::gather(&lab, machines, proofs, cluster, self.begun.elapsed(), set_up)?;
+        write(&options.out, &summary)?;
+        Ok(summary)
+    }
 }
 
 /// All that the quick demo promises, in order.
@@ -221,27 +290,4 @@ fn write(out: &Path, summary: &Summary) -> anyhow::Result<()> {
     let path = out.join("summary.json");
     let text = serde_json::to_string_pretty(summary)?;
     fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Set when the demo is told to stop.
-fn on_signal() -> anyhow::Result<Arc<AtomicBool>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let flag = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&flag);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    thread::spawn(move || {
-        runtime.block_on(async {
-            let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-                return;
-            };
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => (),
-                _ = terminate.recv() => (),
-            }
-            told.store(true, Ordering::Relaxed);
-        });
-    });
-    Ok(flag)
 }

@@ -6,6 +6,8 @@ use std::{
 };
 
 use anyhow::Context as _;
+use faros_image::Builder;
+pub use faros_image::Kernel;
 use faros_model::{
     content::{Blob, Family, ImageManifest},
     ids::Digest,
@@ -68,7 +70,7 @@ fn cache() -> anyhow::Result<PathBuf> {
 
 /// The folder of the image, built if it is not in the cache; whoever comes while it is being built waits for it.
 pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
-    let builder = faros_image::Builder::new(faros_image::Kernel::Cloud);
+    let builder = Builder::new(Kernel::Cloud);
     let images = cache()?.join("images");
     fs::create_dir_all(&images).with_context(|| format!("cannot make {}", images.display()))?;
     let lock = fs::File::create(images.join("lock")).context("cannot lock the cache of images")?;
@@ -97,6 +99,13 @@ fn forget_old(cache: &Path) {
     for (_, old) in images.iter().rev().skip(KEPT) {
         drop(fs::remove_dir_all(old));
     }
+}
+
+/// Writes an image that boots nothing to where [`provide`] looks, below a folder that `XDG_CACHE_HOME` is to name.
+pub fn write_dummy_to(cache: &Path, kernel: Kernel) -> anyhow::Result<()> {
+    let recipe = Builder::new(kernel).recipe_digest().to_string();
+    let folder = cache.join("faros/images").join(recipe);
+    write_dummy(&folder, kernel.image_name())
 }
 
 /// Writes an image that has all an image has, and boots nothing: for tests of who gets what.

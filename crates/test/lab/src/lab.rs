@@ -80,10 +80,8 @@ impl Lab {
             short && plain,
             "`{name}` is no name for a lab: 1 to 20 of a-z, 0-9 and `-`"
         );
+        Self::must_be_free(name)?;
         let folder = Folder::of(name);
-        if daemon::pid(&folder).is_some() {
-            bail!("a lab called {name} is up already; `faros-lab --name {name} down` ends it");
-        }
         // What a crash or a power cut left behind.
         native::remove(name)?;
         network::remove(name)?;
@@ -115,6 +113,15 @@ impl Lab {
             return Err(error);
         }
         Ok(lab)
+    }
+
+    /// Fails if a lab called `name` is up.
+    pub fn must_be_free(name: &str) -> anyhow::Result<()> {
+        ensure!(
+            daemon::pid(&Folder::of(name)).is_none(),
+            "a lab called {name} is up already; `faros-lab --name {name} down` ends it"
+        );
+        Ok(())
     }
 
     /// The lab called `name`, which must be up.

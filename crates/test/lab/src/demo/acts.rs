@@ -4,15 +4,13 @@ use std::{
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     path::Path,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
 use faros_model::event::{Event, EventKind};
 
-use super::{show::Show, summary::Proof};
+use super::{show::Show, stop::Stop, summary::Proof};
 use crate::{
     Lab,
     machine::{Firmware, Hardware},
@@ -63,7 +61,7 @@ impl Until {
 pub(super) struct Follow<'a> {
     pub(super) lab: &'a mut Lab,
     pub(super) show: &'a Show,
-    stop: &'a AtomicBool,
+    pub(super) stop: &'a Stop,
     machines: &'a [(&'a str, Firmware)],
     seen: u64,
     past: Vec<Event>,
@@ -73,7 +71,7 @@ impl<'a> Follow<'a> {
     pub(super) fn new(
         lab: &'a mut Lab,
         show: &'a Show,
-        stop: &'a AtomicBool,
+        stop: &'a Stop,
         machines: &'a [(&'a str, Firmware)],
     ) -> Self {
         Self {
@@ -101,7 +99,7 @@ impl<'a> Follow<'a> {
                 "{node}: {until:?} was not seen within {} s",
                 patience.as_secs()
             );
-            thread::sleep(Duration::from_millis(500));
+            self.stop.pause(Duration::from_millis(500))?;
         }
     }
 
@@ -120,7 +118,7 @@ impl<'a> Follow<'a> {
                 row.phase,
                 patience.as_secs()
             );
-            thread::sleep(Duration::from_millis(500));
+            self.stop.pause(Duration::from_millis(500))?;
         }
     }
 
@@ -133,7 +131,7 @@ impl<'a> Follow<'a> {
 
     /// Shows what happened since the last look.
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
-        ensure!(!self.stop.load(Ordering::Relaxed), "interrupted");
+        self.stop.check()?;
         for event in super::events(self.lab, self.seen)? {
             self.seen = event.seq;
             let Some(node) = event.node.clone() else {
@@ -192,6 +190,7 @@ pub(super) fn stolen_disk(follow: &mut Follow<'_>, node: &str) -> anyhow::Result
     ensure!(is_luks, "the root of {node} is no LUKS volume");
     // What an unencrypted root has in clear text in a hundred places.
     let leaks = leaks(
+        follow.stop,
         &raw,
         first,
         bytes,
@@ -285,7 +284,7 @@ impl Follow<'_> {
                 Instant::now() < deadline,
                 "the bastion did not record that it refused a stranger"
             );
-            thread::sleep(Duration::from_millis(200));
+            self.stop.pause(Duration::from_millis(200))?;
         }
     }
 }
@@ -312,7 +311,7 @@ pub(super) fn lockdown(
         follow.show.text(line);
     }
     // It stays closed, however long it asks.
-    thread::sleep(Duration::from_secs(10));
+    follow.stop.pause(Duration::from_secs(10))?;
     follow.look()?;
     let opened = follow.past.iter().any(|event| Until::Unlocked.is(event));
     ensure!(!opened, "{node} was unlocked while the site was locked down");
@@ -344,7 +343,7 @@ fn root_partition(disk: &Path) -> anyhow::Result<(u64, u64)> {
 }
 
 /// Which of the needles are in this part of a file.
-fn leaks(path: &Path, first: u64, bytes: u64, needles: &[&[u8]]) -> anyhow::Result<Vec<String>> {
+fn leaks(stop: &Stop, path: &Path, first: u64, bytes: u64, needles: &[&[u8]]) -> anyhow::Result<Vec<String>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(first))?;
     let mut part = file.take(bytes);
@@ -353,6 +352,7 @@ fn leaks(path: &Path, first: u64, bytes: u64, needles: &[&[u8]]) -> anyhow::Resu
     let mut window: Vec<u8> = Vec::new();
     let mut piece = vec![0; 4 << 20];
     loop {
+        stop.check()?;
         let n_bytes = part.read(&mut piece)?;
         if n_bytes == 0 {
             return Ok(found);

@@ -151,7 +151,7 @@ fn answer(follow: &mut Follow<'_>) -> anyhow::Result<String> {
         }
         let said = String::from_utf8_lossy(&asked.stderr).trim().to_owned();
         ensure!(Instant::now() < deadline, "{OUTSIDE} does not answer: {said}");
-        std::thread::sleep(Duration::from_secs(1));
+        follow.stop.pause(Duration::from_secs(1))?;
     }
 }
 

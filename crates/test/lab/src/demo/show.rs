@@ -1,7 +1,7 @@
 //! What the operator sees: a line for each machine that moves, or one line after the other.
 
 use std::{
-    io::{IsTerminal as _, stderr},
+    io::{IsTerminal as _, Write as _, stderr},
     time::{Duration, Instant},
 };
 
@@ -39,12 +39,11 @@ impl Show {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "a program for people")]
     pub(super) fn line(&self, text: &str) {
         let text = format!("[{:6.1} s] {text}", self.begun.elapsed().as_secs_f64());
         match &self.bars {
             Some((all, _)) => drop(all.println(text)),
-            None => eprintln!("{text}"),
+            None => say(&text),
         }
     }
 
@@ -52,8 +51,7 @@ impl Show {
     pub(super) fn text(&self, text: &str) {
         match &self.bars {
             Some((all, _)) => drop(all.println(text)),
-            #[expect(clippy::print_stderr, reason = "a program for people")]
-            None => eprintln!("{text}"),
+            None => say(text),
         }
     }
 
@@ -89,6 +87,11 @@ impl Show {
             bar.finish();
         }
     }
+}
+
+/// Tells whoever watches. The demo goes on without them, to clean up after itself: their terminal may be closed.
+pub(super) fn say(text: &str) {
+    drop(writeln!(stderr(), "{text}"));
 }
 
 fn style(with_bar: bool) -> ProgressStyle {

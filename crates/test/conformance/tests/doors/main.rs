@@ -1,0 +1,3 @@
+//! The programs as people and scripts use them: what they say, how they end, and what is left after them.
+
+mod demo;
