@@ -1,5 +1,6 @@
 //! What the tests with real clients share: a lab that goes away with its test, and clients' words.
 
+mod beside;
 mod clients;
 pub mod story;
 
@@ -12,6 +13,8 @@ use std::{
 use anyhow::ensure;
 use faros_lab::{Lab, daemon};
 use faros_model::event::Event;
+
+pub use self::beside::{Running, changed, eventually};
 
 /// A lab that is taken down when the test ends, however it ends.
 #[derive(Debug)]

@@ -47,6 +47,34 @@ pub fn retry<T>(mut what: impl FnMut() -> anyhow::Result<T>) -> anyhow::Result<T
 }
 
 impl Site {
+    /// The code of the first cause for which a node does not get on, and the whole answer.
+    ///
+    /// # Errors
+    /// If there is no answer.
+    pub fn why(&self, node: &str) -> anyhow::Result<(String, String)> {
+        let (said, code) = self.farosctl(&["why", node, "--output", "json"])?;
+        ensure!(code == 0, "{said}");
+        let answer: serde_json::Value = serde_json::from_str(&said)?;
+        let first = answer["causes"][0]["code"].as_str().unwrap_or_default();
+        Ok((first.to_owned(), said))
+    }
+
+    /// Asks until the first cause is the expected one.
+    ///
+    /// # Errors
+    /// If another one stays the first.
+    pub fn expect_why(&self, node: &str, expected: &str) -> anyhow::Result<()> {
+        let mut said = (String::new(), String::new());
+        for _ in 0..100 {
+            said = self.why(node)?;
+            if said.0 == expected {
+                return Ok(());
+            }
+            thread::sleep(Duration::from_millis(200));
+        }
+        anyhow::bail!("expected {expected}: {}", said.1)
+    }
+
     /// The events after this number, of a bastion that may be dead at the moment.
     ///
     /// # Errors

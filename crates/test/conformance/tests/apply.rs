@@ -10,11 +10,8 @@ fn demo() -> String {
 
 /// The demo's site with one thing changed, as a file of the lab.
 fn changed(site: &Site, from: &str, to: &str) -> anyhow::Result<String> {
-    let text = fs::read_to_string(demo())?;
-    anyhow::ensure!(text.contains(from), "{from} is not in the demo's site");
-    let path = site.lab.folder().path().join("changed.yaml");
-    fs::write(&path, text.replace(from, to))?;
-    Ok(path.display().to_string())
+    let text = faros_conformance::changed("demo", &[(from, to)])?;
+    Ok(site.file(&text)?.display().to_string())
 }
 
 #[test]

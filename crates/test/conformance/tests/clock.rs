@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, ensure};
-use faros_conformance::Site;
+use faros_conformance::{Site, changed};
 use faros_lab::daemon;
 use jiff::Timestamp;
 
@@ -115,16 +115,9 @@ fn a_clock_that_is_set_disturbs_neither_boots_nor_leases_nor_trials() -> anyhow:
     }
 
     // A trial ends in its time, though the clock goes back in the middle of it.
-    let text = fs::read_to_string(faros_conformance::root().join("examples/demo.yaml"))?;
-    let moved = text.replacen(
-        "  uplink:\n",
-        "  uplink:\n    trustedNetworks: [203.0.113.0/24]\n    publish: [ssh]\n",
-        1,
-    );
-    ensure!(moved != text, "the example has an uplink");
-    let file = world.site.lab.folder().path().join("moved.yaml");
-    fs::write(&file, moved)?;
-    let file = file.display().to_string();
+    let uplink = "  uplink:\n    trustedNetworks: [203.0.113.0/24]\n    publish: [ssh]\n";
+    let moved = changed("demo", &[("  uplink:\n", uplink)])?;
+    let file = world.site.file(&moved)?.display().to_string();
     let (said, code) = world
         .site
         .farosctl(&["apply", "--yes", "--confirm-within", "5s", &file])?;

@@ -7,12 +7,12 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::Path,
-    process::{Child, Stdio},
+    process::Stdio,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use anyhow::{Context as _, ensure};
-use faros_conformance::Site;
+use faros_conformance::{Running, Site};
 use faros_model::{api::LeaseInfo, ids::MacAddr};
 
 /// A LAN with room for all clients.
@@ -33,17 +33,6 @@ spec:
       bootMac: "52:54:00:08:00:01"
       installDisk: /dev/disk/by-path/pci-0000:00:04.0
 "#;
-
-/// A program that runs beside the test, and ends with it.
-struct Beside(Child);
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        // It may have ended already.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 /// An acknowledgment on the wire.
 struct Ack {
@@ -100,14 +89,14 @@ fn no_acknowledged_lease_is_lost_or_given_twice_when_farosd_is_killed_in_a_storm
         &["ip", "address", "add", "192.168.17.250/20", "dev", "eth0"],
     )?;
     let capture = site.lab.folder().path().join("storm.pcap");
-    let mut beside = |words: &[&str], out: Stdio| -> anyhow::Result<Beside> {
+    let mut beside = |words: &[&str], out: Stdio| -> anyhow::Result<Running> {
         let mut command = site.lab.command(host, words)?;
         let child = command
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(Stdio::null())
             .spawn()?;
-        Ok(Beside(child))
+        Ok(Running(child))
     };
     // A client of the lab has its own folders, so the capture comes through the test.
     let dump = [

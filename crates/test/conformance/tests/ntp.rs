@@ -3,56 +3,43 @@
 
 use std::{
     fs,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, bail, ensure};
-use faros_conformance::Site;
+use faros_conformance::{Running, Site, changed};
 use faros_model::api::{Status, TimeState, TimeStatus};
 
 const CLIENT: &str = "client:one=52:54:00:08:00:02";
 
 /// A chronyd that says that this machine's clock is right. Ends with the test.
-struct Upstream(Child);
-
-impl Drop for Upstream {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-impl Upstream {
-    fn start(site: &mut Site) -> anyhow::Result<Self> {
-        let folder = site.lab.folder().path().join("chrony");
-        fs::create_dir_all(&folder)?;
-        let config = folder.join("chrony.conf");
-        let text = format!(
-            "local stratum 3\nallow\nport 123\ncmdport 0\nbindcmdaddress /\npidfile {0}/pid\nuser root\n",
-            folder.display()
-        );
-        fs::write(&config, text)?;
-        // `-x`: does not touch the clock; `-d`: stays in the foreground, so that its end can be had.
-        let config = config.display().to_string();
-        let mut command = site
-            .lab
-            .command("uplink", &["chronyd", "-x", "-d", "-f", &config])?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        Ok(Self(child.spawn().context("cannot start chronyd")?))
-    }
+fn upstream(site: &mut Site) -> anyhow::Result<Running> {
+    let folder = site.lab.folder().path().join("chrony");
+    fs::create_dir_all(&folder)?;
+    let config = folder.join("chrony.conf");
+    let text = format!(
+        "local stratum 3\nallow\nport 123\ncmdport 0\nbindcmdaddress /\npidfile {0}/pid\nuser root\n",
+        folder.display()
+    );
+    fs::write(&config, text)?;
+    // `-x`: does not touch the clock; `-d`: stays in the foreground, so that its end can be had.
+    let config = config.display().to_string();
+    let mut command = site
+        .lab
+        .command("uplink", &["chronyd", "-x", "-d", "-f", &config])?;
+    let child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Ok(Running(child.spawn().context("cannot start chronyd")?))
 }
 
 /// Applies the demo's site with these lines for its time.
 fn with_time(site: &Site, lines: &str) -> anyhow::Result<()> {
-    let text = fs::read_to_string(faros_conformance::root().join("examples/demo.yaml"))?;
-    let text = text.replace("  nodeDefaults:", &format!("  time: {lines}\n  nodeDefaults:"));
-    let path = site.lab.folder().path().join("time.yaml");
-    fs::write(&path, text)?;
-    site.lab.apply(&path)
+    let time = format!("  time: {lines}\n  nodeDefaults:");
+    let text = changed("demo", &[("  nodeDefaults:", &time)])?;
+    site.lab.apply(&site.file(&text)?)
 }
 
 fn time(site: &Site) -> anyhow::Result<TimeStatus> {
@@ -106,7 +93,7 @@ fn chronyd(site: &mut Site) -> anyhow::Result<String> {
 #[test]
 fn chronyd_and_ntpdate_take_the_time_of_a_bastion_that_has_a_source() -> anyhow::Result<()> {
     let mut site = client("t-ntp")?;
-    let _upstream = Upstream::start(&mut site)?;
+    let _upstream = upstream(&mut site)?;
     with_time(&site, "{sources: [{server: 203.0.113.1}]}")?;
     let status = wait_for(&site, TimeState::Synchronized, 20)?;
     assert_eq!(status.stratum, Some(4), "one more than the source's");
@@ -141,10 +128,10 @@ fn chronyd_and_ntpdate_take_the_time_of_a_bastion_that_has_a_source() -> anyhow:
 #[test]
 fn without_a_source_the_bastion_says_that_it_is_an_orphan_and_its_nodes_agree() -> anyhow::Result<()> {
     let mut site = client("t-ntp-orphan")?;
-    let upstream = Upstream::start(&mut site)?;
+    let source = upstream(&mut site)?;
     with_time(&site, "{sources: [{server: 203.0.113.1}], orphanStratum: 12}")?;
     wait_for(&site, TimeState::Synchronized, 20)?;
-    drop(upstream);
+    drop(source);
     // A daemon that remembers no answer gives its source four questions.
     site.kill_and_start()?;
     let (screen, _) = site.farosctl(&["status"])?;
@@ -172,7 +159,7 @@ fn without_a_source_the_bastion_says_that_it_is_an_orphan_and_its_nodes_agree() 
     let said = site.said(CLIENT, &["ntpdate", "-q", "192.168.8.1"])?;
     ensure!(said.contains("192.168.8.1 s12"), "{said}");
     // It comes back by itself.
-    let _upstream = Upstream::start(&mut site)?;
+    let _upstream = upstream(&mut site)?;
     let status = wait_for(&site, TimeState::Synchronized, 90)?;
     assert_eq!(status.stratum, Some(4));
     Ok(())
@@ -247,7 +234,7 @@ fn a_source_that_is_not_sure_of_its_own_time_is_not_believed() -> anyhow::Result
     let mut command: Command = site
         .lab
         .command("uplink", &["chronyd", "-x", "-d", "-f", &config])?;
-    let _unsure = Upstream(
+    let _unsure = Running(
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -5,8 +5,6 @@ use std::{
     fs,
     io::{BufRead as _, BufReader},
     process::Stdio,
-    thread::sleep,
-    time::Duration,
 };
 
 use anyhow::ensure;
@@ -14,28 +12,6 @@ use faros_conformance::Site;
 
 const NODE: &str = "client:node=52:54:00:08:00:01";
 const BASE: &str = "http://192.168.8.1:8080";
-
-/// The code of the first cause for a node, and the whole answer.
-fn why(site: &Site, node: &str) -> anyhow::Result<(String, String)> {
-    let (said, code) = site.farosctl(&["why", node, "--output", "json"])?;
-    ensure!(code == 0, "{said}");
-    let answer: serde_json::Value = serde_json::from_str(&said)?;
-    let first = answer["causes"][0]["code"].as_str().unwrap_or_default();
-    Ok((first.to_owned(), said))
-}
-
-/// Asks until the first cause is the expected one.
-fn expect(site: &Site, node: &str, expected: &str) -> anyhow::Result<()> {
-    let mut said = (String::new(), String::new());
-    for _ in 0..100 {
-        said = why(site, node)?;
-        if said.0 == expected {
-            return Ok(());
-        }
-        sleep(Duration::from_millis(200));
-    }
-    anyhow::bail!("expected {expected}: {}", said.1)
-}
 
 fn report(site: &mut Site, facts: &str) -> anyhow::Result<()> {
     let url = format!("{BASE}/report/node-1");
@@ -59,15 +35,15 @@ fn small_buffers(site: &mut Site) -> anyhow::Result<()> {
 fn a_node_that_is_not_heard_or_does_not_hear_is_told_apart() -> anyhow::Result<()> {
     let mut site = Site::up("t-why-dhcp")?;
     small_buffers(&mut site)?;
-    expect(&site, "node-1", "never-seen")?;
+    site.expect_why("node-1", "never-seen")?;
 
     // A machine boots whose MAC nobody wrote down.
     site.firmware("client:other=52:54:00:ff:00:01", "0007", 2, &[])?;
-    expect(&site, "node-1", "wrong-mac")?;
+    site.expect_why("node-1", "wrong-mac")?;
 
     // A 32-bit firmware, for which there is no loader.
     site.firmware("client:odd=52:54:00:08:00:03", "0006", 2, &[])?;
-    expect(&site, "node-3", "no-loader-for-firmware")?;
+    site.expect_why("node-3", "no-loader-for-firmware")?;
 
     // The bastion's answers are lost on their way.
     let lose = "nft add table netdev lose
@@ -75,14 +51,14 @@ fn a_node_that_is_not_heard_or_does_not_hear_is_told_apart() -> anyhow::Result<(
         nft add rule netdev lose out udp dport 68 drop";
     site.run("bastion", &["sh", "-ec", lose])?;
     site.firmware(NODE, "0007", 4, &[])?;
-    expect(&site, "node-1", "offer-not-heard")?;
+    site.expect_why("node-1", "offer-not-heard")?;
     site.run("bastion", &["nft", "delete", "table", "netdev", "lose"])?;
 
     // It has its address and does not come for its loader.
     for _ in 0..3 {
         site.firmware(NODE, "0007", 3, &[])?;
     }
-    expect(&site, "node-1", "loader-not-fetched")?;
+    site.expect_why("node-1", "loader-not-fetched")?;
 
     // It comes for it, and gives up in the middle.
     let (nodes, _) = site.farosctl(&["nodes", "--output", "json"])?;
@@ -108,14 +84,14 @@ fn a_node_that_is_not_heard_or_does_not_hear_is_told_apart() -> anyhow::Result<(
             &format!("{BASE}/loader/ipxe.efi"),
         ],
     )?;
-    expect(&site, "node-1", "loader-transfer-fails")?;
+    site.expect_why("node-1", "loader-transfer-fails")?;
 
     // The bastion's own cable.
     site.run(
         "bastion",
         &["sh", "-ec", "ip link set lan0 down; ip link set lan0 name gone0"],
     )?;
-    expect(&site, "node-1", "lan-lost")?;
+    site.expect_why("node-1", "lan-lost")?;
     site.run("bastion", &["sh", "-ec", "ip link set gone0 name lan0"])?;
     site.lab.wait_until_ready()?;
     Ok(())
@@ -125,7 +101,7 @@ fn a_node_that_is_not_heard_or_does_not_hear_is_told_apart() -> anyhow::Result<(
 fn a_second_dhcp_server_is_named() -> anyhow::Result<()> {
     let mut site = Site::up("t-why-rogue")?;
     site.second_dhcp_server("client:rogue")?;
-    expect(&site, "node-1", "second-dhcp-server")?;
+    site.expect_why("node-1", "second-dhcp-server")?;
     let (said, _) = site.farosctl(&["why", "node-1"])?;
     ensure!(said.contains("192.168.8.250"), "{said}");
     ensure!(said.lines().all(|line| line.chars().count() <= 80), "{said}");
@@ -147,7 +123,7 @@ fn what_stops_an_install_is_named_and_its_story_can_be_had() -> anyhow::Result<(
     let told = follow.stdout.take().map(BufReader::new);
 
     fetch(&mut site, &format!("curl -sf {script}"))?;
-    expect(&site, "node-1", "image-missing")?;
+    site.expect_why("node-1", "image-missing")?;
     let first = told.and_then(|told| told.lines().next()).transpose();
     follow.kill()?;
     follow.wait()?;
@@ -185,31 +161,31 @@ fn what_stops_an_install_is_named_and_its_story_can_be_had() -> anyhow::Result<(
         content(&initramfs, "initramfs.img")
     );
     fetch(&mut site, &slow)?;
-    expect(&site, "node-1", "transfer-fails")?;
+    site.expect_why("node-1", "transfer-fails")?;
 
     fetch(
         &mut site,
         &format!("curl -sf -o /dev/null {}", content(&initramfs, "initramfs.img")),
     )?;
-    expect(&site, "node-1", "on-its-way")?;
+    site.expect_why("node-1", "on-its-way")?;
     // Another machine asks for its config.
     let other = "client:other=52:54:00:08:00:02";
     site.run(other, &["dhclient", "-4", "-1", "eth0"])?;
     site.said(other, &["curl", "-s", &config])?;
-    expect(&site, "node-1", "ignition-wrong-address")?;
+    site.expect_why("node-1", "ignition-wrong-address")?;
 
     fetch(&mut site, &format!("curl -sf -o /dev/null {config}"))?;
     report(
         &mut site,
         r#"{"report":"ignition-fetched","clock":"2016-01-01T00:00:00Z"}"#,
     )?;
-    expect(&site, "node-1", "clock-off")?;
+    site.expect_why("node-1", "clock-off")?;
     site.kill_and_start()?;
     report(
         &mut site,
         r#"{"report":"failed","stage":"disk","code":"disk-missing","message":"no /dev/vda"}"#,
     )?;
-    expect(&site, "node-1", "disk-missing")?;
+    site.expect_why("node-1", "disk-missing")?;
 
     let (told, code) = site.farosctl(&["timeline", "node-1"])?;
     ensure!(code == 0 && told.contains("FAILED: disk-missing"), "{told}");

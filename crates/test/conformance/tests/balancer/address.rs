@@ -1,6 +1,8 @@
 //! A virtual IP that someone else has as well.
 
-use crate::world::{Balancer, LAPTOP, VIP, eventually};
+use faros_conformance::eventually;
+
+use crate::world::{Balancer, LAPTOP, VIP};
 
 #[test]
 fn a_virtual_ip_that_someone_else_has_is_told_and_not_fought_over() -> anyhow::Result<()> {

@@ -3,8 +3,9 @@
 use std::{fs, thread, time::Duration};
 
 use anyhow::Context as _;
+use faros_conformance::eventually;
 
-use crate::world::{Balancer, LAPTOP, VIP, eventually, node};
+use crate::world::{Balancer, LAPTOP, VIP, node};
 
 /// Sends back what it gets, on any number of connections.
 const ECHO: &str = "
@@ -135,8 +136,13 @@ fn thousands_of_connections_outlive_farosd_and_the_rules() -> anyhow::Result<()>
     let mut rounds = 0;
     let mut ask = |lab: &mut Balancer, when: &str| -> anyhow::Result<()> {
         use std::io::Write as _;
-        let (_, child) = lab.children.last_mut().context("the client")?;
-        child.stdin.as_mut().context("its input")?.write_all(b"hello\n")?;
+        let (_, client) = lab.programs.last_mut().context("the client")?;
+        client
+            .0
+            .stdin
+            .as_mut()
+            .context("its input")?
+            .write_all(b"hello\n")?;
         rounds += 1;
         let lines = || {
             fs::read_to_string(&log)

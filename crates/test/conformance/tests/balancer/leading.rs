@@ -3,9 +3,9 @@
 use std::fs;
 
 use anyhow::Context as _;
-use faros_conformance::root;
+use faros_conformance::{eventually, root};
 
-use crate::world::{Balancer, LAPTOP, VIP, eventually, node};
+use crate::world::{Balancer, LAPTOP, VIP, node};
 
 const BASTION_OUTSIDE: &str = "203.0.113.2";
 

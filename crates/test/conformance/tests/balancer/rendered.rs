@@ -1,14 +1,11 @@
 //! `HAProxy` and keepalived with what is rendered for them.
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-};
+use std::{fs, process::Stdio};
 
 use anyhow::{Context as _, ensure};
-use faros_conformance::root;
+use faros_conformance::{Running, eventually, root};
 
-use crate::world::{Balancer, VIP, eventually};
+use crate::world::{Balancer, VIP};
 
 #[test]
 fn haproxy_and_keepalived_take_what_is_rendered_for_them() -> anyhow::Result<()> {
@@ -46,19 +43,12 @@ fn haproxy_and_keepalived_take_what_is_rendered_for_them() -> anyhow::Result<()>
         "bastion",
         &["ip", "address", "add", "192.168.8.2/32", "dev", "lan0"],
     )?;
-    let namespace = lab.site.lab.host("bastion")?.1.namespace;
-    let mut command = Command::new("ip");
-    command.args([
-        "netns",
-        "exec",
-        &namespace,
-        "haproxy",
-        "-db",
-        "-f",
-        &format!("{folder}/three-nodes.haproxy"),
-    ]);
-    let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    lab.children.push(("bastion".to_owned(), child));
+    let config = format!("{folder}/three-nodes.haproxy");
+    let mut command = lab
+        .site
+        .in_network("bastion", &["haproxy", "-db", "-f", &config])?;
+    let haproxy = Running(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?);
+    lab.programs.push(("bastion".to_owned(), haproxy));
     eventually("HAProxy leads to the node", || {
         let said = lab.ask("bastion", &format!("http://{VIP}/"))?;
         Ok(said.is_ok_and(|said| said.starts_with("node-1 ")))

@@ -1,14 +1,9 @@
 //! A lab in which three hosts have the nodes' addresses, and servers and clients in Python's own words.
 
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, ensure};
-use faros_conformance::{Site, root};
+use faros_conformance::{Running, Site, changed, eventually};
 use serde_json::Value;
 
 pub(crate) const VIP: &str = "192.168.8.2";
@@ -33,17 +28,9 @@ if port in (6443, 22623):
 server.serve_forever()";
 
 pub(crate) struct Balancer {
+    // Programs end before their lab is taken down.
+    pub(crate) programs: Vec<(String, Running)>,
     pub(crate) site: Site,
-    pub(crate) children: Vec<(String, Child)>,
-}
-
-impl Drop for Balancer {
-    fn drop(&mut self) {
-        for (_, child) in &mut self.children {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
 }
 
 pub(crate) fn node(n: u8) -> String {
@@ -78,8 +65,8 @@ impl Balancer {
              {folder}/tls.key -out {folder}/tls.crt"
         ))?;
         let own = Self {
+            programs: vec![],
             site,
-            children: vec![],
         };
         own.apply("", "")?;
         Ok(own)
@@ -91,24 +78,18 @@ impl Balancer {
 
     /// Applies the site with one text in the place of another. Its API servers are nobody's, unless `to` says whose.
     pub(crate) fn apply(&self, from: &str, to: &str) -> anyhow::Result<()> {
-        let mut text = fs::read_to_string(root().join("examples/three-nodes.yaml"))?;
-        ensure!(text.contains(from), "no `{from}` in the site");
+        let mut text = changed("three-nodes", &[(from, to)])?;
         if !to.contains("cluster:") {
             text += "  cluster: {distribution: none}\n";
         }
-        let path = self.site.lab.folder().path().join("changed.yaml");
-        fs::write(&path, text.replacen(from, to, 1))?;
-        self.site.lab.apply(&path)
+        self.site.lab.apply(&self.site.file(&text)?)
     }
 
     pub(crate) fn start(&mut self, host: &str, script: &str, args: &[&str]) -> anyhow::Result<()> {
-        let namespace = self.site.lab.host(host)?.1.namespace;
-        let mut command = Command::new("ip");
-        command
-            .args(["netns", "exec", &namespace, "python3", "-c", script])
-            .args(args);
-        let child = command.stdin(Stdio::piped()).spawn()?;
-        self.children.push((host.to_owned(), child));
+        let words = [&["python3", "-c", script], args].concat();
+        let mut command = self.site.in_network(host, &words)?;
+        let program = Running(command.stdin(Stdio::piped()).spawn()?);
+        self.programs.push((host.to_owned(), program));
         Ok(())
     }
 
@@ -122,13 +103,7 @@ impl Balancer {
     }
 
     pub(crate) fn kill(&mut self, host: &str) {
-        for (own, child) in &mut self.children {
-            if own == host {
-                drop(child.kill());
-                drop(child.wait());
-            }
-        }
-        self.children.retain(|(own, _)| own != host);
+        self.programs.retain(|(own, _)| own != host);
     }
 
     /// Who answers a host, and whom it sees; or how curl failed: 7 refused, 28 too late.
@@ -182,13 +157,4 @@ impl Balancer {
                 .is_some_and(|value| value.to_string().contains(text))
         }))
     }
-}
-
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !is_so()? {
-        ensure!(Instant::now() < deadline, "in vain: {what}");
-        thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }

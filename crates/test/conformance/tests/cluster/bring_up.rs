@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::Instant,
 };
 
 use anyhow::ensure;
-use faros_conformance::{Site, root, story::word};
+use faros_conformance::{Running, Site, root, story::word};
 use faros_lab::web;
 use faros_model::event::{Event, EventKind};
 use serde_json::{Value, json};
@@ -204,16 +204,6 @@ while [ ! -e /var/tmp/enough ]; do
   sleep 0.02
 done
 "#;
-
-/// Stops a program when the test ends.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
 
 fn a_control_plane_dies(site: &mut Site) -> anyhow::Result<()> {
     let node = site.lab.native("node-2");

@@ -1,13 +1,9 @@
 //! Whom a pod is to others: itself among pods and nodes, and its node beyond them.
 
-use std::{
-    fs,
-    net::Ipv4Addr,
-    process::{Child, Stdio},
-};
+use std::{fs, net::Ipv4Addr, process::Stdio};
 
 use anyhow::ensure;
-use faros_conformance::Site;
+use faros_conformance::{Running, Site};
 use faros_lab::web;
 use serde_json::{Value, json};
 
@@ -120,7 +116,7 @@ fn seen_in(said: &str) -> anyhow::Result<Ipv4Addr> {
 
 /// A server on a host of the lab, which says the same.
 struct Server {
-    child: Child,
+    _program: Running,
     _folder: tempfile::TempDir,
 }
 
@@ -136,15 +132,8 @@ impl Server {
         let words = ["busybox", "httpd", "-f", "-p", "8099", "-h", &home];
         let child = site.lab.command(host, &words)?.stdin(Stdio::null()).spawn()?;
         Ok(Self {
-            child,
+            _program: Running(child),
             _folder: folder,
         })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
     }
 }

@@ -3,13 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use anyhow::ensure;
+use faros_conformance::{Running, eventually};
 use faros_lab::daemon;
 
-use crate::world::{BASTION_OUTSIDE, NODE, NODE_ADDRESS, Router, STRANGER, UPLINK, eventually};
+use crate::world::{BASTION_OUTSIDE, NODE, NODE_ADDRESS, Router, STRANGER, UPLINK};
 
 const PUBLISHED: &str = "    trustedNetworks: [203.0.113.0/24]
     publish:
@@ -32,20 +33,12 @@ const BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus C
 
 /// A lab with a system bus of its own, and firewalld on it.
 struct Beside {
+    // Programs end before their lab is taken down.
+    firewalld: Option<Running>,
+    _bus: Running,
     lab: Router,
     address: String,
     config: PathBuf,
-    bus: Child,
-    firewalld: Option<Child>,
-}
-
-impl Drop for Beside {
-    fn drop(&mut self) {
-        for child in self.firewalld.iter_mut().chain([&mut self.bus]) {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
 }
 
 impl Beside {
@@ -65,11 +58,11 @@ impl Beside {
             .stdin(Stdio::null())
             .spawn()?;
         let mut beside = Self {
+            firewalld: None,
+            _bus: Running(bus),
             lab,
             address,
             config,
-            bus,
-            firewalld: None,
         };
         beside.start()?;
         Ok(beside)
@@ -81,9 +74,7 @@ impl Beside {
     }
 
     fn on_bastion(&mut self, words: &[&str]) -> anyhow::Result<Command> {
-        let namespace = self.lab.site.lab.host("bastion")?.1.namespace;
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &namespace]).args(words);
+        let mut command = self.lab.site.in_network("bastion", words)?;
         command.env("DBUS_SYSTEM_BUS_ADDRESS", &self.address);
         Ok(command)
     }
@@ -94,14 +85,14 @@ impl Beside {
         let words = ["firewalld", "--nofork", "--nopid", "--system-config", &config];
         let mut command = self.on_bastion(&words)?;
         command.args(["--log-target", "file", "--log-file", &log]);
-        self.firewalld = Some(command.stdin(Stdio::null()).spawn()?);
+        self.firewalld = Some(Running(command.stdin(Stdio::null()).spawn()?));
         eventually("firewalld runs", || Ok(self.ask(&["--state"]).is_ok()))
     }
 
     fn stop(&mut self) -> anyhow::Result<()> {
         if let Some(mut firewalld) = self.firewalld.take() {
-            Command::new("kill").arg(firewalld.id().to_string()).status()?;
-            firewalld.wait()?;
+            Command::new("kill").arg(firewalld.0.id().to_string()).status()?;
+            firewalld.0.wait()?;
         }
         Ok(())
     }

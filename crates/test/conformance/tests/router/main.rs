@@ -7,9 +7,9 @@ mod world;
 
 use std::{fs, thread, time::Duration};
 
-use crate::world::{
-    BASTION_OUTSIDE, COUNTS, KEEPS_READING, NODE, NODE_ADDRESS, Router, STRANGER, UPLINK, eventually,
-};
+use faros_conformance::eventually;
+
+use crate::world::{BASTION_OUTSIDE, COUNTS, KEEPS_READING, NODE, NODE_ADDRESS, Router, STRANGER, UPLINK};
 
 #[test]
 fn nodes_reach_the_world_as_the_bastion_and_the_world_reaches_nothing() -> anyhow::Result<()> {

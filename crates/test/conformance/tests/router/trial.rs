@@ -3,13 +3,13 @@
 use std::{
     fs,
     io::Write as _,
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, ensure};
-use faros_conformance::Site;
+use faros_conformance::{Running, Site, eventually};
 
-use crate::world::{COUNTS, KEEPS_READING, Router, eventually};
+use crate::world::{COUNTS, KEEPS_READING, Router};
 
 /// An address of the uplink that the site file gives.
 const GIVEN: &str = "203.0.113.3";
@@ -126,7 +126,7 @@ fn a_session_that_loses_its_way_gets_it_back_and_so_does_whoever_comes_new() -> 
 
 /// farosctl on a terminal of its own, as `script` makes one.
 struct Terminal {
-    script: Child,
+    script: Running,
     log: std::path::PathBuf,
 }
 
@@ -147,7 +147,10 @@ impl Terminal {
             .stdout(Stdio::null())
             .spawn()
             .context("cannot run script")?;
-        Ok(Self { script, log })
+        Ok(Self {
+            script: Running(script),
+            log,
+        })
     }
 
     fn says(&self, words: &str) -> anyhow::Result<()> {
@@ -157,15 +160,8 @@ impl Terminal {
     }
 
     fn answer(&mut self, line: &str) -> anyhow::Result<()> {
-        let stdin = self.script.stdin.as_mut().context("no terminal")?;
+        let stdin = self.script.0.stdin.as_mut().context("no terminal")?;
         Ok(writeln!(stdin, "{line}")?)
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        drop(self.script.kill());
-        drop(self.script.wait());
     }
 }
 
@@ -190,7 +186,7 @@ fn on_a_terminal_it_is_asked_and_a_terminal_that_dies_is_no_answer() -> anyhow::
         terminal.says("keep it? [yes/no]")?;
         terminal.answer(answer)?;
         terminal.says(last)?;
-        assert_eq!(terminal.script.wait()?.code(), Some(code));
+        assert_eq!(terminal.script.0.wait()?.code(), Some(code));
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 
 use anyhow::ensure;
 
-use crate::world::{BASTION_OUTSIDE, NODE, Router, STRANGER, UPLINK, eventually};
+use faros_conformance::eventually;
+
+use crate::world::{BASTION_OUTSIDE, NODE, Router, STRANGER, UPLINK};
 
 #[test]
 fn a_chain_of_somebody_else_that_drops_what_is_forwarded_is_told() -> anyhow::Result<()> {

@@ -1,14 +1,9 @@
 //! A lab with a host beyond the uplink, servers that say who asks, and sessions that count.
 
-use std::{
-    fs,
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::process::Stdio;
 
-use anyhow::{Context as _, ensure};
-use faros_conformance::{Site, root};
+use anyhow::Context as _;
+use faros_conformance::{Running, Site, changed, eventually, root};
 
 pub(crate) const NODE: &str = "client:node=52:54:00:08:00:01";
 pub(crate) const NODE_ADDRESS: &str = "192.168.8.11";
@@ -47,17 +42,9 @@ for n in range(100000):
 
 /// A lab with the demo's site, changed: one node that has its address, and a host beyond the uplink.
 pub(crate) struct Router {
+    // Programs end before their lab is taken down.
+    programs: Vec<Running>,
     pub(crate) site: Site,
-    children: Vec<Child>,
-}
-
-impl Drop for Router {
-    fn drop(&mut self) {
-        for child in &mut self.children {
-            drop(child.kill());
-            drop(child.wait());
-        }
-    }
 }
 
 impl Router {
@@ -69,8 +56,8 @@ impl Router {
             &["ip", "address", "add", &format!("{STRANGER}/32"), "dev", "lo"],
         )?;
         Ok(Self {
+            programs: vec![],
             site,
-            children: vec![],
         })
     }
 
@@ -88,23 +75,13 @@ impl Router {
 
     /// A file with the demo's site, changed.
     pub(crate) fn write_with(&self, changes: &[(&str, &str)]) -> anyhow::Result<String> {
-        let mut text = fs::read_to_string(root().join("examples/three-nodes.yaml"))?;
-        for (from, to) in changes {
-            ensure!(text.contains(from), "the demo's site has no `{from}`");
-            text = text.replacen(from, to, 1);
-        }
-        let path = self.site.lab.folder().path().join("changed.yaml");
-        fs::write(&path, text)?;
+        let path = self.site.file(&changed("three-nodes", changes)?)?;
         Ok(path.display().to_string())
     }
 
     pub(crate) fn python(&mut self, host: &str, script: &str) -> anyhow::Result<()> {
-        // In the host's network alone: system folders of its own are for one command at a time.
-        let namespace = self.site.lab.host(host)?.1.namespace;
-        let mut command = Command::new("ip");
-        command.args(["netns", "exec", &namespace, "python3", "-c", script]);
-        let child = command.stdin(Stdio::null()).spawn()?;
-        self.children.push(child);
+        let mut command = self.site.in_network(host, &["python3", "-c", script])?;
+        self.programs.push(Running(command.stdin(Stdio::null()).spawn()?));
         Ok(())
     }
 
@@ -149,13 +126,4 @@ impl Router {
         let count = line.and_then(|line| line.split("packets ").nth(1)?.split(' ').next()?.parse().ok());
         count.with_context(|| format!("no rule `{why}` in\n{table}"))
     }
-}
-
-pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let deadline = Instant::now() + Duration::from_mins(1);
-    while !is_so()? {
-        ensure!(Instant::now() < deadline, "in vain: {what}");
-        thread::sleep(Duration::from_millis(100));
-    }
-    Ok(())
 }
