@@ -2,7 +2,7 @@
 //!
 //! A crate's folder below `crates/` declares its layer. The edges come from `cargo metadata`, the rules are
 //! a pure function over them, and the whole list of edges is checked in, so that a new edge is a line in
-//! the review. What `core` may not call (clocks, files, sockets) is held by `crates/core/clippy.toml`.
+//! the review. Each crate also has a row in the code map of ARCHITECTURE.md. What `core` may not call (clocks, files, sockets) is held by `crates/core/clippy.toml`.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
 
 const EDGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/edges.txt");
+const CODE_MAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md");
 
 /// Crates that bring the world with them: no crate of `model` or `core` may depend on one, even through
 /// another library of the list's kind.
@@ -153,7 +154,32 @@ fn listing(edges: &BTreeSet<Edge>) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Checks the layers; with `update`, writes the list of edges instead of comparing it.
+/// The folders that the rows of a code map name in their first cell; `a/{b,c}` stands for `a/b` and `a/c`.
+fn mapped(map: &str) -> BTreeSet<String> {
+    let cells = map.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+    let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
+    let mut folders = BTreeSet::new();
+    for name in names {
+        match name.strip_suffix('}').and_then(|name| name.split_once('{')) {
+            Some((above, below)) => folders.extend(below.split(',').map(|last| format!("{above}{last}"))),
+            None => drop(folders.insert(name.to_owned())),
+        }
+    }
+    folders
+}
+
+/// Everything that a code map says otherwise than the workspace, whose crates are in `folders`, in words.
+fn off_the_map(map: &str, folders: &BTreeSet<String>) -> Vec<String> {
+    let mapped = mapped(map);
+    let missing = folders.difference(&mapped).map(|folder| format!("{folder} has no row"));
+    let gone = mapped
+        .difference(folders)
+        .filter(|folder| folder.starts_with("crates/"))
+        .map(|folder| format!("{folder} has a row, and is no crate"));
+    missing.chain(gone).collect()
+}
+
+/// Checks the layers and the code map; with `update`, writes the list of edges instead of comparing it.
 pub(crate) fn run(update: bool) -> anyhow::Result<()> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml");
     let metadata = MetadataCommand::new()
@@ -165,6 +191,19 @@ pub(crate) fn run(update: bool) -> anyhow::Result<()> {
     ensure!(
         wrong.is_empty(),
         "the layers are broken:\n  {}",
+        wrong.join("\n  ")
+    );
+
+    let root = metadata.workspace_root.as_std_path();
+    let folders = metadata.workspace_packages().into_iter().filter_map(|package| {
+        let folder = package.manifest_path.parent()?.as_std_path().strip_prefix(root).ok()?;
+        Some(folder.to_str()?.to_owned())
+    });
+    let map = fs::read_to_string(CODE_MAP).with_context(|| format!("cannot read {CODE_MAP}"))?;
+    let wrong = off_the_map(&map, &folders.collect());
+    ensure!(
+        wrong.is_empty(),
+        "the code map of ARCHITECTURE.md is not the workspace:\n  {}",
         wrong.join("\n  ")
     );
 
@@ -238,6 +277,40 @@ mod tests {
         check(
             &[("crates/core/dns", "tokio")],
             &["crates/core/dns must not know tokio: model and core do not touch the world"],
+        );
+    }
+
+    const MAP: &str = "\
+Some `crates/core/text`.
+
+| folder | crate | what it is |
+| --- | --- | --- |
+| `crates/core/{dhcp,dns}` | `faros-dhcp`, … | the protocols |
+| `crates/shell/net` | `faros-net` | beside `crates/core/plan` |
+| `xtask`, `scripts` | | chores |
+";
+
+    fn check_map(folders: &[&str], expected: &[&str]) {
+        let folders = folders.iter().map(|folder| (*folder).to_owned()).collect();
+        assert_eq!(off_the_map(MAP, &folders), expected);
+    }
+
+    #[test]
+    fn a_row_of_the_code_map_may_stand_for_several_crates() {
+        check_map(
+            &["crates/core/dhcp", "crates/core/dns", "crates/shell/net", "xtask"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_crate_without_a_row_and_a_row_without_a_crate_are_told() {
+        check_map(
+            &["crates/core/dhcp", "crates/core/plan", "crates/shell/net", "xtask"],
+            &[
+                "crates/core/plan has no row",
+                "crates/core/dns has a row, and is no crate",
+            ],
         );
     }
 
