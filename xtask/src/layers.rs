@@ -2,35 +2,53 @@
 //!
 //! A crate's folder below `crates/` declares its layer. The edges come from `cargo metadata`, the rules are
 //! a pure function over them, and the whole list of edges is checked in, so that a new edge is a line in
-//! the review. Each crate also has a row in the code map of ARCHITECTURE.md. What `core` may not call (clocks, files, sockets) is held by `crates/core/clippy.toml`.
+//! the review. Each crate also has a row in the code map of ARCHITECTURE.md. What `model`
+//! and `core` may not call (clocks, files, sockets) is held by their `clippy.toml`.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context as _, ensure};
-use cargo_metadata::{DependencyKind, Metadata, MetadataCommand};
+use cargo_metadata::{DependencyKind, FeatureName, Metadata, MetadataCommand, Package, PackageId};
 
 const EDGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/edges.txt");
 const CODE_MAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md");
 
-/// Crates that bring the world with them: no crate of `model` or `core` may depend on one, even through
+/// Crates that bring the world with them, runtimes, sockets, files, randomness, logs: no crate of `model` or `core` may depend on one, even through
 /// another library of the list's kind.
 const WORLDLY: &[&str] = &[
+    "async-io",
+    "async-std",
     "axum",
+    "env_logger",
+    "fern",
+    "flexi_logger",
+    "futures-executor",
+    "getrandom",
     "hyper",
     "hyper-util",
+    "inotify",
+    "io-uring",
+    "kube",
+    "log",
     "mio",
     "nix",
+    "polling",
     "reqwest",
     "rtnetlink",
     "rusqlite",
     "rustix",
     "sd-notify",
+    "simplelog",
+    "slog",
+    "smol",
     "socket2",
     "sqlx",
     "tempfile",
     "tokio",
     "tracing",
+    "tracing-core",
     "tracing-subscriber",
+    "zbus",
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -103,16 +121,17 @@ fn edges(metadata: &Metadata) -> anyhow::Result<BTreeSet<Edge>> {
         .resolve
         .as_ref()
         .context("cargo metadata gave no dependency graph")?;
-    let normal_deps = |id: &cargo_metadata::PackageId| {
+    let normal_deps = |id: &PackageId| {
         let node = resolve.nodes.iter().find(|node| node.id == *id);
-        let deps = node.into_iter().flat_map(|node| &node.deps);
-        deps.filter(|dep| {
-            dep.dep_kinds
-                .iter()
-                .any(|kind| kind.kind == DependencyKind::Normal)
-        })
-        .map(|dep| dep.pkg.clone())
-        .collect::<Vec<_>>()
+        let deps = node.into_iter().flat_map(|node| {
+            let normal = node.deps.iter().filter(|dep| {
+                dep.dep_kinds
+                    .iter()
+                    .any(|kind| kind.kind == DependencyKind::Normal)
+            });
+            normal.filter(|dep| is_had(&metadata[id], &node.features, &metadata[&dep.pkg].name))
+        });
+        deps.map(|dep| dep.pkg.clone()).collect::<Vec<_>>()
     };
 
     let mut found = BTreeSet::new();
@@ -148,6 +167,25 @@ fn edges(metadata: &Metadata) -> anyhow::Result<BTreeSet<Edge>> {
     Ok(found)
 }
 
+/// Whether a package with these features has a library indeed: the graph also has what a feature of it would set in
+/// that library if it were there (`log?/std`).
+fn is_had(package: &Package, features: &[FeatureName], library: &str) -> bool {
+    let mut declared = package
+        .dependencies
+        .iter()
+        .filter(|dep| dep.kind == DependencyKind::Normal && dep.name == library);
+    let enabled = || {
+        let features = features
+            .iter()
+            .filter_map(|feature| package.features.get(feature.as_str()));
+        features.flatten().map(|what| what.trim_start_matches("dep:"))
+    };
+    declared.any(|dep| {
+        let name = dep.rename.as_ref().unwrap_or(&dep.name);
+        !dep.optional || enabled().any(|what| what.split('/').next() == Some(name))
+    })
+}
+
 fn listing(edges: &BTreeSet<Edge>) -> String {
     let ours = edges.iter().filter(|edge| edge.to.contains('/'));
     let lines: Vec<String> = ours.map(|Edge { from, to }| format!("{from} -> {to}")).collect();
@@ -156,7 +194,9 @@ fn listing(edges: &BTreeSet<Edge>) -> String {
 
 /// The folders that the rows of a code map name in their first cell; `a/{b,c}` stands for `a/b` and `a/c`.
 fn mapped(map: &str) -> BTreeSet<String> {
-    let cells = map.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+    let cells = map
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split('|').next());
     let names = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2));
     let mut folders = BTreeSet::new();
     for name in names {
@@ -171,7 +211,9 @@ fn mapped(map: &str) -> BTreeSet<String> {
 /// Everything that a code map says otherwise than the workspace, whose crates are in `folders`, in words.
 fn off_the_map(map: &str, folders: &BTreeSet<String>) -> Vec<String> {
     let mapped = mapped(map);
-    let missing = folders.difference(&mapped).map(|folder| format!("{folder} has no row"));
+    let missing = folders
+        .difference(&mapped)
+        .map(|folder| format!("{folder} has no row"));
     let gone = mapped
         .difference(folders)
         .filter(|folder| folder.starts_with("crates/"))
@@ -196,7 +238,12 @@ pub(crate) fn run(update: bool) -> anyhow::Result<()> {
 
     let root = metadata.workspace_root.as_std_path();
     let folders = metadata.workspace_packages().into_iter().filter_map(|package| {
-        let folder = package.manifest_path.parent()?.as_std_path().strip_prefix(root).ok()?;
+        let folder = package
+            .manifest_path
+            .parent()?
+            .as_std_path()
+            .strip_prefix(root)
+            .ok()?;
         Some(folder.to_str()?.to_owned())
     });
     let map = fs::read_to_string(CODE_MAP).with_context(|| format!("cannot read {CODE_MAP}"))?;
@@ -273,10 +320,13 @@ mod tests {
     }
 
     #[test]
-    fn the_pure_layers_pull_in_no_runtime() {
+    fn the_pure_layers_pull_in_no_runtime_and_no_log() {
         check(
-            &[("crates/core/dns", "tokio")],
-            &["crates/core/dns must not know tokio: model and core do not touch the world"],
+            &[("crates/core/dns", "tokio"), ("crates/model/model", "log")],
+            &[
+                "crates/core/dns must not know tokio: model and core do not touch the world",
+                "crates/model/model must not know log: model and core do not touch the world",
+            ],
         );
     }
 
@@ -306,7 +356,12 @@ Some `crates/core/text`.
     #[test]
     fn a_crate_without_a_row_and_a_row_without_a_crate_are_told() {
         check_map(
-            &["crates/core/dhcp", "crates/core/plan", "crates/shell/net", "xtask"],
+            &[
+                "crates/core/dhcp",
+                "crates/core/plan",
+                "crates/shell/net",
+                "xtask",
+            ],
             &[
                 "crates/core/plan has no row",
                 "crates/core/dns has a row, and is no crate",
@@ -320,18 +375,23 @@ Some `crates/core/text`.
     }
 
     #[test]
-    fn the_core_layer_repeats_the_bans_of_the_root() -> anyhow::Result<()> {
-        // The nearest clippy.toml replaces the others, so `core` must repeat what the root bans.
+    fn the_pure_layers_repeat_the_bans_of_the_root() -> anyhow::Result<()> {
+        // The nearest clippy.toml replaces the others, so `core` must repeat what the root bans, and `model` has all
+        // that `core` has.
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("clippy.toml");
-        let core = root.with_file_name("crates/core/clippy.toml");
-        let bans = |text: String| -> BTreeSet<String> {
+        let core = fs::read_to_string(root.with_file_name("crates/core/clippy.toml"))?;
+        assert_eq!(
+            fs::read_to_string(root.with_file_name("crates/model/clippy.toml"))?,
+            core
+        );
+        let bans = |text: &str| -> BTreeSet<String> {
             text.lines()
                 .map(str::trim)
                 .filter(|line| line.starts_with("{ path"))
                 .map(str::to_owned)
                 .collect()
         };
-        let (root, core) = (bans(fs::read_to_string(root)?), bans(fs::read_to_string(core)?));
+        let (root, core) = (bans(&fs::read_to_string(root)?), bans(&core));
         assert!(!root.is_empty());
         assert!(
             root.is_subset(&core),
