@@ -21,6 +21,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
     ("everything", include_str!("../../../../examples/everything.yaml")),
     ("demo", include_str!("../../../../examples/demo.yaml")),
+    ("cluster", include_str!("../../../../examples/cluster.yaml")),
     (
         "three-nodes",
         include_str!("../../../../examples/three-nodes.yaml"),
@@ -31,6 +32,17 @@ const EXAMPLES: &[(&str, &str)] = &[
 fn the_schema_that_is_checked_in_is_what_the_types_say() {
     let held: Json = serde_json::from_str(SCHEMA).unwrap();
     assert_eq!(held, json_schema(), "run `cargo run -p xtask -- schema`");
+}
+
+#[test]
+fn the_examples_are_those_of_the_folder() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../examples");
+    let files: BTreeSet<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    let checked = EXAMPLES.iter().map(|(name, _)| format!("{name}.yaml"));
+    assert_eq!(files, checked.collect());
 }
 
 #[test]
