@@ -1,6 +1,7 @@
 //! The real `farosd`, each time in a network and with a state folder of its own.
 
 mod apply;
+mod files;
 mod join;
 mod kill;
 mod names;
@@ -10,6 +11,7 @@ mod seal;
 mod sockets;
 mod start;
 mod story;
+mod strangers;
 mod telling;
 mod window;
 mod world;

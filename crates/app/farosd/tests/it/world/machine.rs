@@ -18,17 +18,29 @@ pub(crate) struct Machine(pub(crate) Namespace);
 
 impl Machine {
     pub(crate) fn plug(world: &World, mac: &str) -> anyhow::Result<Self> {
+        Self::plug_into(world, "lan0", mac)
+    }
+
+    /// At the other end of a cable that makes this interface of the bastion.
+    pub(crate) fn plug_into(world: &World, interface: &str, mac: &str) -> anyhow::Result<Self> {
         let own = Namespace::new()?;
         world.net.ip(&format!(
-            "link add lan0 type veth peer name eth0 address {mac} netns {}",
+            "link add {interface} type veth peer name eth0 address {mac} netns {}",
             own.0
         ))?;
-        world.net.ip("link set lan0 up")?;
+        world.net.ip(&format!("link set {interface} up"))?;
         own.ip("link set eth0 up")?;
         // A veth leaves checksums to hardware it has not got; DHCP clients read raw frames.
         own.output("ethtool -K eth0 tx off")?;
-        world.net.output("ethtool -K lan0 tx off")?;
+        world.net.output(&format!("ethtool -K {interface} tx off"))?;
         Ok(Self(own))
+    }
+
+    /// What udhcpc says when it asks for an address, so many times at the most.
+    pub(crate) fn udhcpc(&self, tries: u8) -> anyhow::Result<String> {
+        let words = format!("-i eth0 -n -q -f -s /bin/true -T 2 -t {tries}");
+        let said = self.0.command("udhcpc").args(words.split(' ')).output()?;
+        Ok(String::from_utf8_lossy(&said.stderr).into_owned())
     }
 
     /// The status of an HTTP answer, and its text.
