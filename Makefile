@@ -13,7 +13,7 @@ demo:           ## a whole site on this machine: an empty disk becomes a node of
 	@scripts/setup demo
 	@scripts/setup kubernetes
 	cargo build --release -p farosd -p farosctl -p faros-lab
-	$(CARGO_TARGET_DIR)/release/faros-lab demo $(DEMO_ARGS)
+	scripts/with-go $(CARGO_TARGET_DIR)/release/faros-lab demo $(DEMO_ARGS)
 
 demo-quick:     ## the part before Kubernetes: encrypted disks, a thief, a lockdown
 	@scripts/setup demo
@@ -34,15 +34,15 @@ trouble:        ## emulated machines install themselves through power cuts, a ba
 	@scripts/setup test
 	cargo test -p faros-conformance --test install --test hardware -- --ignored --nocapture
 	cargo test -p faros-kernel --lib clock -- --ignored
-	if command -v go >/dev/null; then cargo test -p faros-kubernetes --test build -- --ignored; else echo "no Go here: Kubernetes is not built from nothing" >&2; fi
+	scripts/with-go cargo test -p faros-kubernetes --test build -- --ignored
 
 cluster:        ## whole clusters in namespaces come up, also through trouble, and are kept; long
 	@scripts/setup test
-	cargo test -p faros-conformance --test cluster -- --ignored --nocapture --test-threads 1 --skip conformance::
+	scripts/with-go cargo test -p faros-conformance --test cluster -- --ignored --nocapture --test-threads 1 --skip conformance::
 
 conformance:    ## Kubernetes' own conformance checks against a cluster in namespaces; long, and the first time builds them
 	@scripts/setup test
-	cargo test -p faros-conformance --test cluster conformance:: -- --ignored --nocapture
+	scripts/with-go cargo test -p faros-conformance --test cluster conformance:: -- --ignored --nocapture
 
 bench:          ## figures beside the peers and against the promises; BENCH_ARGS=--quick for less
 	@scripts/setup bench
