@@ -12,7 +12,7 @@ use hyper::Method;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::{Kube, KubeError, request};
+use crate::{Kube, KubeError, request, wire::AGENT};
 
 pub(crate) const JSON: &str = "application/json";
 pub(crate) const MERGE: &str = "application/merge-patch+json";
@@ -222,7 +222,7 @@ impl Kube {
 
     async fn apply(&self, kind: &str, object: &Value) -> Result<(), KubeError> {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let path = format!("{RBAC}/{kind}/{name}?fieldManager=farosd&force=true");
+        let path = format!("{RBAC}/{kind}/{name}?fieldManager={AGENT}&force=true");
         self.ask(Method::PATCH, &path, Some((APPLY, object))).await?;
         Ok(())
     }

@@ -16,7 +16,10 @@ use tokio_rustls::{
     rustls::{ClientConfig, RootCertStore, crypto::ring},
 };
 
-use crate::{KubeError, wire::PATIENCE};
+use crate::{
+    KubeError,
+    wire::{AGENT, PATIENCE},
+};
 
 /// What is asked, for people.
 const WHOM: &str = "the server";
@@ -67,6 +70,7 @@ async fn ask(at: SocketAddrV4, name: &str, authority: &CertificateDer<'static>) 
     let request = Request::builder()
         .uri("/readyz?verbose")
         .header(header::HOST, name)
+        .header(header::USER_AGENT, AGENT)
         .body(Empty::<Bytes>::new())
         .map_err(|error| unreadable(&error))?;
     let answer = sender.send_request(request).await.map_err(broken)?;

@@ -19,6 +19,9 @@ use crate::KubeError;
 /// No request takes longer, but for a stream.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who asks, as Kubernetes writes it down beside what was changed (`managedFields`) and in its audit log.
+pub(crate) const AGENT: &str = "farosd";
+
 /// No answer is longer: a list of 100 nodes has half of it.
 const MAX_ANSWER: usize = 8 << 20;
 
@@ -99,6 +102,7 @@ impl Wire {
             .method(method)
             .uri(path)
             .header(header::HOST, &self.name)
+            .header(header::USER_AGENT, AGENT)
             .header(header::ACCEPT, "application/json");
         let mut bytes = Bytes::new();
         if let Some((media, value)) = body {
