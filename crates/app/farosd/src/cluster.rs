@@ -119,14 +119,14 @@ enum Majority {
     Unknown,
     /// It is there.
     There,
-    /// It is lost.
-    Lost(Lost),
+    /// It is lost, and that was told then.
+    Lost { lost: Lost, since: Timestamp },
 }
 
 impl Majority {
     const fn lost(&self) -> Option<&Lost> {
         match self {
-            Self::Lost(lost) => Some(lost),
+            Self::Lost { lost, .. } => Some(lost),
             Self::Unknown | Self::There => None,
         }
     }
@@ -171,11 +171,16 @@ pub(crate) async fn run(shared: Arc<Shared>) {
                         tracing::warn!("the cluster cannot be looked at: {why}");
                     }
                     shared.look_for_majority(&intent.site, &record).await;
+                    if lock(&shared.cluster.view).majority.lost().is_some() {
+                        shared.keep_snapshots(&intent);
+                    }
                 }
             }
         } else {
             // Of a cluster that is no more.
-            lock(&shared.cluster.view).why.clear();
+            let mut view = lock(&shared.cluster.view);
+            view.why.clear();
+            view.majority = Majority::Unknown;
         }
         if record.upgrade.is_some() {
             shared.keep_upgrade(&intent).await;
@@ -225,7 +230,7 @@ impl Shared {
         let mut nodes = kube.nodes().await?;
         let of_pods = kube.etcd().await?;
         // It answers, and so does etcd.
-        self.tell_majority(site, None).await?;
+        self.tell_majority(None).await?;
         self.tell_pressure(site, &mut nodes).await?;
         let allows_tokens = {
             let mut view = lock(&self.cluster.view);
@@ -368,12 +373,27 @@ impl Shared {
     ) -> anyhow::Result<Result<(), NotTaken>> {
         let mut record = self.cluster.deciding.lock().await;
         let mut next = record.clone();
-        let taken = next.said(node, said, self.sightings.now());
+        let now = self.sightings.now();
+        let taken = next.said(node, said, now, self.sightings.clock().shown(now));
         if taken.is_ok() && next != *record {
             self.store.put_cluster(next.clone()).await?;
             *record = next;
         }
         Ok(taken)
+    }
+
+    /// A node asks to join. Its script does that only after it has left the cluster as it was, and when nothing keeps it
+    /// from that.
+    pub(crate) async fn cluster_hears(&self, node: &Node) -> anyhow::Result<()> {
+        let mut record = self.cluster.deciding.lock().await;
+        let mut next = record.clone();
+        next.rejoin.remove(&node.name);
+        next.complaints.remove(&node.name);
+        if next != *record {
+            self.store.put_cluster(next.clone()).await?;
+            *record = next;
+        }
+        Ok(())
     }
 
     /// All of the cluster was ready, for the first time.
@@ -389,9 +409,9 @@ impl Shared {
     /// A node is installed anew: what it was handed before is of another disk.
     pub(crate) async fn cluster_forgets(&self, node: &HostName) -> anyhow::Result<()> {
         let mut record = self.cluster.deciding.lock().await;
-        if record.attempts.contains_key(node) || record.removed.contains(node) {
-            let mut next = record.clone();
-            next.installed(node);
+        let mut next = record.clone();
+        next.installed(node);
+        if next != *record {
             self.store.put_cluster(next.clone()).await?;
             *record = next;
         }

@@ -11,7 +11,7 @@ use faros_model::{
     site::{Node, Site},
 };
 
-use crate::install::{Verdict, Wait};
+use crate::install::{Attempt, Progress, Verdict, Wait, Work};
 
 /// Port on which members answer clients.
 pub const CLIENT_PORT: u16 = 2379;
@@ -112,6 +112,16 @@ pub fn has_majority(members: &[Member]) -> bool {
     well >= majority(of)
 }
 
+/// Whether what a node was handed may have made it a member of the cluster's etcd. Who joins just now, or failed at it,
+/// may have a vote before it can say that it is done; what was begun and not ended is an etcd of its own.
+pub fn may_be_member(attempt: &Attempt) -> bool {
+    match attempt.work {
+        Work::Init => attempt.progress == Progress::Joined,
+        Work::JoinControlPlane => true,
+        Work::JoinWorker => false,
+    }
+}
+
 /// That etcd takes no writes, and the Kubernetes API does not answer: too few of its members are well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
@@ -197,6 +207,8 @@ pub fn left_over<'a>(
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use faros_model::ids::SessionId;
+    use jiff::Timestamp;
     use proptest::prelude::*;
 
     use super::*;
@@ -212,6 +224,27 @@ pub(crate) mod tests {
             },
             ill: (!is_well).then(|| "it does not answer".to_owned()),
             answers: is_well,
+        }
+    }
+
+    #[test]
+    fn who_failed_to_begin_the_cluster_has_an_etcd_of_its_own() {
+        let failed = Progress::Failed {
+            phase: "init".to_owned(),
+            said: "no".to_owned(),
+        };
+        let rows = [
+            (Work::Init, Progress::Joined, true),
+            (Work::Init, Progress::Joining, false),
+            (Work::Init, failed.clone(), false),
+            (Work::JoinControlPlane, Progress::Joined, true),
+            (Work::JoinControlPlane, failed, true),
+            (Work::JoinWorker, Progress::Joined, false),
+        ];
+        for (work, progress, expected) in rows {
+            let mut attempt = Attempt::handed(work, SessionId(1), Timestamp::UNIX_EPOCH, None);
+            attempt.progress = progress;
+            assert_eq!(may_be_member(&attempt), expected, "{attempt:?}");
         }
     }
 

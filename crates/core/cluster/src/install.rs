@@ -69,6 +69,9 @@ pub struct Attempt {
     pub progress: Progress,
     /// How often it has failed in this boot.
     pub failures: u8,
+    /// When it had joined, as the bastion's clock showed it: what else is kept by date is held against that.
+    #[serde(default)]
+    pub joined: Option<Timestamp>,
 }
 
 /// How far an attempt is.
@@ -100,6 +103,7 @@ impl Attempt {
             at: now,
             progress: Progress::Handed,
             failures: failures.map_or(0, |before| before.failures),
+            joined: None,
         }
     }
 

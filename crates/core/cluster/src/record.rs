@@ -27,7 +27,7 @@ const MAX_SAID: usize = 2000;
 pub struct Record {
     /// When the first node had begun the control plane.
     pub established: Option<Timestamp>,
-    /// Whether all of the cluster was ready at some time since then: until then it is not ill, but not there yet.
+    /// Whether all that had come was ready at some time since then: until then it is not ill, but not there yet.
     pub complete: bool,
     /// The version that the node was handed that began it; of all nodes from then on, until an upgrade.
     pub version: Option<KubeVersion>,
@@ -147,7 +147,8 @@ impl Record {
         self.grants.clear();
         for node in site.nodes.values() {
             let is_control_plane = node.roles.contains(&Role::ControlPlane);
-            let begins_anew = |own: &mut Attempt| is_control_plane || own.at >= snapshot.at;
+            let begins_anew =
+                |own: &mut Attempt| is_control_plane || own.joined.unwrap_or(own.at) >= snapshot.at;
             if self.attempts.get_mut(&node.name).is_some_and(begins_anew) {
                 self.attempts.remove(&node.name);
                 self.rejoin.insert(node.name.clone());
@@ -175,11 +176,17 @@ impl Record {
         over
     }
 
-    /// Takes note of what a node says.
+    /// Takes note of what a node says, when the bastion's clock shows `shown`.
     ///
     /// # Errors
     /// It is of something that is no longer the node's to do.
-    pub fn said(&mut self, node: &HostName, said: Said, now: Timestamp) -> Result<(), NotTaken> {
+    pub fn said(
+        &mut self,
+        node: &HostName,
+        said: Said,
+        now: Timestamp,
+        shown: Timestamp,
+    ) -> Result<(), NotTaken> {
         let attempt = self.attempts.get(node);
         let is_joined = attempt.is_some_and(|attempt| attempt.progress == Progress::Joined);
         let (session, progress) = match said {
@@ -213,7 +220,10 @@ impl Record {
                 self.restoring = None;
             }
         }
-        let attempt = attempt.clone().said(progress, now);
+        let mut attempt = attempt.clone().said(progress, now);
+        if !is_joined && attempt.progress == Progress::Joined {
+            attempt.joined = Some(shown);
+        }
         self.attempts.insert(node.clone(), attempt);
         Ok(())
     }
@@ -243,15 +253,28 @@ mod tests {
         record.hand(&a, Work::Init, SessionId(1), NOW);
         let later = NOW + SignedDuration::from_mins(21);
         record.hand(&b, Work::Init, SessionId(2), later);
-        assert_eq!(record.said(&b, Said::Joining(Some(SessionId(2))), later), Ok(()));
-        assert_eq!(record.said(&b, Said::Joined(Some(SessionId(2))), later), Ok(()));
+        assert_eq!(
+            record.said(&b, Said::Joining(Some(SessionId(2))), later, later),
+            Ok(())
+        );
+        assert_eq!(
+            record.said(&b, Said::Joined(Some(SessionId(2))), later, later),
+            Ok(())
+        );
         assert_eq!(record.established, Some(later));
         // It was given up, and is late.
-        let late = record.said(&a, Said::Joined(Some(SessionId(1))), later);
+        let late = record.said(&a, Said::Joined(Some(SessionId(1))), later, later);
         assert_eq!(late, Err(NotTaken::Established));
-        assert_eq!(record.said(&b, Said::Joined(None), later), Ok(()), "said twice");
-        assert_eq!(record.said(&b, Said::Member, later), Ok(()));
-        assert_eq!(record.said(&a, Said::Member, later), Err(NotTaken::NotHanded));
+        assert_eq!(
+            record.said(&b, Said::Joined(None), later, later),
+            Ok(()),
+            "said twice"
+        );
+        assert_eq!(record.said(&b, Said::Member, later, later), Ok(()));
+        assert_eq!(
+            record.said(&a, Said::Member, later, later),
+            Err(NotTaken::NotHanded)
+        );
     }
 
     #[test]
@@ -259,15 +282,18 @@ mod tests {
         let a = name("a");
         let mut record = Record::default();
         assert_eq!(
-            record.said(&a, Said::Joining(None), NOW),
+            record.said(&a, Said::Joining(None), NOW, NOW),
             Err(NotTaken::NotHanded)
         );
         record.hand(&a, Work::JoinWorker, SessionId(1), NOW);
         record.hand(&a, Work::JoinWorker, SessionId(2), NOW);
         let old = report("joined", &json!({"session": "boot-1", "action": "join"}));
-        assert_eq!(record.said(&a, old, NOW), Err(NotTaken::NotHanded));
+        assert_eq!(record.said(&a, old, NOW, NOW), Err(NotTaken::NotHanded));
         record.installed(&a);
-        assert_eq!(record.said(&a, Said::Joined(None), NOW), Err(NotTaken::NotHanded));
+        assert_eq!(
+            record.said(&a, Said::Joined(None), NOW, NOW),
+            Err(NotTaken::NotHanded)
+        );
     }
 
     #[test]
@@ -277,12 +303,14 @@ mod tests {
         for (idx, node) in (1..).zip(site.nodes.values()) {
             let work = if idx == 1 { Work::Init } else { Work::JoinWorker };
             record.hand(&node.name, work, SessionId(idx), NOW);
-            record.said(&node.name, Said::Joined(None), NOW).unwrap();
+            record.said(&node.name, Said::Joined(None), NOW, NOW).unwrap();
         }
         let before = record.attempts.len();
         let (early, late) = (name("w"), name("x"));
         let taken = NOW + SignedDuration::from_secs(60);
-        record.attempts.get_mut(&late).unwrap().at = taken + SignedDuration::from_secs(5);
+        // The bastion counts by a clock that was an hour ahead when it started.
+        record.attempts.get_mut(&early).unwrap().at = taken + SignedDuration::from_hours(1);
+        record.attempts.get_mut(&late).unwrap().joined = Some(taken + SignedDuration::from_secs(5));
         let snapshot = Name {
             at: taken,
             revision: 7,
@@ -297,7 +325,7 @@ mod tests {
         assert_eq!(record.attempts.len() + record.rejoin.len(), before);
         let first = record.rejoin.first().unwrap().clone();
         record.hand(&first, Work::Init, SessionId(9), NOW);
-        record.said(&first, Said::Joined(None), NOW).unwrap();
+        record.said(&first, Said::Joined(None), NOW, NOW).unwrap();
         assert_eq!((record.established, record.restoring), (Some(NOW), None));
     }
 
@@ -322,7 +350,7 @@ mod tests {
         record.hand(&name("a"), Work::Init, SessionId(1), NOW);
         let tale = json!({"phase": "init", "said": "x".repeat(100_000)});
         record
-            .said(&name("a"), report("join-failed", &tale), NOW)
+            .said(&name("a"), report("join-failed", &tale), NOW, NOW)
             .unwrap();
         let text = serde_json::to_string(&record).unwrap();
         assert!(text.len() < 2 * MAX_SAID);

@@ -64,10 +64,15 @@ impl FromStr for Name {
     }
 }
 
-/// Whether one is to be taken. One of the future was taken by a clock that was ahead.
-pub fn is_due(there: impl IntoIterator<Item = Name>, now: Timestamp) -> bool {
-    let is_fresh = |name: Name| name.at <= now && now.duration_since(name.at) < PERIOD;
-    !there.into_iter().any(is_fresh)
+/// Whether one is to be taken: one an hour, or one since etcd lost its majority, after which nothing is written. One of
+/// the future was taken by a clock that was ahead.
+pub fn is_due(there: impl IntoIterator<Item = Name>, lost_at: Option<Timestamp>, now: Timestamp) -> bool {
+    let is_fresh = |name: Name| match lost_at {
+        None => now.duration_since(name.at) < PERIOD,
+        // A name has whole seconds.
+        Some(lost_at) => name.at.as_second() >= lost_at.as_second(),
+    };
+    !there.into_iter().any(|name| name.at <= now && is_fresh(name))
 }
 
 /// Those that are not kept, of what there is, with its sizes.
@@ -129,10 +134,23 @@ mod tests {
             at: at(hours),
             revision: 1,
         };
-        assert!(is_due([], at(0)));
-        assert!(!is_due([name(0)], at(0)));
-        assert!(is_due([name(0)], at(1)));
-        assert!(is_due([name(5)], at(0)), "the clock was ahead");
+        assert!(is_due([], None, at(0)));
+        assert!(!is_due([name(0)], None, at(0)));
+        assert!(is_due([name(0)], None, at(1)));
+        assert!(is_due([name(5)], None, at(0)), "the clock was ahead");
+    }
+
+    #[test]
+    fn one_is_due_once_the_majority_is_lost_and_no_other_while_it_is() {
+        let name = |hours| Name {
+            at: at(hours),
+            revision: 1,
+        };
+        let lost_at = at(1).saturating_add(SignedDuration::from_millis(600)).unwrap();
+        assert!(is_due([name(0)], Some(lost_at), lost_at), "of before");
+        assert!(!is_due([name(1)], Some(lost_at), lost_at), "in the same second");
+        assert!(!is_due([name(2)], Some(lost_at), at(9)), "hours later");
+        assert!(is_due([name(9)], Some(lost_at), at(2)), "the clock was ahead");
     }
 
     #[test]

@@ -127,7 +127,7 @@ mod tests {
     fn joined(name: &HostName) -> Record {
         let mut record = Record::default();
         record.hand(name, Work::Init, SessionId(1), now());
-        record.said(name, Said::Joined(None), now()).unwrap();
+        record.said(name, Said::Joined(None), now(), now()).unwrap();
         record
     }
 

@@ -37,6 +37,8 @@ pub struct EtcdStatus {
     pub leader: Option<MemberId>,
     /// The newest revision it has.
     pub revision: u64,
+    /// How much of the common log it has applied: of several members, the one with more has more.
+    pub applied: u64,
     /// Size of its database on disk, in bytes.
     pub size: u64,
 }
@@ -102,6 +104,7 @@ impl Etcd {
             version: answer["version"].as_str().unwrap_or_default().to_owned(),
             leader: Some(number("/leader")).filter(|id| *id != 0).map(MemberId),
             revision: number("/header/revision"),
+            applied: number("/raftAppliedIndex"),
             size: number("/dbSize"),
         })
     }

@@ -5,8 +5,8 @@ use std::{net::SocketAddrV4, time::Duration};
 use anyhow::Context as _;
 use faros_cluster::{
     Record,
-    etcd::{CLIENT_PORT, Listed, Lost, Member, left_over, lost},
-    install::{Work, verdicts},
+    etcd::{CLIENT_PORT, Listed, Lost, Member, left_over, lost, may_be_member},
+    install::verdicts,
 };
 use faros_kube::Etcd;
 use faros_model::{
@@ -44,38 +44,35 @@ pub(crate) struct Members {
 impl Shared {
     /// Asks all members how they are.
     pub(crate) async fn etcd(&self, site: &Site, record: &Record) -> anyhow::Result<Members> {
-        // Who joins just now, or failed at it, may have a vote before it can say that it is done.
-        let nodes = record
-            .attempts
-            .iter()
-            .filter(|(_, attempt)| attempt.work != Work::JoinWorker);
+        let nodes = record.attempts.iter().filter(|(_, own)| may_be_member(own));
         let nodes: Vec<&Node> = nodes.filter_map(|(name, _)| site.nodes.get(name)).collect();
         let clients = self.etcd_clients(&nodes)?;
         let said = join_all(clients.iter().map(|etcd| async move {
-            let status = async { anyhow::Ok((etcd.status().await?.id, etcd.members().await?)) };
-            let (id, listed) = tokio::time::timeout(PATIENCE, status).await??;
+            let status = async { anyhow::Ok((etcd.status().await?, etcd.members().await?)) };
+            let (status, listed) = tokio::time::timeout(PATIENCE, status).await??;
             let health = tokio::time::timeout(PATIENCE, etcd.health()).await;
             let ill = health.map_or_else(
                 |late| Some(late.to_string()),
                 |health| health.err().map(|error| error.to_string()),
             );
-            anyhow::Ok((id, ill, listed))
+            anyhow::Ok((status, ill, listed))
         }))
         .await;
-        // Of several that answer, the one that is well knows best who belongs to it.
         let answers = || {
             clients
                 .iter()
                 .zip(&said)
                 .filter_map(|(own, said)| Some((own, said.as_ref().ok()?)))
         };
-        let well = answers().find(|(_, (_, ill, _))| ill.is_none());
-        let Some((client, (_, _, listed))) = well.or_else(|| answers().next()) else {
+        // Of several that answer, the one that is well knows best who belongs to it, and has all that was written; if none
+        // is, the one that has most.
+        let best = answers().max_by_key(|(_, (status, ill, _))| (ill.is_none(), status.applied));
+        let Some((client, (_, _, listed))) = best else {
             let error = said.into_iter().find_map(Result::err);
             return Err(error.unwrap_or_else(|| anyhow::anyhow!("no control-plane node has joined")));
         };
         let how = |listed: &Listed| {
-            let own = answers().find(|(_, (id, ..))| *id == listed.id);
+            let own = answers().find(|(_, (status, ..))| status.id == listed.id);
             own.map_or_else(
                 || Some("it does not answer".to_owned()),
                 |(_, (_, ill, _))| ill.clone(),
@@ -83,7 +80,7 @@ impl Shared {
         };
         let all = listed.iter().map(|listed| Member {
             ill: how(listed),
-            answers: answers().any(|(_, (id, ..))| *id == listed.id),
+            answers: answers().any(|(_, (status, ..))| status.id == listed.id),
             listed: listed.clone(),
         });
         Ok(Members {
@@ -133,37 +130,44 @@ impl Shared {
         let Ok(members) = self.etcd(site, record).await else {
             return;
         };
-        let told = self.tell_majority(site, lost(site, &members.all)).await;
-        if let Err(error) = told {
+        // A look takes seconds where members are silent, and that is when people restore.
+        if self.cluster.deciding.lock().await.established != record.established {
+            return;
+        }
+        if let Err(error) = self.tell_majority(lost(site, &members.all)).await {
             tracing::error!("{error:#}");
         }
     }
 
     /// Tells that etcd has lost its majority, or has it again, if that is another than was told last, by whichever run of
-    /// this program. When it is lost, what a member has is put by at once: whoever restores that loses nothing.
-    pub(super) async fn tell_majority(&self, site: &Site, now: Option<Lost>) -> anyhow::Result<()> {
+    /// this program.
+    pub(super) async fn tell_majority(&self, now: Option<Lost>) -> anyhow::Result<()> {
         let before = lock(&self.cluster.view).majority.clone();
-        let was_lost = match before {
-            Majority::There => false,
-            Majority::Lost(_) => true,
+        let lost_at = match before {
+            Majority::There => None,
+            Majority::Lost { since, .. } => Some(since),
             Majority::Unknown => {
                 let last = self.last_told(None, EventKind::EtcdMajority).await?;
-                last.is_some_and(|last| last.detail.contains_key("of"))
+                last.filter(|last| last.detail.contains_key("of"))
+                    .map(|last| last.at)
             }
         };
-        lock(&self.cluster.view).majority = now.clone().map_or(Majority::There, Majority::Lost);
-        match now {
-            Some(Lost { there, of, silent }) if !was_lost => {
-                let detail = json!({ "well": there, "of": of, "silent": silent.join(" and ") });
-                self.tell(EventKind::EtcdMajority, detail);
-                self.take_snapshot(site, "farosd").await.map(drop)
+        let since = lost_at.unwrap_or_else(|| self.sightings.now());
+        let told = match &now {
+            Some(Lost { there, of, silent }) if lost_at.is_none() => {
+                Some(json!({ "well": there, "of": of, "silent": silent.join(" and ") }))
             }
-            None if was_lost => {
-                self.tell(EventKind::EtcdMajority, json!({}));
-                Ok(())
-            }
-            Some(_) | None => Ok(()),
+            None if lost_at.is_some() => Some(json!({})),
+            Some(_) | None => None,
+        };
+        lock(&self.cluster.view).majority =
+            now.map_or(Majority::There, |lost| Majority::Lost { lost, since });
+        if let Some(detail) = told {
+            self.tell(EventKind::EtcdMajority, detail);
+            // What is left is put by at once.
+            self.cluster.snapshots.look_again();
         }
+        Ok(())
     }
 
     /// Whether etcd has lost its majority, and would have it with this node's member: a node may lose its power with a vote,

@@ -26,7 +26,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 
-use super::members::Members;
+use super::{Majority, members::Members};
 use crate::daemon::{Intent, Shared, lock};
 
 const FOLDER: &str = "snapshots";
@@ -52,6 +52,13 @@ pub(crate) struct Snapshots {
     looked: std::sync::Mutex<(Option<Timestamp>, String)>,
 }
 
+impl Snapshots {
+    /// Looks at the next occasion whether one is due.
+    pub(super) fn look_again(&self) {
+        lock(&self.looked).0 = None;
+    }
+}
+
 impl Shared {
     /// Those that the bastion has, oldest first.
     pub(crate) async fn snapshots(&self) -> anyhow::Result<Vec<SnapshotInfo>> {
@@ -59,7 +66,8 @@ impl Shared {
         Ok(all.into_iter().map(|(name, size)| info(name, size)).collect())
     }
 
-    /// Takes one in the background if one is due.
+    /// Takes one in the background if one is due: each hour, and once when etcd has lost its majority: nothing is
+    /// written after that, and whoever restores it loses no more than the last moment.
     pub(super) fn keep_snapshots(self: &Arc<Self>, intent: &Arc<Intent>) {
         let now = Timestamp::now();
         {
@@ -72,11 +80,15 @@ impl Shared {
             }
             looked.0 = Some(now);
         }
+        let lost_at = match lock(&self.cluster.view).majority {
+            Majority::Lost { since, .. } => Some(since),
+            Majority::There | Majority::Unknown => None,
+        };
         let (shared, intent) = (Arc::clone(self), Arc::clone(intent));
         tokio::spawn(async move {
             let due = async {
                 let all = apart(shared.snapshot_folder(), |folder| list(&folder)).await?;
-                anyhow::Ok(is_due(all.into_iter().map(|(name, _)| name), now))
+                anyhow::Ok(is_due(all.into_iter().map(|(name, _)| name), lost_at, now))
             };
             let taken = match due.await {
                 Ok(false) => return,
@@ -100,7 +112,7 @@ impl Shared {
         let key = self.snapshot_key()?;
         let began = Instant::now();
         let record: Record = self.cluster.deciding.lock().await.clone();
-        // Without its majority a member takes no writes, and has all that was written: that is when it counts most.
+        // Without its majority etcd takes no writes; what the member has that has most is as near as can be to all of it.
         let Members { client, .. } = self.etcd(site, &record).await?;
         let status = client.status().await?;
         let name = Name {

@@ -109,6 +109,7 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
     let site = &intent.site;
     let waits =
         |reason, message: &str, seconds| told_to_wait(shared, node, (session, reason), message, seconds);
+    shared.cluster_hears(node).await?;
     let ready = match shared.ready_to_join(site, node).await {
         Ok(Some(ready)) => ready,
         Ok(None) => return Ok(waits(Reason::NoCluster, "the site has no cluster", 60)),
@@ -124,14 +125,6 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         .entry(node.name.clone())
         .or_default()
         .at = now;
-    // Its script asks only after it has left the cluster as it was, and when nothing keeps it from that.
-    if record.rejoin.contains(&node.name) || record.complaints.contains_key(&node.name) {
-        let mut next = record.clone();
-        next.rejoin.remove(&node.name);
-        next.complaints.remove(&node.name);
-        shared.store.put_cluster(next.clone()).await?;
-        *record = next;
-    }
     let decide = |record: &Record| verdict(site, &shared.observed(site, record, now), node);
     let mut decided = decide(&record);
     if decided == Verdict::Do(Work::JoinControlPlane) {
@@ -151,7 +144,8 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
                 .get(&node.name)
                 .is_some_and(|own| own.progress != Progress::Joined)
             {
-                let _ = next.said(&node.name, Said::Joined(None), now);
+                let shown = shared.sightings.clock().shown(now);
+                let _ = next.said(&node.name, Said::Joined(None), now, shown);
                 shared.store.put_cluster(next.clone()).await?;
                 *record = next;
             }

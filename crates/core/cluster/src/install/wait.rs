@@ -37,85 +37,67 @@ pub enum Wait {
     Upgrade,
 }
 
-/// The stable word for which a node that asks is told to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// See [`Wait::NotBooted`]; no node hears this.
-    NotBooted,
-    /// See [`Wait::NotAsking`]; no node hears this.
-    NotAsking,
-    /// See [`Wait::AtWork`]; no node hears this.
-    AtWork,
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])* $variant:ident => $word:literal,)*) => {
+        /// The stable word for which a node that asks is told to wait.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Reason {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl Reason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// The word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// See [`Wait::NotBooted`].
+    NotBooted => "not-booted",
+    /// See [`Wait::NotAsking`].
+    NotAsking => "not-asking",
+    /// See [`Wait::AtWork`].
+    AtWork => "at-work",
     /// See [`Wait::Pause`].
-    Pause,
+    Pause => "pause",
     /// See [`Wait::First`].
-    First,
+    First => "first",
     /// See [`Wait::Leaving`].
-    Leaving,
+    Leaving => "leaving",
     /// See [`Wait::NoControlPlane`].
-    NoControlPlane,
+    NoControlPlane => "no-control-plane",
     /// See [`Wait::Api`].
-    Api,
+    Api => "api",
     /// See [`Wait::Turn`].
-    Turn,
+    Turn => "turn",
     /// See [`Wait::Etcd`].
-    Etcd,
+    Etcd => "etcd",
     /// See [`Wait::StillReady`].
-    StillReady,
+    StillReady => "still-ready",
     /// See [`Wait::OldMember`].
-    OldMember,
+    OldMember => "old-member",
     /// See [`Wait::Upgrade`].
-    Upgrade,
+    Upgrade => "upgrade",
     /// See [`Verdict::Failed`](super::Verdict::Failed).
-    GaveUp,
+    GaveUp => "gave-up",
     /// The site has no cluster.
-    NoCluster,
+    NoCluster => "no-cluster",
     /// What the cluster is made of is not there.
-    NoRelease,
+    NoRelease => "no-release",
     /// The cluster's root keys are not open.
-    NoKeys,
+    NoKeys => "no-keys",
 }
 
 impl Reason {
-    /// All of which a node may hear.
-    pub const TOLD: [Self; 14] = [
-        Self::Pause,
-        Self::First,
-        Self::Leaving,
-        Self::NoControlPlane,
-        Self::Api,
-        Self::Turn,
-        Self::Etcd,
-        Self::StillReady,
-        Self::OldMember,
-        Self::Upgrade,
-        Self::GaveUp,
-        Self::NoCluster,
-        Self::NoRelease,
-        Self::NoKeys,
-    ];
-
-    /// The word.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::NotBooted => "not-booted",
-            Self::NotAsking => "not-asking",
-            Self::AtWork => "at-work",
-            Self::Pause => "pause",
-            Self::First => "first",
-            Self::Leaving => "leaving",
-            Self::NoControlPlane => "no-control-plane",
-            Self::Api => "api",
-            Self::Turn => "turn",
-            Self::Etcd => "etcd",
-            Self::StillReady => "still-ready",
-            Self::OldMember => "old-member",
-            Self::Upgrade => "upgrade",
-            Self::GaveUp => "gave-up",
-            Self::NoCluster => "no-cluster",
-            Self::NoRelease => "no-release",
-            Self::NoKeys => "no-keys",
-        }
+    /// Whether a node may hear it: who waits for others alone is not asking.
+    pub const fn is_told(self) -> bool {
+        !matches!(self, Self::NotBooted | Self::NotAsking | Self::AtWork)
     }
 }
 

@@ -187,7 +187,7 @@ impl Fifty {
                 );
                 self.record.hand(name, work, session, now);
                 self.asked.remove(name);
-                let _ = self.record.said(name, Said::Joining(Some(session)), now);
+                let _ = self.record.said(name, Said::Joining(Some(session)), now, now);
                 let until = self.second + self.dice.seconds(20, 90);
                 let fails = self.second < self.storm && self.dice.roll(8) == 0;
                 Doing::Works { work, until, fails }
@@ -215,13 +215,13 @@ impl Fifty {
                 phase: "join".to_owned(),
                 said: "no".to_owned(),
             };
-            let _ = self.record.said(name, said, now);
+            let _ = self.record.said(name, said, now, now);
             self.leaves_behind(name, work);
             let at = self.second + 10;
             self.nodes.insert(name.clone(), (Doing::Asks { at }, session));
             return;
         }
-        let doing = match self.record.said(name, Said::Joined(Some(session)), now) {
+        let doing = match self.record.said(name, Said::Joined(Some(session)), now, now) {
             Ok(()) => Doing::Runs,
             Err(_) => Doing::Asks { at: self.second + 10 },
         };
