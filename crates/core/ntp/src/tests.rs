@@ -1,7 +1,9 @@
-//! Tests, by side: what clients are told, and what sources are worth.
+//! Tests, by side: what clients are told, what sources are worth, and what is done to the clock.
 
+mod discipline;
 mod server;
 mod sources;
+mod upstream;
 
 use std::net::Ipv4Addr;
 
