@@ -114,6 +114,29 @@ fn a_machine_is_known_by_its_conventional_client_identifier_too() {
 }
 
 #[test]
+fn a_machine_of_the_site_is_known_by_its_mac_whatever_it_calls_itself_and_by_no_other_identifier() {
+    check(
+        "discover 01 id=firmware
+         request 01 id=firmware server=192.168.8.1 want=192.168.8.11
+         discover 01 id=system
+         discover aa id=firmware",
+        expect![[r"
+            discover 01 id=firmware
+              -> Offer 192.168.8.11 to 02:00:00:00:00:01/192.168.8.11
+            request 01 id=firmware server=192.168.8.1 want=192.168.8.11
+              disk 192.168.8.11 02:00:00:00:00:01 Active
+              -> Ack 192.168.8.11 to 02:00:00:00:00:01/192.168.8.11
+            discover 01 id=system
+              -> Offer 192.168.8.11 to 02:00:00:00:00:01/192.168.8.11
+            discover aa id=firmware
+              saw machine-discovered
+              probe 192.168.8.200
+              -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
+        "]],
+    );
+}
+
+#[test]
 fn an_acknowledgment_is_told_with_the_keys_that_its_kind_names() {
     let mut server = Server::new(tables(), vec![]);
     let asked = server.on_datagram(
