@@ -4,6 +4,8 @@ use faros_model::{api::ServiceState, event::EventKind, plan::Service};
 
 use crate::world::{Machine, Namespace, Outcome, SITE, World, state_of};
 
+const NAME: &str = "bastion.quay.edge.example.com";
+
 /// Plugs a machine into the bridge that is the bastion's LAN.
 fn plug(world: &World, port: &str, mac: &str) -> anyhow::Result<Machine> {
     let machine = Machine::plug_into(world, port, mac)?;
@@ -96,25 +98,29 @@ async fn without_a_firewall_nobody_beyond_the_uplink_is_served_either() -> Outco
         "what is asked on the uplink is not even heard"
     );
 
-    let dig = "dig +time=2 +tries=1 +short @192.168.8.1 bastion.quay.edge.example.com";
-    for (words, label) in [
-        (dig, "dns_outsider"),
-        (&format!("{dig} +tcp"), "dns_outsider"),
+    let (dig, curl) = ("dig +tries=1 +short @192.168.8.1", "curl -s -o -");
+    for (client, patience, asks, label) in [
+        (dig, "+time=", NAME, "dns_outsider"),
+        (dig, "+tcp +time=", NAME, "dns_outsider"),
         (
-            "curl -s -m 3 -o - tftp://192.168.8.1/undionly.kpxe",
+            curl,
+            "--max-time ",
+            "tftp://192.168.8.1/undionly.kpxe",
             "tftp_outsider",
         ),
         (
-            "curl -s -m 5 -o - http://192.168.8.1:8080/loader/undionly.kpxe",
+            curl,
+            "--max-time ",
+            "http://192.168.8.1:8080/loader/undionly.kpxe",
             "http_outsider",
         ),
     ] {
-        let (is_served, said) = tried(&inside.0, words)?;
-        assert!(is_served && !said.is_empty(), "{words} on the LAN");
+        let (is_served, said) = tried(&inside.0, &format!("{client} {patience}20 {asks}"))?;
+        assert!(is_served && !said.is_empty(), "{asks} on the LAN");
         let before = counted(&world, label).await?;
-        let (is_served, said) = tried(&outside.0, words)?;
-        assert!(!is_served, "{words}: {} bytes", said.len());
-        assert!(counted(&world, label).await? > before, "{words}: {label}");
+        let (is_served, said) = tried(&outside.0, &format!("{client} {patience}2 {asks}"))?;
+        assert!(!is_served, "{asks}: {} bytes", said.len());
+        assert!(counted(&world, label).await? > before, "{asks}: {label}");
     }
     Ok(())
 }
