@@ -21,7 +21,6 @@ pub fn query(zones: &Zones, bytes: &[u8]) {
     }
     drop(with_rcode(bytes, crate::Rcode::ServFail));
     assert!(fitted(bytes, vec![0; 2000]).len() <= 1232);
-    assert_eq!(for_client(bytes, vec![0; 40]).len(), 40);
 }
 
 /// Whatever a forwarder sends, it is kept or not, and what comes back is as long.
@@ -42,4 +41,8 @@ pub fn upstream(bytes: &[u8]) {
         }
     }
     upstream_answers(bytes, 0, bytes);
+    // With the header and the question of a query that has no EDNS, and what stands in the bytes after it.
+    let root = [0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1];
+    let given = for_client(&root, bytes.to_vec());
+    assert!(given.len() <= bytes.len());
 }

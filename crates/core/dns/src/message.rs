@@ -193,15 +193,41 @@ pub fn fitted(query: &[u8], answer: Vec<u8>) -> Vec<u8> {
     short
 }
 
-/// An answer that was given to somebody else, with the id of `query` and the letter case of its question.
+/// An answer that was given to somebody else, with the id of `query` and the letter case of its question, and without EDNS
+/// if the query has none (RFC 6891 section 7).
 pub fn for_client(query: &[u8], mut answer: Vec<u8>) -> Vec<u8> {
     if let Some(asked) = self::query(query)
         && answer.len() >= asked.end
     {
         answer[..2].copy_from_slice(&query[..2]);
         answer[HEADER..asked.end].copy_from_slice(&query[HEADER..asked.end]);
+        if asked.edns.is_none()
+            && let Some(opt) = last_opt(&answer)
+        {
+            answer.truncate(opt);
+            let additional = number(&answer, 10).unwrap_or(1) - 1;
+            answer[10..HEADER].copy_from_slice(&additional.to_be_bytes());
+        }
     }
     answer
+}
+
+/// Where the OPT record begins, if it is the last one, as servers have it: what stands after it could be pointed to.
+fn last_opt(answer: &[u8]) -> Option<usize> {
+    let mut at = HEADER;
+    for _ in 0..number(answer, 4)? {
+        at = skip_name(answer, at)?.1 + 4;
+    }
+    let mut last = None;
+    for section in [6, 8, 10] {
+        for _ in 0..number(answer, section)? {
+            let after = skip_name(answer, at)?.1;
+            let is_opt = section == 10 && number(answer, after)? == kind::OPT;
+            last = is_opt.then_some(at);
+            at = after + 10 + usize::from(number(answer, after + 8)?);
+        }
+    }
+    last.filter(|_| at == answer.len())
 }
 
 /// Whether whoever sent this answer knows: there is such a name, or there is none. With any other response code it
