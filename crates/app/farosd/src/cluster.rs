@@ -6,9 +6,11 @@
 //! follows from the site file, its own record and what it sees, so that it may be stopped at any point.
 
 mod certificates;
+mod client;
 pub(crate) mod credentials;
 mod members;
 pub(crate) mod nodes;
+mod notes;
 mod pressure;
 pub(crate) mod release;
 mod restore;
@@ -18,34 +20,29 @@ mod upgrade;
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddrV4,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use anyhow::Context as _;
 use faros_cluster::{
-    API_PORT, Names, NotTaken, PodBlocks, Record, Said,
+    PodBlocks, Record,
     etcd::Lost,
-    install::{Api, Member, Observed, Progress, Reason, Seen, Work},
+    install::{Api, Member, Observed, Progress, Reason, Seen},
     tend::Ends,
 };
 use faros_kube::{Kube, NodeFacts};
 use faros_model::{
     event::{EventKind, Phase},
     ids::{HostName, SessionId},
-    site::{Distribution, Node, Site},
+    site::{Distribution, Site},
 };
-use faros_pki::Subject;
 use faros_unlock::Told;
 use jiff::{SignedDuration, Timestamp};
-use rustls::pki_types::PrivateKeyDer;
 use serde_json::json;
 
 use crate::{
     authority::Roots,
     daemon::{Intent, Shared, lock},
-    pages::reading,
 };
 
 /// How often the cluster is looked at.
@@ -56,12 +53,6 @@ const FRESH: SignedDuration = SignedDuration::from_secs(30);
 
 /// Who has asked within this time is asking: nodes ask every ten seconds.
 const ASKING: SignedDuration = SignedDuration::from_secs(120);
-
-/// The bastion's own certificate for the API.
-const OWN: SignedDuration = SignedDuration::from_hours(24);
-
-/// The group to which `kubeadm init` gives `cluster-admin`.
-const ADMINS: &str = "kubeadm:cluster-admins";
 
 /// What is known of the cluster.
 pub(crate) struct Clustering {
@@ -190,39 +181,6 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 }
 
 impl Shared {
-    /// A client of the API server on a node that has one, the first that answers.
-    pub(crate) async fn kube(&self, site: &Site, record: &Record) -> anyhow::Result<Kube> {
-        let roots = self
-            .authority
-            .held()
-            .context("the cluster's root keys are not open")?;
-        let now = Timestamp::now();
-        let held = lock(&self.cluster.view).client.clone();
-        if let Some((made, by, kube)) = held
-            && Arc::ptr_eq(&by, &roots)
-            && now.duration_since(made) < OWN / 2
-            && kube.nodes().await.is_ok()
-        {
-            return Ok(kube);
-        }
-        let servers = record
-            .attempts
-            .iter()
-            .filter(|(_, attempt)| attempt.progress == Progress::Joined && attempt.work != Work::JoinWorker);
-        let servers: Vec<&Node> = servers.filter_map(|(name, _)| site.nodes.get(name)).collect();
-        let mut last = anyhow::anyhow!("no control-plane node has joined");
-        for kube in kube_clients(site, &roots, &servers)? {
-            match kube.nodes().await {
-                Ok(_) => {
-                    lock(&self.cluster.view).client = Some((now, roots, kube.clone()));
-                    return Ok(kube);
-                }
-                Err(error) => last = anyhow::Error::new(error),
-            }
-        }
-        Err(last)
-    }
-
     /// Looks at the cluster, and does what there is to do.
     async fn look_at_cluster(&self, intent: &Intent, record: &Record) -> anyhow::Result<()> {
         let site = &intent.site;
@@ -364,87 +322,4 @@ impl Shared {
     fn forget_view(&self) {
         *lock(&self.cluster.view) = View::default();
     }
-
-    /// Takes note of what a node says of its joining; on disk when this returns.
-    pub(crate) async fn cluster_said(
-        &self,
-        node: &HostName,
-        said: Said,
-    ) -> anyhow::Result<Result<(), NotTaken>> {
-        let mut record = self.cluster.deciding.lock().await;
-        let mut next = record.clone();
-        let now = self.sightings.now();
-        let taken = next.said(node, said, now, self.sightings.clock().shown(now));
-        if taken.is_ok() && next != *record {
-            self.store.put_cluster(next.clone()).await?;
-            *record = next;
-        }
-        Ok(taken)
-    }
-
-    /// A node asks to join. Its script does that only after it has left the cluster as it was, and when nothing keeps it
-    /// from that.
-    pub(crate) async fn cluster_hears(&self, node: &Node) -> anyhow::Result<()> {
-        let mut record = self.cluster.deciding.lock().await;
-        let mut next = record.clone();
-        next.rejoin.remove(&node.name);
-        next.complaints.remove(&node.name);
-        if next != *record {
-            self.store.put_cluster(next.clone()).await?;
-            *record = next;
-        }
-        Ok(())
-    }
-
-    /// All of the cluster was ready, for the first time.
-    async fn cluster_is_complete(&self) -> anyhow::Result<()> {
-        let mut record = self.cluster.deciding.lock().await;
-        let mut next = record.clone();
-        next.complete = next.established.is_some();
-        self.store.put_cluster(next.clone()).await?;
-        *record = next;
-        Ok(())
-    }
-
-    /// A node is installed anew: what it was handed before is of another disk.
-    pub(crate) async fn cluster_forgets(&self, node: &HostName) -> anyhow::Result<()> {
-        let mut record = self.cluster.deciding.lock().await;
-        let mut next = record.clone();
-        next.installed(node);
-        if next != *record {
-            self.store.put_cluster(next.clone()).await?;
-            *record = next;
-        }
-        Ok(())
-    }
-
-    /// The SHA-256 of the secret with which a node was installed last.
-    pub(crate) async fn installed_with(
-        &self,
-        node: &HostName,
-    ) -> anyhow::Result<Option<faros_model::ids::Digest>> {
-        let name = node.clone();
-        let pass = reading(self, move |store| store.pass(&name)).await?;
-        Ok(pass.and_then(|pass| pass.join))
-    }
-}
-
-/// Clients of the API servers on these nodes, with a certificate of the bastion's own.
-fn kube_clients(site: &Site, roots: &Roots, nodes: &[&Node]) -> anyhow::Result<Vec<Kube>> {
-    let subject = Subject::Client {
-        name: "farosd".to_owned(),
-        organization: Some(ADMINS.to_owned()),
-    };
-    let own = roots.kubernetes.issue(&subject, Timestamp::now(), OWN)?;
-    let name = Names::of(site).api;
-    let client = |node: &&Node| {
-        Ok(Kube::new(
-            SocketAddrV4::new(node.address, API_PORT),
-            &name,
-            roots.kubernetes.certificate_der().clone(),
-            own.certificate.der.clone(),
-            PrivateKeyDer::Pkcs8(own.key.secret_der()),
-        )?)
-    };
-    nodes.iter().map(client).collect()
 }

@@ -18,7 +18,7 @@ use faros_model::{
 };
 use jiff::Timestamp;
 
-use crate::{cluster::kube_clients, daemon::Shared};
+use crate::{cluster::client::kube_clients, daemon::Shared};
 
 /// The parts of the cluster that every node, or every one of the control plane, has of its own.
 const PARTS: [&str; 5] = [
