@@ -284,6 +284,19 @@ pub enum Phase {
 }
 
 impl Phase {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Expected,
+        Self::Netbooting,
+        Self::Provisioning,
+        Self::Installed,
+        Self::Unlocked,
+        Self::Joined,
+        Self::Ready,
+        Self::LocalBoot,
+        Self::Failed,
+    ];
+
     /// The stable word.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use faros_lab::{Lab, daemon, folder::Folder, lab::Cable, wire};
+use faros_lab::{Lab, daemon, folder::Folder, image::Kernel, lab::Cable, wire};
 
 /// A whole Faros site on this machine: namespaces, farosd, and machines that network-boot.
 ///
@@ -19,6 +19,7 @@ use faros_lab::{Lab, daemon, folder::Folder, lab::Cable, wire};
   faros-lab machine node-1 wait provisioning
   faros-lab farosctl nodes
   faros-lab link client:one --loss 10% --delay 50ms
+  faros-lab link uplink --down
   faros-lab down"
 )]
 struct Args {
@@ -53,9 +54,9 @@ enum Command {
         #[command(subcommand)]
         action: NativeAction,
     },
-    /// Change the cable of a host or a machine.
+    /// Change the cable of a host or a node; what is not said stays as it is.
     Link {
-        /// The host, or the machine's node.
+        /// The host, or the node. The uplink's is the cable between it and the bastion.
         host: String,
         /// Part of the frames to lose in each direction, such as `10%`.
         #[arg(long, value_parser = percent)]
@@ -147,8 +148,15 @@ enum FarosdAction {
 }
 
 mod machine {
+    use clap::builder::{PossibleValuesParser, TypedValueParser as _};
     use faros_lab::machine::{Boot, Disk, Firmware};
-    use faros_model::ids::MacAddr;
+    use faros_model::{event::Phase, ids::MacAddr};
+
+    #[expect(clippy::needless_pass_by_value, reason = "clap's own shape of it")]
+    fn phase(word: String) -> Result<Phase, &'static str> {
+        let phase = Phase::ALL.into_iter().find(|own| own.as_str() == word);
+        phase.ok_or("no phase of a node")
+    }
 
     /// A machine of the lab.
     #[derive(Debug, clap::Args)]
@@ -172,10 +180,11 @@ mod machine {
         Cut,
         /// Show what it said on its serial console.
         Log,
-        /// Wait until the bastion sees it in a phase, such as `provisioning`.
+        /// Wait until the bastion has seen it in a phase since it was powered on, or in a later one.
         Wait {
             /// The phase.
-            phase: String,
+            #[arg(value_parser = PossibleValuesParser::new(Phase::ALL.map(Phase::as_str)).try_map(phase))]
+            phase: Phase,
             /// How long, in seconds.
             #[arg(long, default_value_t = 300)]
             timeout: u64,
@@ -281,12 +290,8 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             down,
             up,
         } => {
-            let quality = (loss.is_some() || delay.is_some()).then(|| wire::Quality {
-                loss: loss.unwrap_or(0.0),
-                delay: delay.unwrap_or_default(),
-            });
             let up = if down { Some(false) } else { up.then_some(true) };
-            Lab::open(name)?.link(&host, Cable { quality, mtu, up })?;
+            Lab::open(name)?.link(&host, Cable { loss, delay, mtu, up })?;
         }
         Command::Status { output } => {
             let status = Lab::open(name)?.status();
@@ -343,7 +348,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             )?;
         }
         Command::Image => {
-            let folder = faros_lab::image::provide(&mut |step| eprintln!("{step}"))?;
+            let folder = faros_lab::image::provide(Kernel::Cloud, &mut |step| eprintln!("{step}"))?;
             println!("{}", folder.display());
         }
         Command::Demo(options) => return faros_lab::demo::run(name, &options),
@@ -372,7 +377,7 @@ fn run_machine(lab: &mut Lab, args: machine::Args) -> anyhow::Result<ExitCode> {
         machine::Action::Cut => lab.machine(node).cut()?,
         machine::Action::Log => print!("{}", lab.machine(node).log()?),
         machine::Action::Wait { phase, timeout } => {
-            lab.wait_for_phase(node, &phase, Duration::from_secs(timeout))?;
+            lab.wait_for_phase(node, phase, Duration::from_secs(timeout))?;
         }
     }
     Ok(ExitCode::SUCCESS)

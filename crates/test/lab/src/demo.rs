@@ -22,7 +22,6 @@ use std::{
 };
 
 use anyhow::{Context as _, bail, ensure};
-use faros_model::event::Event;
 
 use self::{
     acts::{Follow, Until},
@@ -179,7 +178,9 @@ impl<'a> Play<'a> {
             ..
         } = self;
         stop.check()?;
-        lab.provide_image(&mut |text| show.line(text))?;
+        for (node, _) in *machines {
+            lab.provide_image(node, &mut |text| show.line(text))?;
+        }
         if !options.quick {
             show.line("putting a release of Kubernetes into the content store");
             cluster::provide_release(&lab)?;
@@ -266,23 +267,6 @@ fn last_words(lab: &Lab, show: &Show, machines: &[(&str, Firmware)]) {
     }
     let log = daemon::last_lines(&lab.folder().log(), 12);
     show.line(&format!("--- farosd's log ends:\n{log}"));
-}
-
-/// The events after number `seen`.
-pub(crate) fn events(lab: &Lab, seen: u64) -> anyhow::Result<Vec<Event>> {
-    let after = seen.to_string();
-    let output = lab.farosctl(&[
-        "events", "--after", &after, "--limit", "10000", "--output", "json",
-    ])?;
-    ensure!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr).trim()
-    );
-    let text = String::from_utf8_lossy(&output.stdout);
-    text.lines()
-        .map(|line| serde_json::from_str(line).context("an event is not understood"))
-        .collect()
 }
 
 fn write(out: &Path, summary: &Summary) -> anyhow::Result<()> {

@@ -34,6 +34,8 @@ pub struct Record {
     pub next_port: u32,
     /// The hosts plugged into the switch, by their name in commands, such as `client:printer`.
     pub hosts: BTreeMap<String, HostRecord>,
+    /// The number of the last event before each node was powered on.
+    pub powered_on: BTreeMap<String, u64>,
 }
 
 /// A host of the lab.

@@ -69,15 +69,18 @@ fn cache() -> anyhow::Result<PathBuf> {
 }
 
 /// The folder of the image, built if it is not in the cache; whoever comes while it is being built waits for it.
-pub fn provide(tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
-    let builder = Builder::new(Kernel::Cloud);
+pub fn provide(kernel: Kernel, tell: &mut dyn FnMut(&str)) -> anyhow::Result<PathBuf> {
+    let builder = Builder::new(kernel);
     let images = cache()?.join("images");
     fs::create_dir_all(&images).with_context(|| format!("cannot make {}", images.display()))?;
     let lock = fs::File::create(images.join("lock")).context("cannot lock the cache of images")?;
     lock.lock().context("cannot lock the cache of images")?;
     let folder = images.join(builder.recipe_digest().to_string());
     if !folder.join("image.json").is_file() {
-        tell("building the node image from Debian packages; this is done once");
+        let name = kernel.image_name();
+        tell(&format!(
+            "building the node image {name} from Debian packages; this is done once"
+        ));
         builder
             .build(&folder, &mut |step| tell(step))
             .context("cannot build the node image")?;

@@ -1,8 +1,10 @@
 //! One lab, from up to down.
 
+mod cables;
 mod machines;
 
 use std::{
+    collections::BTreeMap,
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
@@ -14,12 +16,12 @@ use anyhow::{Context as _, bail, ensure};
 use faros_model::{api::ServiceState, ids::MacAddr, site::Site};
 use serde::Serialize;
 
+pub use self::cables::Cable;
 use crate::{
     daemon,
     folder::{Folder, HostRecord, Record},
     host, native, network,
-    run::{ip, run},
-    wire::Quality,
+    run::ip,
 };
 
 /// A lab that is up.
@@ -50,18 +52,7 @@ pub struct Status {
     /// The bastion's address on the LAN.
     pub bastion_address: Ipv4Addr,
     /// The hosts plugged into the switch.
-    pub hosts: std::collections::BTreeMap<String, HostRecord>,
-}
-
-/// What to change about a host's cable; what is `None` stays.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Cable {
-    /// Loss and delay.
-    pub quality: Option<Quality>,
-    /// Largest packet in bytes.
-    pub mtu: Option<u16>,
-    /// Plugged in or not.
-    pub up: Option<bool>,
+    pub hosts: BTreeMap<String, HostRecord>,
 }
 
 impl Lab {
@@ -103,7 +94,8 @@ impl Lab {
             site_file: fs::canonicalize(site_file)?,
             bastion: site.lan.addresses.bastion,
             next_port: 0,
-            hosts: std::collections::BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            powered_on: BTreeMap::new(),
         };
         let mut lab = Self { folder, record };
         if let Err(error) = lab.make(&site) {
@@ -237,7 +229,7 @@ impl Lab {
             let record = HostRecord {
                 namespace,
                 interface: "eth0".into(),
-                port: String::new(),
+                port: network::UPLINK_PORTS.0.to_owned(),
                 mac: None,
             };
             return Ok((name.to_owned(), record));
@@ -318,80 +310,6 @@ impl Lab {
         network::plug(&self.record.name, &host)?;
         self.record.hosts.insert(name.to_owned(), host);
         self.folder.save(&self.record)
-    }
-
-    /// Changes the cable of a host or of a machine (`NODE` or `machine:NODE`).
-    pub fn link(&mut self, host: &str, cable: Cable) -> anyhow::Result<()> {
-        let machine = format!("machine:{host}");
-        let (name, record) = match self.record.hosts.get(&machine) {
-            Some(record) => (machine, record.clone()),
-            None => match self.record.hosts.get(host) {
-                Some(record) => (host.to_owned(), record.clone()),
-                None => self.host(host)?,
-            },
-        };
-        ensure!(!record.port.is_empty(), "{host} is not on the LAN");
-        let switch = network::namespace(&self.record.name, "lan");
-        if let Some(quality) = cable.quality {
-            self.rewire(&name, &record, quality)?;
-        }
-        if let Some(mtu) = cable.mtu {
-            ip(&format!("-n {switch} link set {} mtu {mtu}", record.port))?;
-            if record.interface != record.port {
-                ip(&format!(
-                    "-n {} link set {} mtu {mtu}",
-                    record.namespace, record.interface
-                ))?;
-            }
-        }
-        if let Some(up) = cable.up {
-            let state = if up { "up" } else { "down" };
-            ip(&format!("-n {switch} link set {} {state}", record.port))?;
-        }
-        Ok(())
-    }
-
-    /// Puts a bad cable between a host's port and the switch, or takes it out again.
-    fn rewire(&self, name: &str, host: &HostRecord, quality: Quality) -> anyhow::Result<()> {
-        let switch = network::namespace(&self.record.name, "lan");
-        let pid_file = self.folder.host(name).join("wire.pid");
-        let (near, far) = (format!("{}a", host.port), format!("{}b", host.port));
-        if let Ok(pid) = fs::read_to_string(&pid_file) {
-            drop(run("kill", &[pid.trim()]));
-            fs::remove_file(&pid_file)?;
-            ip(&format!("-n {switch} link delete {near}"))?;
-        }
-        if quality == Quality::default() {
-            ip(&format!(
-                "-n {switch} link set {} master {}",
-                host.port,
-                network::BRIDGE
-            ))?;
-            return Ok(());
-        }
-        ip(&format!("-n {switch} link add {near} type veth peer name {far}"))?;
-        ip(&format!(
-            "-n {switch} link set {far} master {} up",
-            network::BRIDGE
-        ))?;
-        ip(&format!("-n {switch} link set {near} up"))?;
-        ip(&format!("-n {switch} link set {} nomaster", host.port))?;
-        let log = fs::File::create(self.folder.path().join(format!("wire-{}.log", host.port)))?;
-        let child = Command::new("ip")
-            .args(["netns", "exec", &switch])
-            .arg(daemon::program("faros-lab")?)
-            .args(["wire", &host.port, &near, "--loss", &quality.loss.to_string()])
-            .args(["--delay-us", &quality.delay.as_micros().to_string()])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .context("cannot start the cable")?;
-        fs::create_dir_all(self.folder.host(name))?;
-        fs::write(&pid_file, child.id().to_string())?;
-        // Frames sent before it listens would be lost beyond what was asked for.
-        std::thread::sleep(Duration::from_millis(200));
-        Ok(())
     }
 
     /// What there is to know about the lab.

@@ -203,7 +203,8 @@ impl Lab {
         ensure!(!own.is_on(), "{node} is on already");
         own.cut()?;
         let row = self.node(node)?;
-        self.provide_image(tell)?;
+        self.provide_image(node, tell)?;
+        self.note_power_on(node)?;
         self.plug_native(node, row.boot_mac)?;
         if let Some(config) = ignite::boot(&own.namespace, &own.disk)? {
             let base = ignite::install(&own.namespace, &own.disk, &config)?;

@@ -14,6 +14,12 @@ use crate::{
 /// Name of the bridge in the switch's namespace.
 pub const BRIDGE: &str = "br0";
 
+/// Name of the bridge that stands for the uplink, in the switch's namespace too, so that its cable can be a bad one.
+pub const UPLINK_BRIDGE: &str = "br1";
+
+/// The ports of that bridge: to the host beyond the uplink, and to the bastion.
+pub const UPLINK_PORTS: (&str, &str) = ("wan0", "wan1");
+
 /// The bastion's interface on the LAN.
 pub const BASTION_LAN: &str = "lan0";
 
@@ -55,7 +61,7 @@ pub fn node_namespace(lab: &str, node: &str) -> String {
     namespace(lab, &format!("n.{node}"))
 }
 
-/// Makes the switch, the uplink and the bastion, and the cables between them.
+/// Makes the switch, the uplink and the bastion, and the cable between these two.
 pub fn make(lab: &str) -> anyhow::Result<()> {
     let (switch, uplink, bastion) = (
         namespace(lab, "lan"),
@@ -65,14 +71,22 @@ pub fn make(lab: &str) -> anyhow::Result<()> {
     for name in [&switch, &uplink, &bastion] {
         make_namespace(name)?;
     }
-    ip(&format!(
-        "-n {switch} link add {BRIDGE} type bridge forward_delay 0 mcast_snooping 0"
-    ))?;
-    ip(&format!("-n {switch} link set {BRIDGE} up"))?;
-
-    ip(&format!(
-        "-n {uplink} link add eth0 type veth peer name {BASTION_UPLINK} netns {bastion}"
-    ))?;
+    for bridge in [BRIDGE, UPLINK_BRIDGE] {
+        ip(&format!(
+            "-n {switch} link add {bridge} type bridge forward_delay 0 mcast_snooping 0"
+        ))?;
+        ip(&format!("-n {switch} link set {bridge} up"))?;
+    }
+    let (to_uplink, to_bastion) = UPLINK_PORTS;
+    for (port, interface, inside) in [
+        (to_uplink, "eth0", &uplink),
+        (to_bastion, BASTION_UPLINK, &bastion),
+    ] {
+        ip(&format!(
+            "-n {switch} link add {port} type veth peer name {interface} netns {inside}"
+        ))?;
+        ip(&format!("-n {switch} link set {port} master {UPLINK_BRIDGE} up"))?;
+    }
     ip(&format!("-n {uplink} address add {UPLINK_HOST}/24 dev eth0"))?;
     ip(&format!("-n {uplink} link set eth0 up"))?;
     ip(&format!(

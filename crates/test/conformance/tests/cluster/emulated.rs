@@ -27,7 +27,7 @@ fn an_emulated_worker_goes_to_the_next_version_and_starts_again_with_it() -> any
     fs::write(file.path(), at_version(&text, FROM)?)?;
     with_bastion("t-cluster-emulated", file.path(), |site| {
         said(site, &["content", "build", "kubernetes", "--version", FROM], 0)?;
-        site.lab.provide_image(&mut tell)?;
+        site.lab.provide_image(MACHINE, &mut tell)?;
         let begun = Instant::now();
         site.lab.start_machine(MACHINE, &hardware(), &mut |_| ())?;
         bring_up(site, &["node-1"])?;

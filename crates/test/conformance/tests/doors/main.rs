@@ -1,3 +1,5 @@
 //! The programs as people and scripts use them: what they say, how they end, and what is left after them.
 
 mod demo;
+mod lab;
+mod machine;

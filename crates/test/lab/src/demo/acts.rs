@@ -132,7 +132,7 @@ impl<'a> Follow<'a> {
     /// Shows what happened since the last look.
     pub(super) fn look(&mut self) -> anyhow::Result<()> {
         self.stop.check()?;
-        for event in super::events(self.lab, self.seen)? {
+        for event in self.lab.events(self.seen)? {
             self.seen = event.seq;
             let Some(node) = event.node.clone() else {
                 self.past.push(event);

@@ -109,7 +109,7 @@ pub(super) fn gather(
     set_up: Duration,
 ) -> anyhow::Result<Summary> {
     let n_promised = machines.len();
-    let events = super::events(lab, 0)?;
+    let events = lab.events(0)?;
     let end = events.last().map_or(Timestamp::UNIX_EPOCH, |event| event.at);
     let rows = lab.nodes()?;
     let machines: Vec<Machine> = machines
