@@ -1,7 +1,11 @@
 //! Plan, apply, history and rollback, over the API.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
+use anyhow::Context as _;
 use faros_client::{ClientError, Events};
 use faros_model::{
     api::{ApplyProgress, ApplyRequest, ServiceState},
@@ -247,8 +251,47 @@ async fn each_operation_of_the_openapi_document_is_there() -> Outcome {
     let world = World::serving().await?;
     let document = world.client().openapi().await?;
     assert_eq!(document["openapi"], "3.1.0");
-    let paths = document["paths"].as_object().map(serde_json::Map::len);
-    assert!(paths.is_some_and(|paths| paths >= 12), "{paths:?}");
+    let paths = document["paths"].as_object().cloned().unwrap_or_default();
+    assert!(paths.len() >= 12, "{paths:?}");
+    let ask = |what: &str, path: &str| {
+        let socket = world.socket();
+        world.net.output(&format!(
+            "curl -s {what} --unix-socket {} http://farosd{path}",
+            socket.display()
+        ))
+    };
+    let nowhere = ask("", "/v1/nowhere")?;
+    assert!(nowhere.contains("no such path"), "{nowhere}");
+    for (path, operations) in &paths {
+        let real = path
+            .replace("{generation}", "1")
+            .replace("{name}", "node-1")
+            .replace("{*name}", "a/b");
+        assert!(
+            !real.contains('{'),
+            "{path} has a parameter that this test knows nothing of"
+        );
+        // Of a method that it has not, a path says which it has.
+        let refused = ask("-i -X OPTIONS", &real)?;
+        let allowed = refused
+            .lines()
+            .find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("allow:")
+                    .map(str::to_owned)
+            })
+            .with_context(|| format!("{path}: {refused}"))?;
+        let allowed: BTreeSet<_> = allowed
+            .split(',')
+            .map(str::trim)
+            .filter(|own| *own != "head")
+            .collect();
+        let written = operations.as_object().into_iter().flat_map(serde_json::Map::keys);
+        assert_eq!(allowed, written.map(String::as_str).collect(), "{path}");
+        if allowed.contains("get") {
+            assert_ne!(ask("", &real)?, nowhere, "{path}");
+        }
+    }
     let text = document.to_string();
     for (at, _) in text.match_indices("\"$ref\":\"#") {
         let reference: String = text[at + 9..].chars().take_while(|c| *c != '"').collect();
