@@ -112,10 +112,7 @@ impl Bastion {
         else {
             return Page::Status(403);
         };
-        let Ok(Value::Object(mut said)) = serde_json::from_slice::<Value>(body) else {
-            return Page::Status(400);
-        };
-        let Some(report) = said.get("report").and_then(Value::as_str).map(str::to_owned) else {
+        let Some((report, mut said)) = faros_boot::read_report(body) else {
             return Page::Status(400);
         };
         said.insert("node".into(), json!(name));

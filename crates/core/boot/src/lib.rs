@@ -11,6 +11,7 @@ mod evidence;
 mod identity;
 mod life;
 mod pass;
+mod report;
 mod tracker;
 mod whose;
 
@@ -18,8 +19,12 @@ pub use self::{
     evidence::firmware_word,
     life::{Boot, Life, Reached},
     pass::{Asks, NoPass, Pass, admit},
+    report::read_report,
     tracker::{Changes, Draft, NodeRecord, Tracker},
 };
+
+#[doc(hidden)]
+pub mod fuzz;
 
 #[cfg(test)]
 mod tests;

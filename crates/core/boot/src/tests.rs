@@ -4,5 +4,6 @@ mod boots;
 mod identity;
 mod machines;
 mod pass;
+mod reports;
 mod tracker;
 mod world;

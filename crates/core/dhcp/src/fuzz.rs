@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Effect, Message, Server, Tables};
+use crate::{Effect, Message, Server, Tables, arp};
 
 /// Whatever the bytes, reading ends; what was read says the same things again.
 pub fn message(bytes: &[u8]) {
@@ -16,6 +16,17 @@ pub fn message(bytes: &[u8]) {
             message.text(12),
         ));
         assert!(message.op == 1 || message.op == 2);
+    }
+}
+
+/// Whatever the frame, nobody has no address, and who has one says the same again.
+pub fn arp(bytes: &[u8]) {
+    if let Some((mac, address)) = arp::sender(bytes) {
+        assert!(!address.is_unspecified());
+        assert_eq!(
+            arp::sender(&arp::announcement(mac, address)),
+            Some((mac, address))
+        );
     }
 }
 

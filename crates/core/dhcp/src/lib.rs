@@ -6,6 +6,7 @@
 //! ([`Ignored`]), so that silence can be counted.
 #![warn(missing_docs)]
 
+pub mod arp;
 mod message;
 mod reply;
 mod server;

@@ -5,6 +5,8 @@
 //! most of the program (docs/decisions/0011). etcd is asked through the JSON gateway that it has itself.
 
 mod etcd;
+#[doc(hidden)]
+pub mod fuzz;
 mod objects;
 mod pods;
 mod probe;

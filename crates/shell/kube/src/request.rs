@@ -21,7 +21,12 @@ pub fn parse(pem: &[u8]) -> Option<Request> {
         return None;
     }
     let (_, block) = parse_x509_pem(pem).ok()?;
-    let (rest, csr) = X509CertificationRequest::from_der(&block.contents).ok()?;
+    parse_der(&block.contents)
+}
+
+/// The same in DER, as it is inside of the PEM.
+pub(crate) fn parse_der(der: &[u8]) -> Option<Request> {
+    let (rest, csr) = X509CertificationRequest::from_der(der).ok()?;
     if !rest.is_empty() {
         return None;
     }
@@ -81,6 +86,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::fuzz;
 
     /// A request as openssl makes it.
     fn openssl(arguments: &[&str]) -> std::io::Result<Vec<u8>> {
@@ -119,6 +125,27 @@ mod tests {
             ..Request::default()
         };
         assert_eq!(parse(&pem), Some(expected));
+        Ok(())
+    }
+
+    #[test]
+    fn no_bytes_confuse_the_reader() -> std::io::Result<()> {
+        let der = openssl(&[
+            "-subj",
+            "/O=a/CN=b",
+            "-addext",
+            "subjectAltName=DNS:c",
+            "-outform",
+            "DER",
+        ])?;
+        assert!(parse_der(&der).is_some_and(|read| read.dns_names == ["c"]));
+        fuzz::request(&der);
+        for at in 0..der.len() {
+            fuzz::request(&der[..at]);
+            let mut other = der.clone();
+            other[at] ^= 0x21;
+            fuzz::request(&other);
+        }
         Ok(())
     }
 

@@ -116,45 +116,6 @@ fn checksum(parts: &[&[u8]]) -> u16 {
     !sum
 }
 
-/// An ARP probe (RFC 5227 section 2.1.1): who has `address`, asked by nobody.
-pub(crate) fn arp_probe(mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(42);
-    frame.extend([0xff; 6]);
-    frame.extend(mac.0);
-    frame.extend([0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4, 0, 1]);
-    frame.extend(mac.0);
-    frame.extend([0; 4]);
-    frame.extend([0; 6]);
-    frame.extend(address.octets());
-    frame
-}
-
-/// An ARP announcement (RFC 5227 section 2.3): `address` is here.
-pub(crate) fn arp_announcement(mac: MacAddr, address: Ipv4Addr) -> Vec<u8> {
-    let mut frame = arp_probe(mac, address);
-    frame[28..32].copy_from_slice(&address.octets());
-    frame
-}
-
-/// Who says in an ARP packet that it has which address.
-pub(crate) fn arp_sender(frame: &[u8]) -> Option<(MacAddr, Ipv4Addr)> {
-    let arp = frame.strip_prefix_at(12, &[0x08, 0x06, 0, 1, 0x08, 0x00, 6, 4])?;
-    let mac: [u8; 6] = arp.get(2..8)?.try_into().ok()?;
-    let address: [u8; 4] = arp.get(8..12)?.try_into().ok()?;
-    let address = Ipv4Addr::from(address);
-    (!address.is_unspecified()).then_some((MacAddr(mac), address))
-}
-
-trait StripAt {
-    fn strip_prefix_at(&self, at: usize, prefix: &[u8]) -> Option<&[u8]>;
-}
-
-impl StripAt for [u8] {
-    fn strip_prefix_at(&self, at: usize, prefix: &[u8]) -> Option<&[u8]> {
-        self.get(at..)?.strip_prefix(prefix)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,18 +133,5 @@ mod tests {
         assert_eq!(checksum(&[&frame[14..34]]), 0);
         let pseudo = [0, 17, 0, 11];
         assert_eq!(checksum(&[&frame[26..34], &pseudo, &frame[34..]]), 0);
-    }
-
-    #[test]
-    fn an_answer_to_a_probe_tells_who_has_the_address() {
-        let address = Ipv4Addr::new(192, 168, 8, 200);
-        let probe = arp_probe(A, address);
-        assert_eq!(arp_sender(&probe), None, "a probe claims nothing");
-        let mut answer = probe;
-        answer[21] = 2;
-        answer[22..28].copy_from_slice(&B.0);
-        answer[28..32].copy_from_slice(&address.octets());
-        assert_eq!(arp_sender(&answer), Some((B, address)));
-        assert_eq!(arp_sender(&answer[..30]), None);
     }
 }

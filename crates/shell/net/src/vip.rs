@@ -7,13 +7,11 @@ use std::{
     time::Duration,
 };
 
+use faros_dhcp::arp;
 use faros_model::ids::MacAddr;
 use tokio::time::sleep;
 
-use crate::{
-    link::LanLink,
-    packet::{PacketSocket, arp_announcement, arp_probe, arp_sender},
-};
+use crate::{link::LanLink, packet::PacketSocket};
 
 /// How often it is asked, so that a lost packet hides nobody.
 const ASKS: u32 = 3;
@@ -40,13 +38,13 @@ pub async fn who_has(
     let mut found = BTreeMap::new();
     for _ in 0..ASKS {
         for address in addresses {
-            socket.send(&arp_probe(link.mac, *address))?;
+            socket.send(&arp::probe(link.mac, *address))?;
         }
         sleep(WAIT).await;
         let mut frame = [0; FRAME];
         while let Some(frame) = socket.receive(&mut frame) {
             let claims =
-                arp_sender(frame).filter(|(mac, address)| !own.contains(mac) && addresses.contains(address));
+                arp::sender(frame).filter(|(mac, address)| !own.contains(mac) && addresses.contains(address));
             found.extend(claims.map(|(mac, address)| (address, mac)));
         }
     }
@@ -61,5 +59,5 @@ pub fn announce(link: &LanLink, addresses: &BTreeSet<Ipv4Addr>) -> io::Result<()
     let socket = PacketSocket::sender(&link.name)?;
     addresses
         .iter()
-        .try_for_each(|address| socket.send(&arp_announcement(link.mac, *address)))
+        .try_for_each(|address| socket.send(&arp::announcement(link.mac, *address)))
 }

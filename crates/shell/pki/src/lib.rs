@@ -53,5 +53,8 @@ pub enum PkiError {
     Sign(#[source] rcgen::Error),
 }
 
+#[doc(hidden)]
+pub mod fuzz;
+
 #[cfg(test)]
 mod tests;

@@ -35,6 +35,16 @@ impl Request {
             return Err(PkiError::LargeRequest(text.len()));
         }
         let read = CertificateSigningRequestParams::from_pem(text).map_err(PkiError::ReadRequest)?;
+        Ok(Self::of(read))
+    }
+
+    /// The same in DER, as it is inside of the PEM.
+    pub(crate) fn from_der(der: &[u8]) -> Result<Self, PkiError> {
+        let read = CertificateSigningRequestParams::from_der(&der.into()).map_err(PkiError::ReadRequest)?;
+        Ok(Self::of(read))
+    }
+
+    fn of(read: CertificateSigningRequestParams) -> Self {
         let mut request = Self {
             common_name: String::new(),
             organization: String::new(),
@@ -57,7 +67,7 @@ impl Request {
                 _ => request.asks_for_more = true,
             }
         }
-        Ok(request)
+        request
     }
 }
 

@@ -2,6 +2,7 @@ use std::process::Command;
 
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateParams, DnType, SanType};
+use rustls_pki_types::pem::PemObject as _;
 
 use super::*;
 
@@ -161,6 +162,21 @@ fn a_request_signed_by_another_key_is_refused() -> Outcome {
         Request::from_pem(&large),
         Err(PkiError::LargeRequest(20_000))
     ));
+    Ok(())
+}
+
+#[test]
+fn no_bytes_confuse_the_reader_of_requests() -> Outcome {
+    let text = asks_to_be_an_admin()?;
+    let der = rustls_pki_types::CertificateSigningRequestDer::from_pem_slice(text.as_bytes())?;
+    assert!(Request::from_der(&der).is_ok());
+    fuzz::request(&der);
+    for at in 0..der.len() {
+        fuzz::request(&der[..at]);
+        let mut other = der.to_vec();
+        other[at] ^= 0x21;
+        fuzz::request(&other);
+    }
     Ok(())
 }
 

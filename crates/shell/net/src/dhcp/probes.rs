@@ -8,14 +8,11 @@ use std::{
     time::Duration,
 };
 
-use faros_dhcp::Ticket;
+use faros_dhcp::{Ticket, arp};
 use faros_model::ids::MacAddr;
 use tokio::time::Instant;
 
-use crate::{
-    link::LanLink,
-    packet::{PacketSocket, arp_probe, arp_sender},
-};
+use crate::{link::LanLink, packet::PacketSocket};
 
 /// How long an address that is about to be offered is listened for.
 const PROBE: Duration = Duration::from_millis(500);
@@ -47,7 +44,7 @@ impl Probes {
             if self.listener.is_none() {
                 self.listener = PacketSocket::arp_listener(&link.name).ok();
             }
-            if let Err(error) = raw.send(&arp_probe(link.mac, address)) {
+            if let Err(error) = raw.send(&arp::probe(link.mac, address)) {
                 tracing::debug!(%address, %error, "cannot probe");
             }
         }
@@ -70,7 +67,7 @@ impl Probes {
             .as_ref()
             .and_then(|listener| listener.receive(&mut frame))
         {
-            let Some((mac, address)) = arp_sender(frame) else {
+            let Some((mac, address)) = arp::sender(frame) else {
                 continue;
             };
             if let Some(key) = self.by_address.remove(&address) {
