@@ -30,7 +30,10 @@ pub(crate) use self::{
     resume::CutOff,
     window::{Pending, close, decide},
 };
-use crate::daemon::{Intent, Shared, lock};
+use crate::{
+    daemon::{Intent, Shared, lock},
+    loaders,
+};
 
 /// How long a service may take to be ready with a new generation.
 const READY: Duration = Duration::from_secs(10);
@@ -75,8 +78,10 @@ pub(crate) fn plan(
 
 /// Content that nodes need which a plan arms, and that is not in the store.
 pub(crate) async fn missing(shared: &Shared, plan: &Plan, site: &Site) -> Vec<Missing> {
-    let nodes = armed_by(plan).filter_map(|name| site.nodes.get(name));
-    shared.missing(site, nodes).await
+    let nodes = || armed_by(plan).filter_map(|name| site.nodes.get(name));
+    let mut missing = shared.missing(site, nodes()).await;
+    missing.extend(loaders::missing(shared, nodes()).await);
+    missing
 }
 
 fn listed(missing: &[Missing]) -> String {

@@ -128,3 +128,28 @@ async fn a_machine_that_the_site_file_does_not_know_is_noted_and_gets_nothing() 
     assert_eq!(found[0].said["hostname"], "foundling");
     Ok(())
 }
+
+#[tokio::test]
+async fn a_plan_says_which_loaders_a_machine_of_another_architecture_lacks() -> Outcome {
+    let mut world = World::new()?;
+    world.start().await?;
+    let site = only_machines(SITE);
+    let arm = site.replacen("      roles:", "      architecture: aarch64\n      roles:", 1);
+    let lacks = async |site: &str| -> anyhow::Result<Vec<String>> {
+        let missing = world.client().plan(site).await?.missing;
+        let loaders = missing.into_iter().filter(|own| own.what.contains("boot loader"));
+        Ok(loaders.map(|own| own.command).collect())
+    };
+    assert!(lacks(&site).await?.is_empty());
+    let [ipxe, snponly] = &lacks(&arm).await?[..] else {
+        anyhow::bail!("not two loaders")
+    };
+    assert_eq!(
+        ipxe,
+        "farosctl content add ipxe-arm64.efi --name loader/ipxe-arm64.efi"
+    );
+    assert!(snponly.contains("snponly-arm64.efi"), "{snponly}");
+    world.add("loader/ipxe-arm64.efi", "a loader".to_owned()).await?;
+    assert_eq!(lacks(&arm).await?, [snponly.as_str()]);
+    Ok(())
+}

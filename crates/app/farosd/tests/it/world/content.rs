@@ -73,7 +73,7 @@ impl World {
         Ok(())
     }
 
-    async fn add(&self, name: &str, text: String) -> anyhow::Result<ContentEntry> {
+    pub(crate) async fn add(&self, name: &str, text: String) -> anyhow::Result<ContentEntry> {
         let body = Full::new(Bytes::from(text)).map_err(|never| match never {});
         let name = name.parse().map_err(|why| anyhow::anyhow!("`{name}` {why}"))?;
         let added = self.client().add_content(&name, body.boxed()).await?;
