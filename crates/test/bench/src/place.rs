@@ -234,6 +234,12 @@ impl Program {
         self.group.as_ref()?.spent()
     }
 
+    /// The program, and all that it has said.
+    pub(crate) fn words(&self) -> String {
+        let said = fs::read_to_string(&self.log).unwrap_or_default();
+        format!("{}:\n{said}", self.command[0])
+    }
+
     /// It and its children.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let own = self.group.as_ref().map(Group::processes);
@@ -274,8 +280,7 @@ impl Program {
                 .as_mut()
                 .and_then(|child| child.try_wait().ok().flatten());
             if ended.is_some() || Instant::now() > deadline {
-                let said = fs::read_to_string(&self.log).unwrap_or_default();
-                bail!("{} does not answer:\n{said}", self.command[0]);
+                bail!("no answer from {}", self.words());
             }
             thread::sleep(Duration::from_millis(50));
         }

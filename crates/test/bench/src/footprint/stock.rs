@@ -31,7 +31,10 @@ pub(super) fn start(bench: &Bench) -> anyhow::Result<Vec<Contender>> {
     // keepalived takes the virtual IPs away for a moment.
     let setting = "net.ipv4.ip_nonlocal_bind=1";
     said(inside(&haproxy.place.bastion(), &["sysctl", "-qw", setting]).output())?;
-    let file = haproxy.place.write("haproxy.cfg", &balancer::haproxy(&site))?;
+    let (_, authority) = bench.server_keys();
+    let config = balancer::haproxy(&site);
+    let config = config.replace("/etc/haproxy/api-ca.crt", &authority.to_string_lossy());
+    let file = haproxy.place.write("haproxy.cfg", &config)?;
     let words = ["haproxy", "-db", "-f", &file.to_string_lossy()];
     haproxy.programs.push(haproxy.place.start(&words)?);
     let folder = haproxy.place.folder().display().to_string();
@@ -59,7 +62,7 @@ pub(super) fn processes(all: &[Contender]) -> anyhow::Result<Vec<u32>> {
     for contender in all {
         for program in &contender.programs {
             let own = program.processes();
-            ensure!(!own.is_empty(), "a daemon of {} has ended", contender.name);
+            ensure!(!own.is_empty(), "it has ended: {}", program.words());
             processes.extend(own);
         }
     }
