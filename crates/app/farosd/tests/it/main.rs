@@ -10,6 +10,7 @@ mod router;
 mod seal;
 mod sockets;
 mod start;
+mod steps;
 mod story;
 mod strangers;
 mod telling;
