@@ -4,6 +4,7 @@ mod apply;
 mod files;
 mod join;
 mod kill;
+mod log;
 mod names;
 mod netboot;
 mod router;
