@@ -24,7 +24,7 @@ pub(crate) const RULES: &[Rule] = &[
         code: "etcd-majority-lost",
         confidence: Confidence::Certain,
         means: "etcd has lost its majority, so the Kubernetes API answers nobody",
-        told_by: "the latest `etcd-majority`",
+        told_by: "the latest `etcd-majority`, if the node has come to its join",
         next: "start the nodes that it lacks; if they are lost for good: `farosctl cluster snapshot list` has a snapshot of what is left, and `farosctl cluster restore` begins anew from it",
         find: find_majority,
     },
@@ -329,6 +329,8 @@ fn find_failed(case: &Case<'_>, rule: &Rule) -> Option<Found> {
 }
 
 fn find_majority(case: &Case<'_>, rule: &Rule) -> Option<Found> {
+    // A machine that is not so far in its boot stands still for another reason.
+    last(case).or_else(|| case.last(EventKind::NodeNotReady))?;
     let restored = case
         .last_of_all(EventKind::ClusterRestoring)
         .map_or(0, |event| event.seq);

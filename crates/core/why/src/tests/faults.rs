@@ -34,6 +34,7 @@ const FAULTS: &[(Fault, &str)] = &[
     (("second-dhcp-server", "", 40.0, "0 firmware-asks\n0.1 dhcp-offer address=192.168.8.11 bootFile=snponly.efi\n1 - rogue-dhcp-server server=192.168.8.66 mac=52:54:00:08:00:01 seenBy=request"), ""),
     (("second-dhcp-server", "", 40.0, "0 firmware-asks\n0.1 dhcp-offer address=192.168.8.11 bootFile=snponly.efi\n4 firmware-asks\n4.1 dhcp-offer address=192.168.8.11 bootFile=snponly.efi\n12 firmware-asks\n12.1 dhcp-offer address=192.168.8.11 bootFile=snponly.efi\n13 - rogue-dhcp-server server=192.168.8.66 seenBy=offer"), ""),
     (("no-offer", "", 40.0, "0 firmware-asks\n4 firmware-asks\n12 firmware-asks"), ""),
+    (("no-offer", "", 40.0, "0 - etcd-majority well=1 of=2 silent=node-2\n1 firmware-asks\n4 firmware-asks\n12 firmware-asks"), ""),
     (("address-in-use", "", 40.0, "0 firmware-asks\n1 - address-conflict address=192.168.8.11 mac=52:54:00:ff:00:09"), ""),
     (("address-in-use", "", 40.0, "0 firmware-has\n1 dhcp-decline address=192.168.8.11\n1.1 address-conflict address=192.168.8.11\n11 firmware-has\n12 dhcp-decline address=192.168.8.11"), ""),
     (("dhcp-refused", "", 40.0, "0 firmware-asks\n1 dhcp-nak address=10.0.0.9 reason=the_site_file_gives_it_192.168.8.11\n6 dhcp-nak address=10.0.0.9 reason=the_site_file_gives_it_192.168.8.11"), ""),
