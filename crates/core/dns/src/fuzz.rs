@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::{Cache, Outcome, Question, Transport, Zones, fitted, for_client, upstream_answers, with_rcode};
+use crate::{
+    Cache, Dnssec, Outcome, Question, Transport, Zones, fitted, for_client, upstream_answers, with_rcode,
+};
 
 /// Whatever the query, the answer is its answer, and no longer than the client takes.
 pub fn query(zones: &Zones, bytes: &[u8]) {
@@ -29,6 +31,7 @@ pub fn upstream(bytes: &[u8]) {
         name: vec![0],
         kind: 1,
         class: 1,
+        dnssec: Dnssec::default(),
     };
     let mut cache = Cache::default();
     let now = Timestamp::UNIX_EPOCH;

@@ -11,7 +11,7 @@ mod zones;
 
 pub use cache::{Cache, Cached};
 pub use message::{
-    Question, Rcode, fitted, for_client, is_cut_off, knows, upstream_answers, with_id, with_rcode,
+    Dnssec, Question, Rcode, fitted, for_client, is_cut_off, knows, upstream_answers, with_id, with_rcode,
 };
 pub use zones::{Outcome, Silent, Transport, Zones};
 

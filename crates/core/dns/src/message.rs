@@ -54,6 +54,17 @@ pub struct Question {
     pub kind: u16,
     /// Its class.
     pub class: u16,
+    /// What it says of signatures: answers to questions that differ in this are not the same.
+    pub dnssec: Dnssec,
+}
+
+/// What a client says of signatures (RFC 4035 section 3.2).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Dnssec {
+    /// It wants them (the DO bit).
+    pub wanted: bool,
+    /// It checks them itself, and wants what did not pass a check as well (the CD bit).
+    pub unchecked: bool,
 }
 
 /// A query that was read.
@@ -88,7 +99,15 @@ pub(crate) fn query(bytes: &[u8]) -> Option<Query> {
     let class = number(bytes, at + 2)?;
     let end = at + 4;
     let mut query = Query {
-        question: Question { name, kind, class },
+        question: Question {
+            name,
+            kind,
+            class,
+            dnssec: Dnssec {
+                wanted: false,
+                unchecked: header[3] & 0x10 != 0,
+            },
+        },
         end,
         edns: None,
         bad_version: false,
@@ -105,6 +124,7 @@ pub(crate) fn query(bytes: &[u8]) -> Option<Query> {
             }
             query.edns = Some(number(bytes, after + 2)?.max(512));
             query.bad_version = *bytes.get(after + 5)? != 0;
+            query.question.dnssec.wanted = *bytes.get(after + 6)? & 0x80 != 0;
         }
         at = after + 10 + length;
         if at > bytes.len() {

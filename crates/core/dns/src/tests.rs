@@ -335,6 +335,7 @@ fn the_cache_counts_down_and_helps_when_nobody_answers() {
         name: name("example.net"),
         kind: 1,
         class: 1,
+        dnssec: Dnssec::default(),
     };
     let mut answer = ask("example.net", 1, None);
     answer[2] |= 0x80;
@@ -356,6 +357,25 @@ fn the_cache_counts_down_and_helps_when_nobody_answers() {
     let mut cache = Cache::default();
     cache.put(start, question, &failed);
     assert!(cache.is_empty());
+}
+
+#[test]
+fn who_wants_signatures_is_not_given_an_answer_without() {
+    let plain = ask("example.net", 1, Some(1232));
+    let mut signed = plain.clone();
+    let flags = signed.len() - 4;
+    signed[flags] |= 0x80;
+    let mut unchecked = plain.clone();
+    unchecked[3] |= 0x10;
+    let questions = [&plain, &signed, &unchecked].map(|bytes| message::query(bytes).unwrap().question);
+    let mut answer = ask("example.net", 1, None);
+    answer[2] |= 0x80;
+    answer[7] = 1;
+    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 100, 0, 4, 198, 51, 100, 7]);
+    let mut cache = Cache::default();
+    cache.put(Timestamp::UNIX_EPOCH, questions[0].clone(), &answer);
+    let found = questions.map(|own| cache.get(Timestamp::UNIX_EPOCH, &own).is_some());
+    assert_eq!(found, [true, false, false]);
 }
 
 #[test]

@@ -118,6 +118,7 @@ impl Zones {
             name,
             kind: asked,
             class,
+            ..
         } = &query.question;
         if *class != 1 || matches!(*asked, kind::AXFR | kind::IXFR | kind::OPT) {
             return refuse(out, Rcode::Refused);
