@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    io::{Write as _, stdout},
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     time::{Duration, Instant},
 };
@@ -28,9 +29,13 @@ pub struct Quality {
 /// Most frames under way in one direction; further ones are lost, as in a real queue.
 const QUEUE: usize = 4096;
 
-/// Carries frames between the interfaces called `a` and `b` for ever.
+/// What a cable prints once it listens.
+pub const LISTENS: &str = "listens";
+
+/// Carries frames between the interfaces called `a` and `b` for ever, and says when it begins.
 pub fn carry(a: &str, b: &str, quality: Quality, seed: u64) -> anyhow::Result<()> {
     let ends = [open(a)?, open(b)?];
+    writeln!(stdout(), "{LISTENS}").context("cannot say that it listens")?;
     let mut queues: [VecDeque<(Instant, Vec<u8>)>; 2] = Default::default();
     let mut dice = Dice(seed | 1);
     let mut frame = vec![0; 65_536];

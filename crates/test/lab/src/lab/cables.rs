@@ -2,12 +2,12 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
-    thread,
     time::Duration,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 use super::Lab;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     folder::HostRecord,
     network,
     run::{ip, run},
-    wire::Quality,
+    wire::{self, Quality},
 };
 
 /// What to change about a host's cable; what is `None` stays.
@@ -113,14 +113,15 @@ impl Lab {
         ip(&format!("-n {switch} link set {far} master {bridge} up"))?;
         ip(&format!("-n {switch} link set {near} up"))?;
         ip(&format!("-n {switch} link set {} nomaster", host.port))?;
-        let log = fs::File::create(self.folder.path().join(format!("wire-{}.log", host.port)))?;
-        let child = Command::new("ip")
+        let log_path = self.folder.path().join(format!("wire-{}.log", host.port));
+        let log = fs::File::create(&log_path)?;
+        let mut child = Command::new("ip")
             .args(["netns", "exec", &switch])
             .arg(daemon::program("faros-lab")?)
             .args(["wire", &host.port, &near, "--loss", &quality.loss.to_string()])
             .args(["--delay-us", &quality.delay.as_micros().to_string()])
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .context("cannot start the cable")?;
@@ -128,7 +129,15 @@ impl Lab {
         fs::write(&quality_file, serde_json::to_vec(&quality)?)?;
         fs::write(&pid_file, child.id().to_string())?;
         // Frames sent before it listens would be lost beyond what was asked for.
-        thread::sleep(Duration::from_millis(200));
+        let mut says = String::new();
+        if let Some(out) = child.stdout.take() {
+            BufReader::new(out).read_line(&mut says)?;
+        }
+        ensure!(
+            says.trim() == wire::LISTENS,
+            "the cable does not work; see {}",
+            log_path.display()
+        );
         Ok(())
     }
 }
