@@ -10,6 +10,7 @@ mod disk;
 mod emulated;
 mod keeping;
 mod majority;
+mod phases;
 mod pods;
 mod sizes;
 mod trouble;

@@ -1,5 +1,5 @@
 //! A cluster comes up through trouble: the bastion dies after every step, nodes lose power in the middle, `kubeadm` is
-//! killed in each phase. Whoever was at work begins anew, and what comes out is the same cluster.
+//! killed. Whoever was at work begins anew, and what comes out is the same cluster.
 
 use anyhow::Context as _;
 use faros_conformance::{
@@ -9,7 +9,8 @@ use faros_conformance::{
 use faros_model::event::{Event, EventKind};
 
 use crate::world::{
-    WORKER, are_well, etcd_members, eventually, is_ready, items, kubectl, start, tell, with_bastion,
+    KUBEADM_DIES, WORKER, are_well, etcd_members, eventually, is_ready, items, kubectl, start, tell,
+    with_bastion,
 };
 
 /// A step of a join, by what the bastion records of it.
@@ -73,7 +74,7 @@ fn a_cluster_comes_up_although_bastion_nodes_and_kubeadm_die() -> anyhow::Result
 fn kubeadm_dies_in(site: &Site, node: &str, phases: &[&str]) -> anyhow::Result<()> {
     let mut after = 0;
     for phase in phases {
-        let words = format!("echo '{phase}' >/run/lab-kubeadm-dies");
+        let words = format!("echo '{phase}' >{KUBEADM_DIES}");
         site.lab.native(node).run(&["sh", "-c", &words])?;
         after = site.wait_for(after, &format!("{node} tells that it failed"), |event| {
             reports(event, node, "join-failed")

@@ -15,6 +15,9 @@ use serde_json::Value;
 /// The nodes of the control plane, and the worker.
 pub(crate) const CONTROL: [&str; 3] = ["node-1", "node-2", "node-3"];
 pub(crate) const WORKER: &str = "node-4";
+
+/// On a native node's disk: `kubeadm` is killed when it says what stands there.
+pub(crate) const KUBEADM_DIES: &str = "/var/lib/lab-kubeadm-dies";
 /// How long any one thing may take, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(12);
 
