@@ -2,6 +2,7 @@
 
 mod beside;
 mod clients;
+mod set_clock;
 pub mod story;
 
 use std::{
@@ -14,7 +15,10 @@ use anyhow::ensure;
 use faros_lab::{Lab, daemon};
 use faros_model::event::Event;
 
-pub use self::beside::{Running, changed, eventually};
+pub use self::{
+    beside::{Running, changed, eventually},
+    set_clock::SetClock,
+};
 
 /// A lab that is taken down when the test ends, however it ends.
 #[derive(Debug)]

@@ -1,52 +1,28 @@
 //! The bastion's clock is set while machines boot: by an hour ahead, and by two hours back.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use faros_conformance::{Site, changed};
-use faros_lab::daemon;
+use faros_conformance::{SetClock, Site, changed};
 use jiff::Timestamp;
 
 const NODE: &str = "client:node-1=52:54:00:08:00:01";
 const MAC: &str = "52-54-00-08-00-01";
 
-/// A site whose farosd believes what a file says of the time; the machine's clock stays as it is.
-struct SetClock {
+/// A site, its clock, and a node's disk.
+struct World {
     site: Site,
-    off: PathBuf,
+    clock: SetClock,
     /// The key of the node's disk, as clevis has it there. Hosts of the lab share no folder below `/run`.
     sealed: tempfile::NamedTempFile,
 }
 
-impl SetClock {
+impl World {
     fn up() -> anyhow::Result<Self> {
         let site = Site::up("t-clock")?;
-        let folder = site.lab.folder();
-        let off = folder.path().join("clock");
-        fs::write(&off, "+0")?;
-        daemon::stop(folder, false)?;
-        let file = off.display().to_string();
-        let library = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1";
-        let environment = [
-            ("LD_PRELOAD", library),
-            ("FAKETIME_TIMESTAMP_FILE", &file),
-            ("FAKETIME_NO_CACHE", "1"),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-            ("NO_FAKE_STAT", "1"),
-        ];
-        daemon::start_with(site.lab.name(), folder, &environment)?;
-        site.lab.wait_until_ready()?;
+        let clock = SetClock::under(&site)?;
         let sealed = tempfile::NamedTempFile::new()?;
-        Ok(Self { site, off, sealed })
-    }
-
-    /// Sets the clock to this many hours off the machine's.
-    fn set(&self, hours: i64) -> anyhow::Result<()> {
-        // In one step: farosd reads it all the time.
-        let new = self.off.with_extension("new");
-        fs::write(&new, format!("{:+}", hours * 3600))?;
-        fs::rename(&new, &self.off)?;
-        Ok(())
+        Ok(Self { site, clock, sealed })
     }
 
     /// How far what farosd told last is off the machine's clock, in whole hours.
@@ -75,7 +51,7 @@ impl SetClock {
 
 #[test]
 fn a_clock_that_is_set_disturbs_neither_boots_nor_leases_nor_trials() -> anyhow::Result<()> {
-    let mut world = SetClock::up()?;
+    let mut world = World::up()?;
     world.site.add_dummy_image()?;
 
     // A machine has an address, and a node is in the middle of its boot, with a key that opens its disk.
@@ -95,7 +71,7 @@ fn a_clock_that_is_set_disturbs_neither_boots_nor_leases_nor_trials() -> anyhow:
     assert_eq!(world.told()?, 0);
 
     for (hours, newcomer) in [(1, "client:two"), (-1, "client:three")] {
-        world.set(hours)?;
+        world.clock.set(hours)?;
         // The boot goes on.
         world.unlocks()?;
         assert_eq!(world.told()?, hours, "what people see is what the clock shows");
@@ -122,7 +98,7 @@ fn a_clock_that_is_set_disturbs_neither_boots_nor_leases_nor_trials() -> anyhow:
         .site
         .farosctl(&["apply", "--yes", "--confirm-within", "5s", &file])?;
     ensure!(code == 0 && said.contains("runs on trial"), "{code}: {said}");
-    world.set(-3)?;
+    world.clock.set(-3)?;
     let begun = std::time::Instant::now();
     while !world.site.saw("apply-reverted")? {
         ensure!(

@@ -70,10 +70,12 @@ fn clock_off(case: &Case<'_>, _: &Rule) -> Option<Found> {
 /// back: a node tries again.
 fn waited_for_farosd(case: &Case<'_>, report: &Event, written: Timestamp) -> bool {
     const SLACK: SignedDuration = SignedDuration::from_mins(1);
+    const AGAIN: SignedDuration = SignedDuration::from_mins(10);
     case.known.events.windows(2).any(|pair| {
         pair[1].kind == EventKind::DaemonStarted
             && pair[1].seq < report.seq
             && pair[0].at.duration_since(written) <= SLACK
             && written.duration_since(pair[1].at) <= SLACK
+            && report.at.duration_since(pair[1].at) <= AGAIN
     })
 }

@@ -1,7 +1,7 @@
 //! A disk is full: while its node joins, and while it runs. It is told with its cause, and when there is room again the
 //! node goes on by itself.
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use faros_conformance::{
     Site, root,
     story::{of, reports, retry, word},
@@ -9,7 +9,7 @@ use faros_conformance::{
 use faros_lab::daemon;
 use faros_model::event::{Event, EventKind};
 
-use crate::world::{WORKER, bring_up, eventually, is_ready, kubectl, start, tell, with_bastion};
+use crate::world::{WORKER, bring_up, eventually, first_cause, is_ready, kubectl, start, tell, with_bastion};
 
 /// What the nodes' disks have, in MiB.
 const DISK: u32 = 3000;
@@ -31,13 +31,6 @@ fn fill(site: &Site, node: &str, left: u32) -> anyhow::Result<()> {
 
 fn make_room(site: &Site, node: &str) -> anyhow::Result<()> {
     site.lab.native(node).run(&["rm", "/var/filler"]).map(drop)
-}
-
-fn first_cause(site: &Site, node: &str) -> anyhow::Result<String> {
-    let (said, _) = site.farosctl(&["why", node, "--output", "json"])?;
-    let told: serde_json::Value = serde_json::from_str(&said)?;
-    let code = told["causes"][0]["code"].as_str();
-    Ok(code.context("there is no cause")?.to_owned())
 }
 
 /// Waits until both `why` and the cluster's status name the disk.

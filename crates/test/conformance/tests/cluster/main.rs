@@ -5,6 +5,7 @@
 //! of one that failed outlive its lab; it says where they are.
 
 mod bring_up;
+mod clock;
 mod conformance;
 mod disk;
 mod emulated;

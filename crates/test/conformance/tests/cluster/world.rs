@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use faros_conformance::{Site, story::retry};
 use serde_json::Value;
 
@@ -18,6 +18,7 @@ pub(crate) const WORKER: &str = "node-4";
 
 /// On a native node's disk: `kubeadm` is killed when it says what stands there.
 pub(crate) const KUBEADM_DIES: &str = "/var/lib/lab-kubeadm-dies";
+
 /// How long any one thing may take, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_mins(12);
 
@@ -194,4 +195,18 @@ pub(crate) fn etcd_members(site: &Site) -> anyhow::Result<Vec<String>> {
         format!("{name}: {state}, {vote}")
     };
     Ok(said.lines().map(member).collect())
+}
+
+/// The codes of what `why` says of a node, the likeliest first.
+pub(crate) fn causes(site: &Site, node: &str) -> anyhow::Result<Vec<String>> {
+    let (said, _) = site.farosctl(&["why", node, "--output", "json"])?;
+    let told: Value = serde_json::from_str(&said)?;
+    let all = told["causes"].as_array().context("there are no causes")?;
+    let codes = all.iter().filter_map(|own| own["code"].as_str());
+    Ok(codes.map(str::to_owned).collect())
+}
+
+pub(crate) fn first_cause(site: &Site, node: &str) -> anyhow::Result<String> {
+    let first = causes(site, node)?.into_iter().next();
+    first.context("there is no cause")
 }
