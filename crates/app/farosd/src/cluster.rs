@@ -169,9 +169,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
             }
         } else {
             // Of a cluster that is no more.
-            let mut view = lock(&shared.cluster.view);
-            view.why.clear();
-            view.majority = Majority::Unknown;
+            lock(&shared.cluster.view).why.clear();
         }
         if record.upgrade.is_some() {
             shared.keep_upgrade(&intent).await;
@@ -273,8 +271,9 @@ impl Shared {
         for token_id in &over {
             kube.withdraw_token(token_id).await?;
         }
-        record.grants.retain(|grant| !over.contains(&grant.token_id));
-        self.store.put_cluster(record.clone()).await?;
+        let mut next = record.clone();
+        next.grants.retain(|grant| !over.contains(&grant.token_id));
+        self.put_record(&mut record, next).await?;
         Ok(())
     }
 

@@ -75,6 +75,35 @@ impl Member {
     }
 }
 
+/// What a member says of itself, and who it says belongs to etcd.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its number.
+    pub id: MemberId,
+    /// How much of the common log it has applied.
+    pub applied: u64,
+    /// Why it does not take writes; `None` if it does.
+    pub ill: Option<String>,
+    /// All members, as it knows them.
+    pub listed: Vec<Listed>,
+}
+
+/// The members of etcd, and which of the answers tells: a member that is well knows best who belongs to it, and has all
+/// that was written; if none is, the one that has most. `None` if nobody answered.
+pub fn of_answers(answers: &[Answer]) -> Option<(usize, Vec<Member>)> {
+    let ranked = answers.iter().enumerate();
+    let (best, tells) = ranked.max_by_key(|(_, own)| (own.ill.is_none(), own.applied))?;
+    let member = |listed: &Listed| {
+        let own = answers.iter().find(|own| own.id == listed.id);
+        Member {
+            listed: listed.clone(),
+            ill: own.map_or_else(|| Some("it does not answer".to_owned()), |own| own.ill.clone()),
+            answers: own.is_some(),
+        }
+    };
+    Some((best, tells.listed.iter().map(member).collect()))
+}
+
 /// Why a member may not be taken away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Risk {
@@ -246,6 +275,27 @@ pub(crate) mod tests {
             attempt.progress = progress;
             assert_eq!(may_be_member(&attempt), expected, "{attempt:?}");
         }
+    }
+
+    #[test]
+    fn who_is_well_is_believed_and_else_who_has_most() {
+        let answer = |id, applied, is_well: bool, ids: &[u64]| Answer {
+            id: MemberId(id),
+            applied,
+            ill: (!is_well).then(|| "it has no leader".to_owned()),
+            listed: ids.iter().map(|id| member(*id, true, false).listed).collect(),
+        };
+        assert_eq!(of_answers(&[]), None);
+        // The first was taken away, has more, and does not know.
+        let answers = [answer(1, 90, false, &[1, 2, 3]), answer(2, 80, true, &[2, 3])];
+        let (best, all) = of_answers(&answers).unwrap();
+        assert_eq!(best, 1);
+        assert_eq!(all, [member(2, true, false), member(3, false, false)]);
+        let answers = [answer(1, 90, false, &[1, 2, 3]), answer(2, 80, false, &[1, 2, 3])];
+        let (best, all) = of_answers(&answers).unwrap();
+        assert_eq!(best, 0);
+        assert_eq!(all[1].ill.as_deref(), Some("it has no leader"));
+        assert!(all[1].answers && !all[2].answers, "{all:?}");
     }
 
     #[test]

@@ -128,6 +128,12 @@ impl Record {
         upgrade.is_some_and(|upgrade| self.running() != Some(upgrade.to))
     }
 
+    /// A node asks to join: it has left the cluster as it was, and nothing keeps it from that.
+    pub fn asked(&mut self, node: &HostName) {
+        self.rejoin.remove(node);
+        self.complaints.remove(node);
+    }
+
     /// A node was installed anew: what it was handed before is of another disk.
     pub fn installed(&mut self, node: &HostName) {
         self.attempts.remove(node);
@@ -327,6 +333,23 @@ mod tests {
         record.hand(&first, Work::Init, SessionId(9), NOW);
         record.said(&first, Said::Joined(None), NOW, NOW).unwrap();
         assert_eq!((record.established, record.restoring), (Some(NOW), None));
+    }
+
+    #[test]
+    fn who_asks_to_join_has_left_and_is_kept_by_nothing() {
+        let (a, b) = (name("a"), name("b"));
+        let mut record = Record::default();
+        for node in [&a, &b] {
+            record.hand(node, Work::JoinWorker, SessionId(1), NOW);
+            record.rejoin.insert(node.clone());
+            record
+                .complaints
+                .insert(node.clone(), "its disk is full".to_owned());
+        }
+        record.asked(&a);
+        assert_eq!(record.rejoin.iter().collect::<Vec<_>>(), [&b]);
+        assert_eq!(record.complaints.keys().collect::<Vec<_>>(), [&b]);
+        assert_eq!(record.attempts.len(), 2, "what it was handed stands");
     }
 
     #[test]

@@ -196,7 +196,13 @@ pub fn with_rcode(query: &[u8], rcode: Rcode) -> Option<Vec<u8>> {
 pub(crate) fn push_opt(out: &mut Vec<u8>, upper_rcode: u8) {
     let [hi, lo] = UDP_SIZE.to_be_bytes();
     out.extend([0, 0, 41, hi, lo, upper_rcode, 0, 0, 0, 0, 0]);
-    out[11] = 1;
+    count_additional(out, |count| count + 1);
+}
+
+/// Changes how many records the message says its last section has.
+fn count_additional(message: &mut [u8], change: impl Fn(u16) -> u16) {
+    let count = change(number(message, 10).unwrap_or_default());
+    message[10..HEADER].copy_from_slice(&count.to_be_bytes());
 }
 
 /// A forwarder's answer as the client of `query` gets it over UDP: whole, or with nothing but the word that it was cut
@@ -213,41 +219,56 @@ pub fn fitted(query: &[u8], answer: Vec<u8>) -> Vec<u8> {
     short
 }
 
-/// An answer that was given to somebody else, with the id of `query` and the letter case of its question, and without EDNS
-/// if the query has none (RFC 6891 section 7).
+/// An answer that was given to somebody else, with the id of `query` and the letter case of its question; without EDNS if
+/// the query has none (RFC 6891 section 7), and with it if it has (section 6.1.1).
 pub fn for_client(query: &[u8], mut answer: Vec<u8>) -> Vec<u8> {
     if let Some(asked) = self::query(query)
         && answer.len() >= asked.end
     {
         answer[..2].copy_from_slice(&query[..2]);
         answer[HEADER..asked.end].copy_from_slice(&query[HEADER..asked.end]);
-        if asked.edns.is_none()
-            && let Some(opt) = last_opt(&answer)
-        {
-            answer.truncate(opt);
-            let additional = number(&answer, 10).unwrap_or(1) - 1;
-            answer[10..HEADER].copy_from_slice(&additional.to_be_bytes());
+        match (asked.edns, opt(&answer)) {
+            (None, Some(Opt::Last(at))) => {
+                answer.truncate(at);
+                count_additional(&mut answer, |count| count.saturating_sub(1));
+            }
+            (Some(_), Some(Opt::Missing)) => push_opt(&mut answer, 0),
+            _ => {}
         }
     }
     answer
 }
 
-/// Where the OPT record begins, if it is the last one, as servers have it: what stands after it could be pointed to.
-fn last_opt(answer: &[u8]) -> Option<usize> {
+/// What an answer has of EDNS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opt {
+    /// Nothing.
+    Missing,
+    /// An OPT record that begins there, with nothing behind it, as servers have it.
+    Last(usize),
+    /// An OPT record, and more behind it, which may be pointed to.
+    Amid,
+}
+
+/// Looks for the OPT record. `None` if the message cannot be read to its end.
+fn opt(answer: &[u8]) -> Option<Opt> {
     let mut at = HEADER;
     for _ in 0..number(answer, 4)? {
         at = skip_name(answer, at)?.1 + 4;
     }
-    let mut last = None;
+    let mut opt = Opt::Missing;
     for section in [6, 8, 10] {
         for _ in 0..number(answer, section)? {
             let after = skip_name(answer, at)?.1;
-            let is_opt = section == 10 && number(answer, after)? == kind::OPT;
-            last = is_opt.then_some(at);
+            opt = match opt {
+                _ if section == 10 && number(answer, after)? == kind::OPT => Opt::Last(at),
+                Opt::Missing => Opt::Missing,
+                Opt::Last(_) | Opt::Amid => Opt::Amid,
+            };
             at = after + 10 + usize::from(number(answer, after + 8)?);
         }
     }
-    last.filter(|_| at == answer.len())
+    (at == answer.len()).then_some(opt)
 }
 
 /// Whether whoever sent this answer knows: there is such a name, or there is none. With any other response code it

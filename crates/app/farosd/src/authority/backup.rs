@@ -119,8 +119,7 @@ impl Shared {
                 .await?;
         }
         if let Some(cluster) = cluster.filter(|_| record.attempts.is_empty()) {
-            self.store.put_cluster(cluster.clone()).await?;
-            *record = cluster;
+            self.put_record(&mut record, cluster).await?;
         }
         if !is_new {
             return Ok(None);

@@ -71,14 +71,12 @@ impl Shared {
                 Decision::Leave => {}
                 Decision::Approve { node, token_id } => {
                     // On disk before it is approved: the token is good for no other.
-                    let grant = record
-                        .grants
-                        .iter_mut()
-                        .find(|grant| token_id.as_ref() == Some(&grant.token_id));
-                    if let Some(grant) = grant {
+                    let mut next = record.clone();
+                    let mut grants = next.grants.iter_mut();
+                    if let Some(grant) = grants.find(|grant| token_id.as_ref() == Some(&grant.token_id)) {
                         grant.used_for = Some(csr.name.clone());
-                        self.store.put_cluster(record.clone()).await?;
                     }
+                    self.put_record(&mut record, next).await?;
                     kube.decide(&pending, true, "names, boot and token are those of the node")
                         .await?;
                     if let Some(node) = site.nodes.get(&node) {

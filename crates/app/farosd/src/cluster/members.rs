@@ -5,7 +5,7 @@ use std::{net::SocketAddrV4, time::Duration};
 use anyhow::Context as _;
 use faros_cluster::{
     Record,
-    etcd::{CLIENT_PORT, Listed, Lost, Member, left_over, lost, may_be_member},
+    etcd::{Answer, CLIENT_PORT, Lost, Member, left_over, lost, may_be_member, of_answers},
     install::verdicts,
 };
 use faros_kube::Etcd;
@@ -55,37 +55,30 @@ impl Shared {
                 |late| Some(late.to_string()),
                 |health| health.err().map(|error| error.to_string()),
             );
-            anyhow::Ok((status, ill, listed))
+            anyhow::Ok(Answer {
+                id: status.id,
+                applied: status.applied,
+                ill,
+                listed,
+            })
         }))
         .await;
-        let answers = || {
-            clients
-                .iter()
-                .zip(&said)
-                .filter_map(|(own, said)| Some((own, said.as_ref().ok()?)))
+        let (mut answers, mut whose, mut why) = (Vec::new(), Vec::new(), None);
+        for (client, said) in clients.into_iter().zip(said) {
+            match said {
+                Ok(answer) => {
+                    answers.push(answer);
+                    whose.push(client);
+                }
+                Err(error) => why = why.or(Some(error)),
+            }
+        }
+        let Some((best, all)) = of_answers(&answers) else {
+            return Err(why.unwrap_or_else(|| anyhow::anyhow!("no control-plane node has joined")));
         };
-        // Of several that answer, the one that is well knows best who belongs to it, and has all that was written; if none
-        // is, the one that has most.
-        let best = answers().max_by_key(|(_, (status, ill, _))| (ill.is_none(), status.applied));
-        let Some((client, (_, _, listed))) = best else {
-            let error = said.into_iter().find_map(Result::err);
-            return Err(error.unwrap_or_else(|| anyhow::anyhow!("no control-plane node has joined")));
-        };
-        let how = |listed: &Listed| {
-            let own = answers().find(|(_, (status, ..))| status.id == listed.id);
-            own.map_or_else(
-                || Some("it does not answer".to_owned()),
-                |(_, (_, ill, _))| ill.clone(),
-            )
-        };
-        let all = listed.iter().map(|listed| Member {
-            ill: how(listed),
-            answers: answers().any(|(_, (status, ..))| status.id == listed.id),
-            listed: listed.clone(),
-        });
         Ok(Members {
-            client: client.clone(),
-            all: all.collect(),
+            client: whose.swap_remove(best),
+            all,
         })
     }
 
@@ -131,7 +124,8 @@ impl Shared {
             return;
         };
         // A look takes seconds where members are silent, and that is when people restore.
-        if self.cluster.deciding.lock().await.established != record.established {
+        let deciding = self.cluster.deciding.lock().await;
+        if deciding.established != record.established {
             return;
         }
         if let Err(error) = self.tell_majority(lost(site, &members.all)).await {

@@ -190,8 +190,7 @@ impl Shared {
                 next.installed(name);
                 // Until a machine is installed in its place, whoever asks by its name is the old one.
                 next.removed.insert(name.clone());
-                self.store.put_cluster(next.clone()).await.map_err(broken)?;
-                *record = next;
+                self.put_record(&mut record, next).await.map_err(broken)?;
             }
             // Looked at once more: draining takes its time.
             if let Some((members, id)) = self.members_without(site, &record, node).await? {

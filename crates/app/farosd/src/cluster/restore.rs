@@ -53,11 +53,9 @@ impl Shared {
         let mut record = self.cluster.deciding.lock().await;
         let mut next = record.clone();
         next.restore(site, name, self.sightings.now());
-        self.store
-            .put_cluster(next.clone())
+        self.put_record(&mut record, next)
             .await
             .map_err(|error| broken(error.into()))?;
-        *record = next;
         drop(record);
         self.forget_view();
         let detail = json!({ "name": asked.snapshot, "by": asked.by });

@@ -81,7 +81,8 @@ impl Shared {
             looked.0 = Some(now);
         }
         let lost_at = match lock(&self.cluster.view).majority {
-            Majority::Lost { since, .. } => Some(since),
+            // Snapshots have the time that the clock shows.
+            Majority::Lost { since, .. } => Some(self.sightings.clock().shown(since)),
             Majority::There | Majority::Unknown => None,
         };
         let (shared, intent) = (Arc::clone(self), Arc::clone(intent));

@@ -233,8 +233,7 @@ impl Shared {
         }
         let mut next = record.clone();
         change(&mut next, decided_for.clone());
-        self.store.put_cluster(next.clone()).await?;
-        *record = next;
+        self.put_record(&mut record, next).await?;
         Ok(true)
     }
 
@@ -250,8 +249,7 @@ impl Shared {
         }
         let stopped = upgrade.stop.clone().filter(|stop| !stop.is_wanted);
         let detail = stopped.map(|stop| json!({ "to": upgrade.to, "message": stop.why }));
-        self.store.put_cluster(next.clone()).await?;
-        *record = next;
+        self.put_record(&mut record, next).await?;
         drop(record);
         if let Some(detail) = detail {
             self.tell(EventKind::UpgradeStopped, detail);

@@ -120,7 +120,7 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
     };
     // What is decided holds until it is on disk: two nodes never begin at once.
     let mut record = shared.cluster.deciding.lock().await;
-    let now = shared.sightings.now();
+    let (now, clock) = (shared.sightings.now(), shared.sightings.clock());
     lock(&shared.cluster.asked)
         .entry(node.name.clone())
         .or_default()
@@ -139,15 +139,10 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
     let work = match decided {
         Verdict::Do(work) => work,
         Verdict::Done => {
-            if next
-                .attempts
-                .get(&node.name)
-                .is_some_and(|own| own.progress != Progress::Joined)
-            {
-                let shown = shared.sightings.clock().shown(now);
-                let _ = next.said(&node.name, Said::Joined(None), now, shown);
-                shared.store.put_cluster(next.clone()).await?;
-                *record = next;
+            let own = next.attempts.get(&node.name);
+            if own.is_some_and(|own| own.progress != Progress::Joined) {
+                let _ = next.said(&node.name, Said::Joined(None), now, clock.shown(now));
+                shared.put_record(&mut record, next).await?;
             }
             return Ok(answer(200, &json!({ "action": "member", "session": session })));
         }
@@ -157,8 +152,7 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
                 // Whoever asks runs no kubelet: what Kubernetes would find out in a minute it is told.
                 let missed = async {
                     let kube = shared.kube(site, &record).await?;
-                    let now = shared.sightings.clock().shown(now);
-                    anyhow::Ok(kube.miss_node(node.name.as_str(), now).await?)
+                    anyhow::Ok(kube.miss_node(node.name.as_str(), clock.shown(now)).await?)
                 };
                 if let Err(error) = missed.await {
                     tracing::debug!(node = %node.name, "Kubernetes has to find out by itself: {error:#}");
@@ -185,8 +179,7 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
             kube.withdraw_token(&old).await?;
         }
         // Kubernetes judges by the clock that others see, too.
-        let ends = shared.sightings.clock().shown(expires);
-        kube.make_token(&token, node, ends).await?;
+        kube.make_token(&token, node, clock.shown(expires)).await?;
         let names = Names::of(site);
         files.push(discovery_file(
             &names.endpoint(),
@@ -199,8 +192,7 @@ async fn turn(shared: &Shared, intent: &Intent, node: &Node, session: SessionId)
         next.version = Some(ready.release.version);
     }
     next.hand(&node.name, work, session, now);
-    shared.store.put_cluster(next.clone()).await?;
-    *record = next;
+    shared.put_record(&mut record, next).await?;
     lock(&shared.cluster.asked).remove(&node.name);
     let bytes: usize = files.iter().map(|file| file.text.len()).sum();
     let detail = json!({ "action": work.as_str(), "bytes": bytes });

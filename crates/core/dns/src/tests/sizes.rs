@@ -166,7 +166,7 @@ fn an_answer_of_somebody_else_s_becomes_the_client_s_own() {
     assert!(given.ends_with(&[7; 16]));
 }
 
-/// What was kept for somebody who speaks EDNS is given to somebody who does not, who may not know what an OPT record is.
+/// Who does not speak it may not know what an OPT record is.
 #[test]
 fn edns_is_for_those_who_speak_it() {
     let mut kept = ask("example.net", 1, None);
@@ -176,12 +176,18 @@ fn edns_is_for_those_who_speak_it() {
     let without = kept.clone();
     kept[11] = 1;
     kept.extend([0, 0, 41, 4, 208, 0, 0, 0, 0, 0, 0]);
-    for (edns, given) in [(None, &without), (Some(1232), &kept)] {
-        let query = ask("example.net", 1, edns);
-        assert_eq!(&for_client(&query, kept.clone()), given, "EDNS {edns:?}");
+    // What was kept for somebody who does not is given to somebody who does, who would take it for a server without.
+    for had in [&kept, &without] {
+        for (edns, given) in [(None, &without), (Some(1232), &kept)] {
+            let query = ask("example.net", 1, edns);
+            assert_eq!(&for_client(&query, had.clone()), given, "EDNS {edns:?}");
+        }
     }
     // A record after it stays where others may point to.
     kept[11] = 2;
     kept.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 100, 0, 4, 198, 51, 100, 8]);
-    assert_eq!(for_client(&ask("example.net", 1, None), kept.clone()), kept);
+    for edns in [None, Some(1232)] {
+        let query = ask("example.net", 1, edns);
+        assert_eq!(for_client(&query, kept.clone()), kept, "EDNS {edns:?}");
+    }
 }

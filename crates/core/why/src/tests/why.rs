@@ -73,18 +73,19 @@ fn a_disk_that_is_not_there_is_told_with_those_that_are() {
 
 #[test]
 fn a_report_that_waited_for_farosd_does_not_put_the_clock_in_doubt() {
-    let story = |clock: &str| {
-        let late = format!("700 node-report report=stage stage=disk state=started clock={clock}");
-        events(&format!(
-            "31 booted\n33 ignited\n40 - daemon-stopping\n690 - daemon-started\n{late}"
-        ))
+    let first = |at_second: u32, clock: &str| {
+        let events = events(&format!(
+            "31 booted\n33 ignited\n40 - daemon-stopping\n690 - daemon-started
+             {at_second} node-report report=stage stage=disk state=started clock={clock}"
+        ));
+        let now = at(f64::from(at_second) + 5.0);
+        World::new(&events).why(now, &events)[0].code.clone()
     };
-    let first = |clock: &str| {
-        let events = story(clock);
-        World::new(&events).why(at(705.0), &events)[0].code.clone()
-    };
-    assert_eq!(first("2026-11-21T08:00:45Z"), "on-its-way");
-    assert_eq!(first("2026-11-21T07:00:00Z"), "clock-off");
+    assert_eq!(first(700, "2026-11-21T08:00:45Z"), "on-its-way");
+    assert_eq!(first(700, "2026-11-21T07:00:00Z"), "clock-off");
+    // No node waits so long with its next try.
+    assert_eq!(first(1288, "2026-11-21T08:00:45Z"), "on-its-way");
+    assert_eq!(first(1292, "2026-11-21T08:00:45Z"), "clock-off");
 }
 
 #[test]

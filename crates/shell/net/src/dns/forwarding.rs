@@ -86,8 +86,8 @@ pub(super) async fn forwarded(
 ) -> Vec<u8> {
     let asking = timeout(PATIENCE_FOR_ALL, ask_all(shared, zones, query));
     let answer = match asking.await {
-        Ok(Some(answer)) if knows(&answer) => answer,
-        Ok(said) => return without_who_knows(shared, &question, query, said),
+        Ok(Ok(answer)) => answer,
+        Ok(Err(said)) => return without_who_knows(shared, &question, query, said),
         Err(_) => return without(shared, &question, query),
     };
     let mut cache = shared.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,9 +95,11 @@ pub(super) async fn forwarded(
     for_client(query, answer)
 }
 
-/// Asks one forwarder after the other until one knows, the one that knew last first. If none knows, what the last one
-/// said that said anything.
-async fn ask_all(shared: &Shared, zones: &Zones, query: &[u8]) -> Option<Vec<u8>> {
+/// Asks one forwarder after the other until one knows, the one that knew last first.
+///
+/// # Errors
+/// None knows: what the last one said that said anything.
+async fn ask_all(shared: &Shared, zones: &Zones, query: &[u8]) -> Result<Vec<u8>, Option<Vec<u8>>> {
     let forwarders = zones.forwarders();
     let first = shared.preferred.load(Ordering::Relaxed);
     let mut said = None;
@@ -106,7 +108,7 @@ async fn ask_all(shared: &Shared, zones: &Zones, query: &[u8]) -> Option<Vec<u8>
         match timeout(PATIENCE, ask(forwarders[idx], query)).await {
             Ok(Ok(answer)) if knows(&answer) => {
                 shared.preferred.store(idx, Ordering::Relaxed);
-                return Some(answer);
+                return Ok(answer);
             }
             Ok(Ok(answer)) => {
                 shared.health.counter("dns_forwarder_refused").add(1);
@@ -119,7 +121,7 @@ async fn ask_all(shared: &Shared, zones: &Zones, query: &[u8]) -> Option<Vec<u8>
             Err(_) => shared.health.counter("dns_forwarder_silent").add(1),
         }
     }
-    said
+    Err(said)
 }
 
 /// Asks one forwarder, from a port of its own under an id that cannot be guessed; again over TCP if its

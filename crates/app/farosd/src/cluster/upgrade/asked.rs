@@ -175,9 +175,8 @@ impl Shared {
             let detail = json!({ "from": before.from, "to": before.to, "by": asked.by });
             (EventKind::UpgradeBegun, detail)
         };
-        let stored = self.store.put_cluster(next.clone()).await;
+        let stored = self.put_record(&mut record, next).await;
         stored.map_err(|error| broken(error.into()))?;
-        *record = next;
         drop(record);
         self.tell(told.0, told.1);
         self.upgrade_status(site, asked.to).await
@@ -201,9 +200,8 @@ impl Shared {
             is_wanted: true,
         });
         let detail = json!({ "to": upgrade.to, "message": why, "by": asked.by });
-        let stored = self.store.put_cluster(next.clone()).await;
+        let stored = self.put_record(&mut record, next).await;
         stored.map_err(|error| failure("failed", format!("{:#}", anyhow::Error::new(error)), ""))?;
-        *record = next;
         drop(record);
         self.tell(EventKind::UpgradeStopped, detail);
         Ok(true)
