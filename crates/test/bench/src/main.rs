@@ -126,8 +126,7 @@ fn main() -> anyhow::Result<ExitCode> {
     };
     let mut bench = work::Bench::up(runs, args.quick, soak)?;
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
-    let given: Vec<String> = std::env::args().skip(1).collect();
-    let command = format!("faros-bench {}", given.join(" "));
+    let command = as_typed(std::env::args().skip(1));
     let begun_all = Instant::now();
     for work in works {
         eprintln!("measuring {} …", work.name());
@@ -174,6 +173,21 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     eprintln!("could not be measured: {}", failed.join(", "));
     Ok(ExitCode::FAILURE)
+}
+
+/// The command as a shell takes it.
+fn as_typed(words: impl Iterator<Item = String>) -> String {
+    let is_plain = |word: &str| {
+        let is_safe = |c: char| c.is_ascii_alphanumeric() || "-_./=,:".contains(c);
+        !word.is_empty() && word.chars().all(is_safe)
+    };
+    words.fold("faros-bench".to_owned(), |typed, word| {
+        if is_plain(&word) {
+            format!("{typed} {word}")
+        } else {
+            format!("{typed} '{}'", word.replace('\'', r"'\''"))
+        }
+    })
 }
 
 /// The machine in a line: what it is, what was measured on it and when, and how busy it was besides.

@@ -4,7 +4,13 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
-use faros_lab::{Lab, daemon, folder::Folder, image::Kernel, lab::Cable, wire};
+use faros_lab::{
+    Lab, daemon,
+    folder::Folder,
+    image::Kernel,
+    lab::{Cable, lab_name},
+    wire,
+};
 
 /// A whole Faros site on this machine: namespaces, farosd, and machines that network-boot.
 ///
@@ -24,7 +30,7 @@ use faros_lab::{Lab, daemon, folder::Folder, image::Kernel, lab::Cable, wire};
 )]
 struct Args {
     /// Name of the lab; several live side by side. Without it, `lab`, and `demo` for the demo.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_parser = lab_name)]
     name: Option<String>,
     #[command(subcommand)]
     command: Command,
@@ -291,7 +297,16 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             up,
         } => {
             let up = if down { Some(false) } else { up.then_some(true) };
-            Lab::open(name)?.link(&host, Cable { loss, delay, mtu, up })?;
+            Lab::open(name)?.link(
+                &host,
+                Cable {
+                    loss,
+                    delay,
+                    mtu,
+                    up,
+                    is_new: false,
+                },
+            )?;
         }
         Command::Status { output } => {
             let status = Lab::open(name)?.status();

@@ -67,13 +67,13 @@ pub struct Options {
 /// If anything it promises was not seen; the lab is down then, unless it is to be kept.
 pub fn run(name: &str, options: &Options) -> anyhow::Result<ExitCode> {
     // Before there is anything to clean up: that one is somebody else's.
-    Lab::must_be_free(name)?;
+    Lab::must_be_new(name)?;
     let stop = Stop::listen()?;
     let mut play = Play::new(options, &stop);
     let lab = play.set_up(name);
     let is_kept = options.keep && lab.is_ok();
     let result = lab.and_then(|lab| play.run(lab));
-    stop.over();
+    let is_told = stop.over();
     let cleaned = if is_kept {
         say(&format!(
             "\nThe lab is still up. Look around:\n  \
@@ -87,7 +87,7 @@ pub fn run(name: &str, options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         clean_up(name)
     };
-    if stop.is_told() {
+    if is_told {
         cleaned?;
         say(if is_kept {
             "interrupted"

@@ -55,6 +55,26 @@ pub struct Status {
     pub hosts: BTreeMap<String, HostRecord>,
 }
 
+/// Takes a lab's name, which is part of the names of folders, namespaces and interfaces.
+///
+/// # Errors
+/// What a name is.
+pub fn lab_name(name: &str) -> Result<String, String> {
+    let is_short = (1..=20).contains(&name.len());
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if is_short && name.bytes().all(is_plain) {
+        Ok(name.to_owned())
+    } else {
+        Err(format!(
+            "`{name}` is no name for a lab: 1 to 20 of a-z, 0-9 and `-`"
+        ))
+    }
+}
+
+fn is_up(name: &str) -> String {
+    format!("a lab called {name} is up already; `faros-lab --name {name} down` ends it")
+}
+
 impl Lab {
     /// Brings a lab up: namespaces, cables, `farosd`, and the site applied. What was made is removed again
     /// if a part of it fails.
@@ -63,15 +83,8 @@ impl Lab {
             rustix::process::geteuid().is_root(),
             "the lab makes network namespaces, which needs root"
         );
-        let short = (1..=20).contains(&name.len());
-        let plain = name
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        ensure!(
-            short && plain,
-            "`{name}` is no name for a lab: 1 to 20 of a-z, 0-9 and `-`"
-        );
-        Self::must_be_free(name)?;
+        lab_name(name).map_err(anyhow::Error::msg)?;
+        ensure!(daemon::pid(&Folder::of(name)).is_none(), "{}", is_up(name));
         let folder = Folder::of(name);
         // What a crash or a power cut left behind.
         native::remove(name)?;
@@ -107,12 +120,9 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Fails if a lab called `name` is up.
-    pub fn must_be_free(name: &str) -> anyhow::Result<()> {
-        ensure!(
-            daemon::pid(&Folder::of(name)).is_none(),
-            "a lab called {name} is up already; `faros-lab --name {name} down` ends it"
-        );
+    /// Fails if there is anything of a lab called `name`, be it one whose farosd is stopped.
+    pub fn must_be_new(name: &str) -> anyhow::Result<()> {
+        ensure!(Folder::of(name).load()?.is_none(), "{}", is_up(name));
         Ok(())
     }
 

@@ -35,6 +35,12 @@ impl Machine {
         Self { folder }
     }
 
+    /// Fails if it runs.
+    pub fn must_be_off(&self) -> anyhow::Result<()> {
+        ensure!(self.pid().is_none(), "the machine runs already");
+        Ok(())
+    }
+
     /// Powers it on in `namespace`, on the interfaces called `taps`: that of `mac`, then those of its further ones.
     pub fn start(
         &self,
@@ -43,7 +49,7 @@ impl Machine {
         taps: &[String],
         namespace: &str,
     ) -> anyhow::Result<()> {
-        ensure!(self.pid().is_none(), "the machine runs already");
+        self.must_be_off()?;
         fs::create_dir_all(&self.folder).with_context(|| format!("cannot make {}", self.folder.display()))?;
         self.provide_disk("disk", hardware.disk_gib)?;
         for disk in &hardware.more_disks {

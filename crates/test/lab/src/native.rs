@@ -217,7 +217,7 @@ impl Lab {
         own.power_on()
     }
 
-    /// A new cable for a node, with nothing configured at its end.
+    /// A new cable for a node, as good or bad as the one before, with nothing configured at its end.
     fn plug_native(&mut self, node: &str, mac: faros_model::ids::MacAddr) -> anyhow::Result<()> {
         let namespace = network::node_namespace(self.name(), node);
         let key = format!("native:{node}");
@@ -225,7 +225,9 @@ impl Lab {
             Some(host) => host.port.clone(),
             None => self.take_port()?,
         };
+        let mut cable = None;
         if network::namespaces(self.name())?.contains(&namespace) {
+            cable = self.cable(&port);
             ip(&format!("netns delete {namespace}"))?;
             let switch = network::namespace(self.name(), "lan");
             // The cable goes with the namespace, some time later.
@@ -238,7 +240,11 @@ impl Lab {
             port,
             mac: Some(mac),
         };
-        self.plug(&key, host)
+        self.plug(&key, host)?;
+        match cable {
+            Some(cable) => self.link(&key, cable),
+            None => Ok(()),
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn start(bench: &Bench) -> anyhow::Result<Vec<Contender>> {
     said(inside(&haproxy.place.bastion(), &["sysctl", "-qw", setting]).output())?;
     let (_, authority) = bench.server_keys();
     let config = balancer::haproxy(&site);
-    let config = config.replace("/etc/haproxy/api-ca.crt", &authority.to_string_lossy());
+    let config = config.replace(faros_render::API_CA, &authority.to_string_lossy());
     let file = haproxy.place.write("haproxy.cfg", &config)?;
     let words = ["haproxy", "-db", "-f", &file.to_string_lossy()];
     haproxy.programs.push(haproxy.place.start(&words)?);

@@ -1,5 +1,5 @@
-//! The bastion's clock is ahead of the nodes': by a day, which does no harm, and by more, with which nothing that it signs
-//! is valid yet.
+//! The bastion's clock is ahead of the nodes': by less than a day, by which certificates are dated back, and by more, with
+//! which nothing that it signs is valid yet.
 
 use faros_conformance::{SetClock, root};
 

@@ -6,7 +6,7 @@ use std::fs;
 use faros_conformance::{root, story::reports};
 
 use crate::world::{
-    KUBEADM_DIES, WORKER, are_well, etcd_members, eventually, is_ready, start, tell, with_bastion,
+    KUBEADM_DIES, WORKER, are_well, etcd_members, eventually, has_died, is_ready, start, tell, with_bastion,
 };
 
 /// As `kubeadm init` calls them. `[bootstrap-token]` is not run: the bastion makes its own.
@@ -58,6 +58,7 @@ fn kubeadm_may_be_killed_in_each_of_its_phases() -> anyhow::Result<()> {
                     site.lab.native(node).cut()?;
                     fs::write(site.lab.native(node).path(KUBEADM_DIES), phase)?;
                     start(site, node)?;
+                    eventually(&format!("kubeadm dies at {phase}"), || has_died(site, node))?;
                     after = site.wait_for(
                         after,
                         &format!("{node} tells that it failed at {phase}"),

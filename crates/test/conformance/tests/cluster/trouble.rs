@@ -9,8 +9,8 @@ use faros_conformance::{
 use faros_model::event::{Event, EventKind};
 
 use crate::world::{
-    KUBEADM_DIES, WORKER, are_well, etcd_members, eventually, is_ready, items, kubectl, start, tell,
-    with_bastion,
+    KUBEADM_DIES, WORKER, are_well, etcd_members, eventually, has_died, is_ready, items, kubectl, start,
+    tell, with_bastion,
 };
 
 /// A step of a join, by what the bastion records of it.
@@ -76,6 +76,7 @@ fn kubeadm_dies_in(site: &Site, node: &str, phases: &[&str]) -> anyhow::Result<(
     for phase in phases {
         let words = format!("echo '{phase}' >{KUBEADM_DIES}");
         site.lab.native(node).run(&["sh", "-c", &words])?;
+        eventually(&format!("kubeadm dies at {phase}"), || has_died(site, node))?;
         after = site.wait_for(after, &format!("{node} tells that it failed"), |event| {
             reports(event, node, "join-failed")
         })?;

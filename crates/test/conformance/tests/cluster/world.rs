@@ -110,6 +110,12 @@ pub(crate) fn apply(site: &Site, object: &Value) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether `kubeadm` was killed as `KUBEADM_DIES` has it, which is taken away then.
+pub(crate) fn has_died(site: &Site, node: &str) -> anyhow::Result<Option<()>> {
+    let is_due = site.lab.native(node).path(KUBEADM_DIES).try_exists()?;
+    Ok((!is_due).then_some(()))
+}
+
 /// Waits until `is_so`; its errors may be what is waited out.
 pub(crate) fn eventually<T>(
     what: &str,

@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _},
+    mem::ManuallyDrop,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, Stdio},
@@ -53,6 +54,8 @@ impl Demo {
         let mut child = Command::new("env")
             // Whatever started this test may have them ignored.
             .args(["--default-signal=INT", "--default-signal=TERM", "--default-signal=HUP"])
+            // Who reads what it says would wait for one that hangs. It hands signals on.
+            .args(["timeout", "--foreground", "600"])
             .arg(daemon::program("faros-lab")?)
             .args(["--name", name, "demo", "--quick", "--plain", "--out"])
             .arg(folder.path().join("out"))
@@ -263,9 +266,41 @@ fn a_demo_that_fails_leaves_nothing_behind() -> anyhow::Result<()> {
 #[test]
 fn a_demo_takes_no_lab_down_that_was_there_before() -> anyhow::Result<()> {
     let site = Site::up("t-demo-two")?;
-    let mut demo = Demo::start("t-demo-two", &[])?;
-    assert_eq!(demo.ends()?, 1, "{}", demo.said);
-    assert!(demo.said.contains("is up already"), "{}", demo.said);
+    for is_stopped in [false, true] {
+        if is_stopped {
+            daemon::stop(site.lab.folder(), false)?;
+        }
+        // Dropping it takes the lab down.
+        let mut demo = ManuallyDrop::new(Demo::start("t-demo-two", &[])?);
+        assert_eq!(demo.ends()?, 1, "{}", demo.said);
+        assert!(demo.said.contains("is up already"), "{}", demo.said);
+    }
+    daemon::start(site.lab.name(), site.lab.folder())?;
     assert_eq!(site.lab.nodes()?.len(), 3, "it answers");
+    Ok(())
+}
+
+#[test]
+fn a_name_that_is_a_path_leads_nowhere() -> anyhow::Result<()> {
+    build();
+    let folder = tempfile::tempdir()?;
+    let theirs = folder.path().join("theirs");
+    fs::write(&theirs, "")?;
+    let path = folder.path().to_str().context("the path is no text")?;
+    for (name, command) in [
+        (path, "demo"),
+        (path, "down"),
+        ("", "down"),
+        ("..", "demo"),
+        ("../run", "status"),
+    ] {
+        let output = Command::new(daemon::program("faros-lab")?)
+            .args(["--name", name, command])
+            .output()?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{name} {command}: {said}");
+        assert!(said.contains("is no name for a lab"), "{said}");
+    }
+    assert!(theirs.exists());
     Ok(())
 }

@@ -143,7 +143,10 @@ fn whoever_watches_sees_what_happens_until_they_interrupt() -> anyhow::Result<()
         // Whatever started this test may have the signal ignored.
         let farosctl = site.lab.farosctl_command()?;
         let mut command = Command::new("env");
-        command.arg("--default-signal=INT").arg(farosctl.get_program());
+        command
+            // Who reads what it says would wait for one that hangs. It hands signals on.
+            .args(["--default-signal=INT", "timeout", "--foreground", "180"])
+            .arg(farosctl.get_program());
         let watching = command
             .args(farosctl.get_args())
             .args(words)

@@ -25,8 +25,9 @@ fn a_machine_boots_the_image_of_its_node_by_the_interface_it_has() -> anyhow::Re
     assert!(!listed.contains("debian-13-cloud/"), "{listed}");
 
     machine(&["start", "--nic", "e1000"], 0, "")?;
-    machine(&["start"], 1, "the machine runs already")?;
     machine(&["wait", "netbooting"], 0, "")?;
+    machine(&["start"], 1, "the machine runs already")?;
+    machine(&["wait", "netbooting", "--timeout", "0"], 0, "")?;
     let pid = fs::read_to_string(format!("/run/faros-lab/{}/machines/node-1/pid", door.0))?;
     let line = fs::read_to_string(format!("/proc/{}/cmdline", pid.trim()))?;
     assert!(line.contains("e1000,netdev=lan0"), "{line}");

@@ -55,7 +55,13 @@ impl Stop {
     }
 
     fn tell(&self) {
-        self.lock().is_told = true;
+        {
+            let mut state = self.lock();
+            if state.is_over {
+                return;
+            }
+            state.is_told = true;
+        }
         self.changed.notify_all();
         let mut told = BTreeSet::new();
         loop {
@@ -70,9 +76,11 @@ impl Stop {
         }
     }
 
-    /// The demo is over; what it starts from now on is left alone.
-    pub(super) fn over(&self) {
-        self.lock().is_over = true;
+    /// The demo is over; what it starts from now on is left alone. Whether it had been told to stop by then.
+    pub(super) fn over(&self) -> bool {
+        let mut state = self.lock();
+        state.is_over = true;
+        state.is_told
     }
 
     pub(super) fn is_told(&self) -> bool {

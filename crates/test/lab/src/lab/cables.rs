@@ -29,6 +29,8 @@ pub struct Cable {
     pub mtu: Option<u16>,
     /// Plugged in or not.
     pub up: Option<bool>,
+    /// It is another one, which is to lose and delay as much as the one before.
+    pub is_new: bool,
 }
 
 impl Lab {
@@ -46,7 +48,7 @@ impl Lab {
             },
         };
         let switch = network::namespace(&self.record.name, "lan");
-        if cable.loss.is_some() || cable.delay.is_some() {
+        if cable.loss.is_some() || cable.delay.is_some() || cable.is_new {
             self.rewire(&name, &record, cable)?;
         }
         let mut ends = vec![record];
@@ -77,6 +79,20 @@ impl Lab {
             }
         }
         Ok(())
+    }
+
+    /// What a new cable at this port has to have to be like the one that is there; `None` if there is none.
+    pub(crate) fn cable(&self, port: &str) -> Option<Cable> {
+        let switch = network::namespace(&self.record.name, "lan");
+        let shown = ip(&format!("-n {switch} -oneline link show {port}")).ok()?;
+        let flags = shown.split_once('<')?.1.split_once('>')?.0;
+        let mtu = shown.split_once(" mtu ")?.1.split_whitespace().next()?;
+        Some(Cable {
+            mtu: Some(mtu.parse().ok()?),
+            up: Some(flags.split(',').any(|flag| flag == "UP")),
+            is_new: true,
+            ..Cable::default()
+        })
     }
 
     /// Puts a bad cable between a host's port and the switch, or takes it out again.

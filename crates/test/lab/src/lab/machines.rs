@@ -22,6 +22,9 @@ const WAYS: [&[Phase]; 2] = [
     &[Phase::LocalBoot, Phase::Unlocked, Phase::Joined, Phase::Ready],
 ];
 
+/// More events than a lab has.
+const ALL: &str = "10000";
+
 impl Lab {
     /// The machine of a node.
     pub fn machine(&self, node: &str) -> Machine {
@@ -36,6 +39,7 @@ impl Lab {
         hardware: &Hardware,
         tell: &mut dyn FnMut(&str),
     ) -> anyhow::Result<()> {
+        self.machine(node).must_be_off()?;
         let row = self.node(node)?;
         self.provide_image(node, tell)?;
         let more = (1..=hardware.more_nics.len()).map(|idx| format!("{node}:{idx}"));
@@ -63,7 +67,7 @@ impl Lab {
 
     /// The events after number `seen`, of all nodes.
     pub fn events(&self, seen: u64) -> anyhow::Result<Vec<Event>> {
-        self.events_by(&["--after", &seen.to_string(), "--limit", "10000"])
+        self.events_by(&["--after", &seen.to_string(), "--limit", ALL])
     }
 
     fn events_by(&self, words: &[&str]) -> anyhow::Result<Vec<Event>> {
@@ -92,7 +96,7 @@ impl Lab {
                 return Ok(());
             }
             let mut last = None;
-            for event in self.events_by(&["--node", node, "--after", &seen.to_string()])? {
+            for event in self.events_by(&["--node", node, "--after", &seen.to_string(), "--limit", ALL])? {
                 seen = event.seq;
                 last = entered(&event).or(last);
                 if last.is_some_and(|last| reaches(last, phase)) {
