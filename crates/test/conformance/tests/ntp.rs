@@ -99,19 +99,28 @@ fn chronyd_and_ntpdate_take_the_time_of_a_bastion_that_has_a_source() -> anyhow:
     assert_eq!(status.stratum, Some(4), "one more than the source's");
     assert_eq!(status.sources[0].state, "best");
     assert_eq!(status.kept_by, "nobody", "a lab leaves the clock alone");
+    // They have one clock. However late an answer is, it is off by no more than half of its way (RFC 5905 section 8).
+    let most = status.root_delay / 2.0 + 0.001;
     ensure!(
-        status.offset.is_some_and(|offset| offset.abs() < 0.01),
+        status.offset.is_some_and(|offset| offset.abs() < most),
         "{status:?}"
     );
 
-    let said = chronyd(&mut site)?;
-    ensure!(said.contains("System clock wrong by"), "{said}");
-    let wrong = said
-        .split("wrong by ")
-        .nth(1)
-        .and_then(|rest| rest.split_whitespace().next())
-        .context("chronyd tells a number")?;
-    ensure!(wrong.parse::<f64>()?.abs() < 0.01, "{said}");
+    let mut tries = 1;
+    loop {
+        let said = chronyd(&mut site)?;
+        let (_, wrong) = said.split_once("System clock wrong by ").context(said.clone())?;
+        let wrong = wrong
+            .split_whitespace()
+            .next()
+            .context("chronyd tells a number")?;
+        if wrong.parse::<f64>()?.abs() < 0.01 {
+            break;
+        }
+        // Its answers may all have been late on a machine that is busy.
+        ensure!(tries < 5, "{said}");
+        tries += 1;
+    }
 
     // `-q`: asks only.
     let said = site.said(CLIENT, &["ntpdate", "-q", "192.168.8.1"])?;
