@@ -13,6 +13,7 @@ mod input;
 mod interfaces;
 
 use faros_model::{
+    net::Subnet,
     plan::Service,
     ports::{DHCP_SERVER, DNS, NTP},
     site::{Site, Transport},
@@ -70,7 +71,10 @@ impl Ruleset {
                     )],
                     in_their_name(site, &to_lan(), &to_uplink()),
                     vec![Rule::new(
-                        vec![to_uplink(), Match::Destination(true, cluster(site))],
+                        vec![
+                            to_uplink(),
+                            Match::Destination(true, Addresses::of(cluster(site))),
+                        ],
                         Verdict::Refuse,
                         "to pods or services, which are not out there",
                     )],
@@ -174,6 +178,6 @@ fn short_questions(ports: &[u16], side: Side) -> Match {
 }
 
 /// Addresses that are never on a wire of the bastion.
-fn cluster(site: &Site) -> Addresses {
-    Addresses::of([site.cluster.pod_network, site.cluster.service_network])
+fn cluster(site: &Site) -> [Subnet; 2] {
+    [site.cluster.pod_network, site.cluster.service_network]
 }

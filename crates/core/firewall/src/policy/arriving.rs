@@ -27,10 +27,10 @@ pub(super) fn arriving_lan(site: &Site, bridge: &[MacAddr]) -> Vec<Rule> {
         Ipv4Addr::BROADCAST,
     ];
     let dhcp = || {
-        let to = Match::Destination(true, Addresses::each(servers));
+        // Ports first: most packets are not for them.
         vec![
-            to,
             short_questions(&[DHCP_SERVER, DHCP_CLIENT], Side::Destination),
+            Match::Destination(true, Addresses::each(servers)),
         ]
     };
     // With `br_netfilter` what a bridge carries between its parts comes by here; where a plug-in routes pods over the
@@ -55,26 +55,23 @@ pub(super) fn arriving_lan(site: &Site, bridge: &[MacAddr]) -> Vec<Rule> {
             "spoofed: an address of the bastion itself",
         ),
     ];
-    let judged = [
-        Rule::new(
-            vec![Match::Source(false, Addresses::of([site.lan.subnet]))],
-            Verdict::Drop,
-            "spoofed: not an address of the LAN",
-        ),
-        Rule::new(
-            vec![Match::Destination(true, cluster(site))],
-            Verdict::Drop,
-            "to pods or services, which are not out there",
-        ),
-        Rule::new(
-            vec![
-                Match::Destination(true, bastion()),
-                short_questions(&[DNS, NTP], Side::Destination),
-            ],
-            Verdict::NotTracked,
-            "short questions",
-        ),
-    ];
+    let of_the_lan = Rule::new(
+        vec![Match::Source(false, Addresses::of([site.lan.subnet]))],
+        Verdict::Drop,
+        "spoofed: not an address of the LAN",
+    );
+    let to = |network| Match::Destination(true, Addresses::of([network]));
+    let why = "to pods or services, which are not out there";
+    let astray = none_of(cluster(site), to, why);
+    let questions = Rule::new(
+        vec![
+            short_questions(&[DNS, NTP], Side::Destination),
+            Match::Destination(true, bastion()),
+        ],
+        Verdict::NotTracked,
+        "short questions",
+    );
+    let judged = [of_the_lan].into_iter().chain(astray).chain([questions]);
     heard.into_iter().chain(past).chain(judged).collect()
 }
 
@@ -93,27 +90,31 @@ pub(super) fn arriving_uplink(site: &Site) -> Vec<Rule> {
         Subnet::of(Ipv4Addr::new(224, 0, 0, 0), 4),
     ];
     let inside = inside(site).map(|(network, _)| network);
-    let (outside_in, nowhere) = (Addresses::of(inside), Addresses::of(nowhere));
-    vec![
-        Rule::new(
-            vec![Match::Source(true, outside_in)],
-            Verdict::Drop,
-            "spoofed: an address of the inside",
-        ),
-        Rule::new(
-            vec![Match::Source(true, nowhere)],
-            Verdict::Drop,
+    let from = |network| Match::Source(true, Addresses::of([network]));
+    let to = |network| Match::Destination(true, Addresses::of([network]));
+    let config = Rule::new(
+        vec![ports(Tcp, &[MACHINE_CONFIG])],
+        Verdict::Drop,
+        "machine config has secrets: never for the uplink",
+    );
+    none_of(inside, from, "spoofed: an address of the inside")
+        .chain(none_of(
+            nowhere,
+            from,
             "spoofed: an address that nobody sends from",
-        ),
-        Rule::new(
-            vec![Match::Destination(true, cluster(site))],
-            Verdict::Drop,
-            "to pods or services",
-        ),
-        Rule::new(
-            vec![ports(Tcp, &[MACHINE_CONFIG])],
-            Verdict::Drop,
-            "machine config has secrets: never for the uplink",
-        ),
-    ]
+        ))
+        .chain(none_of(cluster(site), to, "to pods or services"))
+        .chain([config])
+        .collect()
+}
+
+/// Drops what has to do with these networks, by a rule for each: every packet comes by here, and two comparisons are
+/// quicker than to look into a set of networks.
+fn none_of(
+    networks: impl IntoIterator<Item = Subnet>,
+    has: impl Fn(Subnet) -> Match,
+    why: &str,
+) -> impl Iterator<Item = Rule> {
+    let networks = networks.into_iter();
+    networks.map(move |network| Rule::new(vec![has(network)], Verdict::Drop, why))
 }

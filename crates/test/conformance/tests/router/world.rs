@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use anyhow::Context as _;
+use anyhow::ensure;
 use faros_conformance::{Running, Site, changed, eventually, root};
 
 pub(crate) const NODE: &str = "client:node=52:54:00:08:00:01";
@@ -122,8 +122,10 @@ impl Router {
     /// How many packets the rule with this comment has dropped.
     pub(crate) fn dropped(&mut self, why: &str) -> anyhow::Result<u64> {
         let table = self.nft(&["list", "table", "inet", "faros"])?;
-        let line = table.lines().find(|line| line.contains(why));
-        let count = line.and_then(|line| line.split("packets ").nth(1)?.split(' ').next()?.parse().ok());
-        count.with_context(|| format!("no rule `{why}` in\n{table}"))
+        let lines = table.lines().filter(|line| line.contains(why));
+        let count = |line: &str| line.split("packets ").nth(1)?.split(' ').next()?.parse().ok();
+        let counts: Vec<u64> = lines.filter_map(count).collect();
+        ensure!(!counts.is_empty(), "no rule `{why}` in\n{table}");
+        Ok(counts.iter().sum())
     }
 }
