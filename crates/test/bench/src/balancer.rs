@@ -90,7 +90,7 @@ impl Work for Balancer {
         };
         // Where the scheduler has two of those that take part on one core for a while, all answers of that while are late.
         let mut figures = Vec::new();
-        for _ in 0..if bench.quick { 1 } else { 5 } {
+        for _ in 0..if bench.quick { 1 } else { 3 } {
             let one = wrk(1, 1, &[])?;
             figures.push((P50, one.microseconds(50)?));
             figures.push((P99, one.microseconds(99)?));

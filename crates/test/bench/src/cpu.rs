@@ -161,6 +161,41 @@ fn children(thread: &Path) -> Vec<u32> {
         .collect()
 }
 
+/// What all cores were asked for, and what the host gave to other machines of it, in ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Cores {
+    asked: u64,
+    stolen: u64,
+}
+
+impl Cores {
+    /// By now.
+    pub(crate) fn now() -> Self {
+        let stat = fs::read_to_string("/proc/stat").unwrap_or_default();
+        Self::of(&stat).unwrap_or_default()
+    }
+
+    /// Reads the first line of `/proc/stat` (proc(5)).
+    fn of(stat: &str) -> Option<Self> {
+        let line = stat.lines().next()?.strip_prefix("cpu ")?;
+        let ticks: Vec<u64> = line
+            .split_whitespace()
+            .filter_map(|own| own.parse().ok())
+            .collect();
+        let [user, nice, system, _idle, _iowait, irq, softirq, stolen, ..] = ticks[..] else {
+            return None;
+        };
+        let asked = user + nice + system + irq + softirq + stolen;
+        Some(Self { asked, stolen })
+    }
+
+    /// How many of a hundred ticks that were asked for since then others had.
+    pub(crate) fn stolen_since(self, before: Self) -> u64 {
+        let asked = self.asked.saturating_sub(before.asked).max(1);
+        self.stolen.saturating_sub(before.stolen) * 100 / asked
+    }
+}
+
 /// The process' own time and that of children it has waited for, of a line of `/proc/PID/stat`.
 fn times(stat: &str) -> Option<(Duration, Duration)> {
     // The name in brackets may have anything in it.
@@ -222,5 +257,14 @@ mod tests {
             sum = std::hint::black_box(sum.wrapping_add(n));
         }
         assert!(Spent::by(&[pid]).since(&before) > Duration::ZERO);
+    }
+
+    #[test]
+    fn what_the_host_took_is_told_of_what_was_asked_for() {
+        let before = Cores::of("cpu  100 10 50 1000 7 0 20 20 0 0\ncpu0 1 2 3").unwrap();
+        let after = Cores::of("cpu  140 10 60 5000 9 0 30 40 0 0\n").unwrap();
+        assert_eq!(after.stolen_since(before), 25);
+        assert_eq!(after.stolen_since(after), 0);
+        assert_eq!(Cores::of("cpu0 1 2 3"), None);
     }
 }

@@ -130,7 +130,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let begun_all = Instant::now();
     for work in works {
         eprintln!("measuring {} …", work.name());
-        let begun = Instant::now();
+        let (begun, cores) = (Instant::now(), cpu::Cores::now());
         let measured = bench.measure(work.as_ref());
         let took = begun.elapsed();
         eprintln!("it took {:.0} s", took.as_secs_f64());
@@ -141,7 +141,7 @@ fn main() -> anyhow::Result<ExitCode> {
                 // At once: a long run that is cut off has shown something.
                 if let Some(folder) = &args.publish {
                     let report = Report {
-                        machine: &machine(),
+                        machine: &machine(cores),
                         command: &command,
                         took,
                         table: &table,
@@ -190,8 +190,8 @@ fn as_typed(words: impl Iterator<Item = String>) -> String {
     })
 }
 
-/// The machine in a line: what it is, what was measured on it and when, and how busy it was besides.
-fn machine() -> String {
+/// The machine in a line: what it is, what was measured on it and when, and how busy it and its host were besides.
+fn machine(before: cpu::Cores) -> String {
     let said = |program: &str, args: &[&str]| {
         let output = Command::new(program).args(args).output().ok();
         let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
@@ -212,8 +212,10 @@ fn machine() -> String {
         commit => format!(", commit {commit} with changes"),
     };
     let load = load.split_whitespace().next().unwrap_or("?").to_owned();
+    let stolen = cpu::Cores::now().stolen_since(before);
     format!(
-        "Machine: {cores} cores of {model}, Linux {}, Debian {}; {}{commit}. Load average at the end: {load}.",
+        "Machine: {cores} cores of {model}, Linux {}, Debian {}; {}{commit}. Load average at the end: {load}; the host \
+         gave {stolen} % of the time to others.",
         said("uname", &["-r"]),
         fs::read_to_string("/etc/debian_version")
             .unwrap_or_default()

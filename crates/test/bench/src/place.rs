@@ -53,6 +53,9 @@ impl Place {
     pub(crate) fn make(name: &str, site: &Site, folder: &Path) -> anyhow::Result<Self> {
         let place = Self::around(&format!("bench-{name}"), site, folder)?;
         place.remove()?;
+        // Another work may have had one of this name, with files that are not to be found now, such as keys.
+        fs::remove_dir_all(&place.folder)?;
+        fs::create_dir(&place.folder)?;
         network::make(&place.lab)?;
         let bastion = HostRecord {
             namespace: place.bastion(),
@@ -90,25 +93,25 @@ impl Place {
     /// The namespace of the clients on the LAN, made on first use. The bastion finds 10.9.64.0/18 behind it, so that
     /// one client can be thousands without as many neighbors.
     pub(crate) fn client(&self) -> anyhow::Result<String> {
-        let (namespace, is_new) = self.host("load", CLIENT, None)?;
-        if is_new {
-            ip(&format!("-n {namespace} route add local 10.9.64.0/18 dev lo"))?;
-            let bastion = self.bastion();
-            ip(&format!("-n {bastion} route replace 10.9.64.0/18 via {CLIENT}"))?;
-        }
+        let namespace = self.host("load", CLIENT, None)?;
+        // Each time: without the ways to and fro every client would be a neighbor, and the table of neighbors, which all
+        // namespaces share, would be full.
+        ip(&format!("-n {namespace} route replace local 10.9.64.0/18 dev lo"))?;
+        let bastion = self.bastion();
+        ip(&format!("-n {bastion} route replace 10.9.64.0/18 via {CLIENT}"))?;
         Ok(namespace)
     }
 
     /// The namespace of a node, made on first use.
     pub(crate) fn node(&self, name: &str, address: Ipv4Addr, mac: MacAddr) -> anyhow::Result<String> {
-        Ok(self.host(name, address, Some(mac))?.0)
+        self.host(name, address, Some(mac))
     }
 
-    /// A host of the LAN with this address, which goes by the bastion; and whether it was made just now.
-    fn host(&self, name: &str, address: Ipv4Addr, mac: Option<MacAddr>) -> anyhow::Result<(String, bool)> {
+    /// A host of the LAN with this address, which goes by the bastion; made on first use.
+    fn host(&self, name: &str, address: Ipv4Addr, mac: Option<MacAddr>) -> anyhow::Result<String> {
         let namespace = network::client_namespace(&self.lab, name);
         if Path::new("/run/netns").join(&namespace).exists() {
-            return Ok((namespace, false));
+            return Ok(namespace);
         }
         network::make_namespace(&namespace)?;
         let host = HostRecord {
@@ -123,7 +126,7 @@ impl Place {
             self.prefix
         ))?;
         ip(&format!("-n {namespace} route add default via {}", self.address))?;
-        Ok((namespace, true))
+        Ok(namespace)
     }
 
     /// A file for the server to read, in its folder.
