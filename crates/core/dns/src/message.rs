@@ -220,7 +220,8 @@ pub fn fitted(query: &[u8], answer: Vec<u8>) -> Vec<u8> {
 }
 
 /// An answer that was given to somebody else, with the id of `query` and the letter case of its question; without EDNS if
-/// the query has none (RFC 6891 section 7), and with it if it has (section 6.1.1).
+/// the query has none (RFC 6891 section 7), and with it if it has (section 6.1.1). A refusal without is left as it is: that is
+/// how a server says that it does not speak EDNS.
 pub fn for_client(query: &[u8], mut answer: Vec<u8>) -> Vec<u8> {
     if let Some(asked) = self::query(query)
         && answer.len() >= asked.end
@@ -232,7 +233,7 @@ pub fn for_client(query: &[u8], mut answer: Vec<u8>) -> Vec<u8> {
                 answer.truncate(at);
                 count_additional(&mut answer, |count| count.saturating_sub(1));
             }
-            (Some(_), Some(Opt::Missing)) => push_opt(&mut answer, 0),
+            (Some(_), Some(Opt::Missing)) if knows(&answer) => push_opt(&mut answer, 0),
             _ => {}
         }
     }
@@ -261,7 +262,7 @@ fn opt(answer: &[u8]) -> Option<Opt> {
         for _ in 0..number(answer, section)? {
             let after = skip_name(answer, at)?.1;
             opt = match opt {
-                _ if section == 10 && number(answer, after)? == kind::OPT => Opt::Last(at),
+                Opt::Missing if section == 10 && number(answer, after)? == kind::OPT => Opt::Last(at),
                 Opt::Missing => Opt::Missing,
                 Opt::Last(_) | Opt::Amid => Opt::Amid,
             };

@@ -68,12 +68,12 @@ pub enum Route {
 
 /// The settings of a router between `lan` and `uplink`.
 pub fn settings(lan: &str, uplink: &str) -> Vec<Setting> {
-    let of = |interface: &str| {
+    // Strict where all sources are known; loose where there may be several ways back. The rules judge packets besides; this
+    // is also for ARP, which they do not see: who lies in it is not answered, and fills no table of neighbors.
+    let of = |interface: &str, rp_filter| {
         [
             ("forwarding", "1"),
-            // The rules know who may send by which interface, and judge before connections are looked up. To look for the
-            // way back of each packet besides would be a third of what they cost.
-            ("rp_filter", "0"),
+            ("rp_filter", rp_filter),
             // A router believes its own table.
             ("accept_redirects", "0"),
             ("accept_source_route", "0"),
@@ -88,7 +88,7 @@ pub fn settings(lan: &str, uplink: &str) -> Vec<Setting> {
             value,
         })
     };
-    [of(lan), of(uplink)].concat()
+    [of(lan, "1"), of(uplink, "2")].concat()
 }
 
 impl Setting {

@@ -99,22 +99,36 @@ async fn a_forwarder_that_is_dead_or_does_not_know_is_passed_over() -> Outcome {
         let counted = [world.counted(counted[0]).await?, world.counted(counted[1]).await?];
         anyhow::Ok((said.contains("198.51.100.7"), counted))
     };
-    let (knows, mut before) = asked("www").await?;
-    ensure!(knows && before.iter().all(|count| *count > 0), "{before:?}");
-    // The one that knew is asked first from now on. On a busy machine it may be late, and be passed over as well.
-    for n in 0.. {
-        let (knows, counted) = asked(&format!("mail-{n}")).await?;
+    // On a busy machine any of them may be late, and be passed over for that: then it is asked once more.
+    let mut n_asked = 0;
+    let mut before = loop {
+        let (knows, counted) = asked(&format!("www-{n_asked}")).await?;
+        if knows && counted.iter().all(|count| *count > 0) {
+            break counted;
+        }
+        n_asked += 1;
+        ensure!(n_asked < 10, "{counted:?}");
+    };
+    // The one that knew is asked first from now on.
+    loop {
+        let (knows, counted) = asked(&format!("mail-{n_asked}")).await?;
         if knows && counted == before {
             break;
         }
-        ensure!(n < 10, "{counted:?} after {before:?}");
+        n_asked += 1;
+        ensure!(n_asked < 20, "{counted:?} after {before:?}");
         before = counted;
     }
 
     // What none knows is answered as they answer it, not as if nobody had been there.
+    let told = async || {
+        let refused = world.counted("dns_forwarder_refused").await?;
+        anyhow::Ok((refused, world.counted("dns_servfail").await?))
+    };
     for n in 0.. {
+        let (refused, servfail) = told().await?;
         let said = world.dig("www.example.org")?;
-        if said.contains("status: REFUSED") {
+        if said.contains("status: REFUSED") && told().await? == (refused + 2, servfail) {
             break;
         }
         ensure!(n < 10, "{said}");

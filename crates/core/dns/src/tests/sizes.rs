@@ -183,6 +183,14 @@ fn edns_is_for_those_who_speak_it() {
             assert_eq!(&for_client(&query, had.clone()), given, "EDNS {edns:?}");
         }
     }
+    // By FORMERR without an OPT record a server says that it does not speak EDNS.
+    let mut refusal = ask("example.net", 1, None);
+    refusal[2] |= 0x80;
+    refusal[3] |= 1;
+    assert_eq!(
+        for_client(&ask("example.net", 1, Some(1232)), refusal.clone()),
+        refusal
+    );
     // A record after it stays where others may point to.
     kept[11] = 2;
     kept.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 100, 0, 4, 198, 51, 100, 8]);

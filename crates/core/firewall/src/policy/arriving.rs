@@ -62,7 +62,7 @@ pub(super) fn arriving_lan(site: &Site, bridge: &[MacAddr]) -> Vec<Rule> {
     );
     let to = |network| Match::Destination(true, Addresses::of([network]));
     let why = "to pods or services, which are not out there";
-    let astray = none_of(cluster(site), to, why);
+    let astray = drop_each(cluster(site), to, why);
     let questions = Rule::new(
         vec![
             short_questions(&[DNS, NTP], Side::Destination),
@@ -97,20 +97,20 @@ pub(super) fn arriving_uplink(site: &Site) -> Vec<Rule> {
         Verdict::Drop,
         "machine config has secrets: never for the uplink",
     );
-    none_of(inside, from, "spoofed: an address of the inside")
-        .chain(none_of(
+    drop_each(inside, from, "spoofed: an address of the inside")
+        .chain(drop_each(
             nowhere,
             from,
             "spoofed: an address that nobody sends from",
         ))
-        .chain(none_of(cluster(site), to, "to pods or services"))
+        .chain(drop_each(cluster(site), to, "to pods or services"))
         .chain([config])
         .collect()
 }
 
-/// Drops what has to do with these networks, by a rule for each: every packet comes by here, and two comparisons are
-/// quicker than to look into a set of networks.
-fn none_of(
+/// Drops what has to do with these networks, by a rule for each: every packet comes by here, and a few comparisons
+/// are quicker than to look into a set of networks.
+fn drop_each(
     networks: impl IntoIterator<Item = Subnet>,
     has: impl Fn(Subnet) -> Match,
     why: &str,
