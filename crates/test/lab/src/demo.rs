@@ -38,8 +38,9 @@ use crate::{
 pub const LAB: &str = "demo";
 /// The machines of the quick demo: which node, with which firmware.
 const MACHINES: &[(&str, Firmware)] = &[("node-1", Firmware::Bios), ("node-2", Firmware::Uefi)];
-/// How long the machines may take to install themselves and start from their disks.
-const INSTALLS: Duration = Duration::from_mins(12);
+/// How long the machines may take to install themselves and start from their disks: six minutes, or thrice that where a
+/// host gives its processors to others.
+const INSTALLS: Duration = Duration::from_mins(25);
 
 /// How the demo runs.
 #[derive(Debug, Clone, clap::Args)]
