@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use faros_boot::Tracker;
-use faros_model::{api::ServiceState, event::EventKind, plan::Service, sighting::Sighting};
+use faros_model::{api::ServiceState, event::EventKind, plan::Service};
 use faros_net::service::{Health, Sightings};
 use faros_store::{OpenStore, Store};
 use jiff::Timestamp;
@@ -52,7 +52,7 @@ pub(crate) struct Options {
 /// A daemon that holds its state folder and has not begun to serve.
 pub(crate) struct Daemon {
     shared: Arc<Shared>,
-    seen: mpsc::Receiver<Sighting>,
+    seen: recorder::Seen,
     cut_off: Option<CutOff>,
 }
 
@@ -62,6 +62,7 @@ impl Daemon {
         let store = Store::open(&options.state_dir).map_err(with_hint)?;
         let tracker = Tracker::new(store.lives()?, store.discovered()?, store.next_session()?);
         let (sightings, seen) = Sightings::channel(8192);
+        let (settling, waiting) = mpsc::channel(16);
         let health = || {
             let own = Service::ALL.into_iter();
             own.map(|service| (service, Health::new(service))).collect()
@@ -78,6 +79,7 @@ impl Daemon {
             tracker: Mutex::new(tracker),
             events: broadcast::Sender::new(FOLLOWED),
             sightings,
+            settling,
             health: health(),
             counted: health(),
             lan: watch::Sender::new(None),
@@ -98,7 +100,7 @@ impl Daemon {
         let daemon = Self {
             cut_off: CutOff::find(&shared)?,
             shared: Arc::new(shared),
-            seen,
+            seen: recorder::Seen { seen, waiting },
         };
         daemon.restore()?;
         Ok(daemon)

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use faros_model::{event::Event, sighting::Sighting};
 use jiff::Timestamp;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::daemon::{Shared, keep, lock};
 
@@ -18,8 +21,22 @@ const BATCH: usize = 256;
 /// The least time between two batches: in a flood of packets not each is to wake up the recorder.
 const MOMENT: Duration = Duration::from_millis(2);
 
+/// What comes to the recorder.
+#[derive(Debug)]
+pub(crate) struct Seen {
+    pub(crate) seen: mpsc::Receiver<Sighting>,
+    /// Who waits until all that was seen so far is recorded.
+    pub(crate) waiting: mpsc::Receiver<oneshot::Sender<()>>,
+}
+
 /// Records until the daemon stops, and then what is left.
-pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>) {
+pub(crate) async fn run(
+    shared: Arc<Shared>,
+    Seen {
+        mut seen,
+        mut waiting,
+    }: Seen,
+) {
     let mut seq = shared.store.next_seq();
     let mut batch = Vec::with_capacity(BATCH);
     let mut next = Instant::now();
@@ -38,15 +55,19 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
         let more = tokio::select! {
             biased;
             more = more => more,
+            Some(tell) = waiting.recv() => {
+                take(&mut seen, &mut batch);
+                record(&shared, &mut batch, &mut seq);
+                let _ = tell.send(());
+                continue;
+            }
             () = overdue => {
                 record_overdue(&shared, &mut seq);
                 continue;
             }
             () = shared.stop.cancelled() => {
                 // Services tell of their end before they end.
-                while let Ok(sighting) = seen.try_recv() {
-                    batch.push(sighting);
-                }
+                take(&mut seen, &mut batch);
                 record(&shared, &mut batch, &mut seq);
                 return;
             }
@@ -57,6 +78,12 @@ pub(crate) async fn run(shared: Arc<Shared>, mut seen: mpsc::Receiver<Sighting>)
         next = Instant::now() + MOMENT;
         record(&shared, &mut batch, &mut seq);
     }
+}
+
+/// Takes what there is at this moment.
+fn take(seen: &mut mpsc::Receiver<Sighting>, batch: &mut Vec<Sighting>) {
+    let now = seen.len();
+    batch.extend((0..now).map_while(|_| seen.try_recv().ok()));
 }
 
 /// How long to sleep until `due`.

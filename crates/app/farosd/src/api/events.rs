@@ -52,7 +52,7 @@ pub(super) async fn events(
     let Query(asked) = asked.map_err(|error| Refusal::of(failure("bad-request", error.body_text(), "")))?;
     let live = shared.events.subscribe();
     // What is under way belongs to the past of whoever asks now.
-    shared.store.flush().await?;
+    shared.settle().await?;
     let mut telling = Telling {
         live: asked.follow.then_some(live),
         newest: asked.after.unwrap_or(0),
@@ -155,7 +155,7 @@ impl Telling {
                     }
                 }
                 Err(broadcast::error::RecvError::Lagged(_)) => {
-                    self.shared.store.flush().await.ok()?;
+                    self.shared.settle().await.ok()?;
                     (self.left, self.has_more) = (usize::MAX, true);
                 }
                 Err(broadcast::error::RecvError::Closed) => return None,

@@ -71,7 +71,7 @@ async fn reading<T: Send + 'static>(
     read: impl FnOnce(&Shared) -> Result<T, Refusal> + Send + 'static,
 ) -> Result<T, Refusal> {
     // What is under way belongs to the past of whoever asks now.
-    shared.store.flush().await?;
+    shared.settle().await?;
     let own = Arc::clone(shared);
     let read = tokio::task::spawn_blocking(move || read(&own)).await;
     read.unwrap_or_else(|error| {

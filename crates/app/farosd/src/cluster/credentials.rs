@@ -65,7 +65,7 @@ impl Shared {
             "user": terms.user, "role": request.role, "until": signed.ends, "by": request.by,
         });
         self.tell(EventKind::CredentialsIssued, detail);
-        self.store.flush().await?;
+        self.settle().await?;
         Ok(Credentials {
             user: terms.user,
             group: terms.group,

@@ -24,10 +24,10 @@ use faros_net::{
     dhcp::Leases,
     service::{Health, Sightings},
 };
-use faros_store::Store;
+use faros_store::{Store, StoreError};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
@@ -64,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) tracker: Mutex<Tracker>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) sightings: Sightings,
+    /// To whoever records what is seen: tell when all of it so far is recorded.
+    pub(crate) settling: mpsc::Sender<oneshot::Sender<()>>,
     /// The state that each service is told to be in.
     pub(crate) health: BTreeMap<Service, Health>,
     /// What the drivers count, and what they say of themselves.
@@ -118,6 +120,16 @@ impl Shared {
     /// Tells something about a node.
     pub(crate) fn tell_of(&self, node: &Node, kind: EventKind, detail: Value) {
         self.sight(None, Some(node.boot_mac), kind, detail);
+    }
+
+    /// Waits until all that was told or seen so far is on disk.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        let (tell, told) = oneshot::channel();
+        // Before it stops, the recorder has recorded all.
+        if self.settling.send(tell).await.is_ok() {
+            let _ = told.await;
+        }
+        self.store.flush().await
     }
 
     fn sight(&self, address: Option<Ipv4Addr>, mac: Option<MacAddr>, kind: EventKind, detail: Value) {
@@ -205,7 +217,7 @@ impl Shared {
     }
 
     /// Reads anew which nodes are armed. What an apply under way arms is not, until it is accepted.
-    pub(crate) fn reload_armed(&self) -> Result<(), faros_store::StoreError> {
+    pub(crate) fn reload_armed(&self) -> Result<(), StoreError> {
         let rows = self.store.nodes()?;
         let journal = self.store.open_journal()?;
         let coming: BTreeSet<&HostName> = journal

@@ -1,29 +1,38 @@
 //! An apply that is cut off at any moment is either not begun, or is carried to its end by the next start.
 
-use std::time::Duration;
+use std::time::Instant;
 
 use faros_model::{api::ServiceState, event::EventKind, ids::Generation};
+use tokio::sync::oneshot;
 
 use crate::world::{Outcome, SITE, World, request, site_with_printer};
 
 #[tokio::test]
 async fn a_bastion_that_is_killed_during_an_apply_ends_up_with_one_whole_generation() -> Outcome {
     let mut world = World::serving().await?;
-    let files = [site_with_printer(), SITE.to_owned()];
-    let (mut resumed, mut base) = (0, Generation(1));
-    // An apply takes some ten milliseconds here; the kills are spread over twice that.
-    for (round, file) in files.iter().cycle().take(20).enumerate() {
+    let files = [SITE.to_owned(), site_with_printer()];
+    let at = Instant::now();
+    world.apply(&files[1]).await?;
+    let whole = at.elapsed();
+    let mut base = Generation(2);
+    for (round, file) in (0..20).zip(files.iter().cycle()) {
         let client = world.client();
         let wanted = request(file, Some(base));
+        let (tell, told) = oneshot::channel();
         let applying = tokio::spawn(async move {
             let mut lines = client.apply(&wanted).await.ok()?;
-            let mut began = false;
+            let mut tell = Some(tell);
             while let Ok(Some(_)) = lines.next().await {
-                began = true;
+                tell.take().map(|tell| tell.send(()));
             }
-            Some(began)
+            Some(tell.is_none())
         });
-        tokio::time::sleep(Duration::from_micros(1000 * u64::try_from(round)?)).await;
+        // The journal has it when it tells of progress: half of the kills come then, and the others at any moment.
+        if round % 2 == 0 {
+            tokio::time::sleep(whole * round / 16).await;
+        } else {
+            told.await.ok();
+        }
         world.kill().await?;
         let began = applying.await?.unwrap_or(false);
 
@@ -47,16 +56,20 @@ async fn a_bastion_that_is_killed_during_an_apply_ends_up_with_one_whole_generat
         world
             .until(|status| status.services.iter().all(|own| own.generation == Some(after)))
             .await?;
-        resumed += usize::from(world.log().contains("going on with an apply"));
+
         // The next round applies the other file on top, whichever runs now.
         if after == base {
             world.apply(file).await?;
         }
         base = base.next();
     }
-    anyhow::ensure!(resumed > 0, "no kill hit an apply");
+    let log = world.log();
+    anyhow::ensure!(
+        log.contains("going on with an apply"),
+        "no kill hit an apply:\n{log}"
+    );
     let rows = world.client().generations().await?;
-    assert_eq!(rows.len(), 21, "no generation twice, none left out");
+    assert_eq!(rows.len(), 22, "no generation twice, none left out");
     let mut newest = 0;
     for event in world.events().await? {
         anyhow::ensure!(event.seq > newest, "{} after {newest}", event.seq);

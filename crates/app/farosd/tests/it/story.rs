@@ -2,11 +2,15 @@
 
 use faros_model::{
     api::ServiceState,
+    event::EventKind,
     ids::HostName,
     timeline::{HowFar, SpanKind},
 };
+use futures_util::future::join_all;
 
-use crate::world::{BOOT, Machine, NODE_MAC, Outcome, REPORT, SITE, World, only_machines, refusal};
+use crate::world::{
+    BOOT, Machine, NODE_MAC, Outcome, REPORT, SITE, World, only_machines, refusal, site_of_two,
+};
 
 fn node() -> anyhow::Result<HostName> {
     "node-1".parse().map_err(anyhow::Error::msg)
@@ -79,6 +83,35 @@ async fn a_boot_is_told_and_what_stops_it_is_named() -> Outcome {
     assert!(sessions[0].latest && !sessions[1].latest);
     let again = world.client().timeline(&node()?, Some(told.session)).await?;
     assert_eq!(again.spans, told.spans);
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_was_done_before_somebody_asks_is_told() -> Outcome {
+    let mut world = World::new()?;
+    world.start().await?;
+    world.apply(&site_of_two()).await?;
+    let client = world.client();
+    let nodes = client.nodes().await?;
+    for round in 0..20 {
+        let armed = round % 2 != 0;
+        let both = nodes
+            .iter()
+            .map(|node| client.set_armed(&node.name, armed, "tester"));
+        for done in join_all(both).await {
+            done?;
+        }
+        let kind = if armed {
+            EventKind::NodeArmed
+        } else {
+            EventKind::NodeDisarmed
+        };
+        let events = world.events().await?;
+        let kinds = events.iter().rev().map(|event| event.kind);
+        let of_arming = kinds.filter(|kind| matches!(kind, EventKind::NodeArmed | EventKind::NodeDisarmed));
+        let told: Vec<_> = of_arming.take(2).collect();
+        assert_eq!(told, [kind; 2], "round {round}");
+    }
     Ok(())
 }
 

@@ -65,6 +65,13 @@ pub(crate) fn site_with_printer() -> String {
     SITE.replacen("  nodes:", host, 1)
 }
 
+/// With another node beside it.
+pub(crate) fn site_of_two() -> String {
+    let second = "    - {name: node-2, roles: [worker], bootMac: \"52:54:00:08:00:02\", \
+                  installDisk: /dev/disk/by-path/pci-0000:00:04.0}\n";
+    SITE.to_owned() + second
+}
+
 /// How long anything may take; the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -203,7 +210,7 @@ impl World {
 
     /// Ends the daemon as a power cut does.
     pub(crate) async fn kill(&mut self) -> Outcome {
-        self.signal("-KILL")?;
+        self.daemon.as_mut().context("no daemon")?.0.kill()?;
         self.ended().await.map(drop)
     }
 

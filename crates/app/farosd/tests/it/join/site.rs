@@ -8,7 +8,7 @@ use faros_model::{
 };
 use serde_json::Value;
 
-use crate::world::{Machine, NODE_MAC, Outcome, REPORT, SITE, World};
+use crate::world::{Machine, NODE_MAC, Outcome, REPORT, World, site_of_two};
 
 /// A bastion with all that a cluster is made from, and a machine that has the node's MAC and address.
 pub(super) struct Site {
@@ -22,7 +22,7 @@ impl Site {
         let mut world = World::without_interface()?;
         let machine = Machine::plug(&world, NODE_MAC)?;
         world.start().await?;
-        world.apply(&Self::of_two()).await?;
+        world.apply(&site_of_two()).await?;
         world.all_are(ServiceState::Ready).await?;
         world.add_image("debian-13").await?;
         world.add_release("v1.36.3").await?;
@@ -33,13 +33,6 @@ impl Site {
             machine,
             address,
         })
-    }
-
-    /// With another node beside it.
-    fn of_two() -> String {
-        let second = "    - {name: node-2, roles: [worker], bootMac: \"52:54:00:08:00:02\", \
-                      installDisk: /dev/disk/by-path/pci-0000:00:04.0}\n";
-        SITE.to_owned() + second
     }
 
     /// Installs the node; its Ignition config, which has the secret and the site's root.
