@@ -297,16 +297,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
             up,
         } => {
             let up = if down { Some(false) } else { up.then_some(true) };
-            Lab::open(name)?.link(
-                &host,
-                Cable {
-                    loss,
-                    delay,
-                    mtu,
-                    up,
-                    is_new: false,
-                },
-            )?;
+            Lab::open(name)?.link(&host, Cable { loss, delay, mtu, up })?;
         }
         Command::Status { output } => {
             let status = Lab::open(name)?.status();

@@ -122,7 +122,12 @@ impl Lab {
 
     /// Fails if there is anything of a lab called `name`, be it one whose farosd is stopped.
     pub fn must_be_new(name: &str) -> anyhow::Result<()> {
-        ensure!(Folder::of(name).load()?.is_none(), "{}", is_up(name));
+        let folder = Folder::of(name);
+        ensure!(daemon::pid(&folder).is_none(), "{}", is_up(name));
+        ensure!(
+            folder.load()?.is_none(),
+            "there is a lab called {name}, whose farosd does not run; `faros-lab --name {name} down` removes it"
+        );
         Ok(())
     }
 

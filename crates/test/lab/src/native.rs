@@ -25,7 +25,7 @@ use std::{
 
 use anyhow::{Context as _, ensure};
 
-use crate::{Lab, folder::HostRecord, network, run::ip};
+use crate::{Lab, folder::HostRecord, lab::Cable, network, run::ip};
 
 /// Where the disks of native nodes are; a lab's own folder is in memory.
 const DISKS: &str = "/var/tmp/faros-lab";
@@ -240,11 +240,10 @@ impl Lab {
             port,
             mac: Some(mac),
         };
-        self.plug(&key, host)?;
-        match cable {
-            Some(cable) => self.link(&key, cable),
-            None => Ok(()),
-        }
+        self.plug(&key, host.clone())?;
+        let Some(cable) = cable else { return Ok(()) };
+        self.rewire(&key, &host, Cable::default())?;
+        self.link(&key, cable)
     }
 }
 

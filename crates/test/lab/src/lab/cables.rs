@@ -29,8 +29,6 @@ pub struct Cable {
     pub mtu: Option<u16>,
     /// Plugged in or not.
     pub up: Option<bool>,
-    /// It is another one, which is to lose and delay as much as the one before.
-    pub is_new: bool,
 }
 
 impl Lab {
@@ -48,7 +46,7 @@ impl Lab {
             },
         };
         let switch = network::namespace(&self.record.name, "lan");
-        if cable.loss.is_some() || cable.delay.is_some() || cable.is_new {
+        if cable.loss.is_some() || cable.delay.is_some() {
             self.rewire(&name, &record, cable)?;
         }
         let mut ends = vec![record];
@@ -81,7 +79,7 @@ impl Lab {
         Ok(())
     }
 
-    /// What a new cable at this port has to have to be like the one that is there; `None` if there is none.
+    /// How the cable at this port is configured; `None` if there is none.
     pub(crate) fn cable(&self, port: &str) -> Option<Cable> {
         let switch = network::namespace(&self.record.name, "lan");
         let shown = ip(&format!("-n {switch} -oneline link show {port}")).ok()?;
@@ -90,13 +88,13 @@ impl Lab {
         Some(Cable {
             mtu: Some(mtu.parse().ok()?),
             up: Some(flags.split(',').any(|flag| flag == "UP")),
-            is_new: true,
             ..Cable::default()
         })
     }
 
-    /// Puts a bad cable between a host's port and the switch, or takes it out again.
-    fn rewire(&self, name: &str, host: &HostRecord, cable: Cable) -> anyhow::Result<()> {
+    /// Puts a bad cable between a host's port and the switch, or takes it out again. What `cable` leaves open is as it was
+    /// before, also for a port that is another one by now.
+    pub(crate) fn rewire(&self, name: &str, host: &HostRecord, cable: Cable) -> anyhow::Result<()> {
         let switch = network::namespace(&self.record.name, "lan");
         let bridge = if name == "uplink" {
             network::UPLINK_BRIDGE
