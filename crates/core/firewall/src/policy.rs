@@ -107,6 +107,8 @@ impl Ruleset {
                         .into_iter()
                         .collect(),
                     vec![
+                        // Most packets go to the LAN: what is balanced both ways, and half of what goes out.
+                        go(to_lan(), "forward_to_lan"),
                         Rule::new(
                             vec![uplink(), to_uplink()],
                             Verdict::Drop,
@@ -117,7 +119,6 @@ impl Ruleset {
                             Verdict::ClampSegments,
                             "segments that fit the uplink",
                         ),
-                        go(to_lan(), "forward_to_lan"),
                         go(lan(), "forward_from_lan"),
                     ],
                 ]
