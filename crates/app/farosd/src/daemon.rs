@@ -148,7 +148,9 @@ impl Daemon {
     pub(crate) async fn run(self, stop: CancellationToken) -> anyhow::Result<()> {
         let shared = self.shared;
         let mut listener = Some(api::listen(&shared.options.socket)?);
-        let recorder = tokio::spawn(recorder::run(Arc::clone(&shared), self.seen));
+        // It records how all others end.
+        let ended = CancellationToken::new();
+        let recorder = tokio::spawn(recorder::run(Arc::clone(&shared), self.seen, ended.clone()));
         let generation = shared.intent().map(|intent| intent.generation);
         shared.tell(
             EventKind::DaemonStarted,
@@ -189,6 +191,7 @@ impl Daemon {
         let _ = tokio::join!(services, router, balancer, cluster);
         serve.abort();
         let _ = import.await;
+        ended.cancel();
         let _ = tokio::time::timeout(std::time::Duration::from_secs(5), recorder).await;
         shared
             .store

@@ -8,6 +8,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use crate::daemon::{Shared, keep, lock};
 
@@ -29,14 +30,12 @@ pub(crate) struct Seen {
     pub(crate) waiting: mpsc::Receiver<oneshot::Sender<()>>,
 }
 
-/// Records until the daemon stops, and then what is left.
-pub(crate) async fn run(
-    shared: Arc<Shared>,
-    Seen {
+/// Records until it is told to stop, and then what is left.
+pub(crate) async fn run(shared: Arc<Shared>, from: Seen, stop: CancellationToken) {
+    let Seen {
         mut seen,
         mut waiting,
-    }: Seen,
-) {
+    } = from;
     let mut seq = shared.store.next_seq();
     let mut batch = Vec::with_capacity(BATCH);
     let mut next = Instant::now();
@@ -53,11 +52,14 @@ pub(crate) async fn run(
             seen.recv_many(&mut batch, BATCH).await
         };
         let more = tokio::select! {
+            // In a flood there is always more.
             biased;
-            more = more => more,
+            () = stop.cancelled() => {
+                record_all(&shared, &mut seen, &mut batch, &mut seq);
+                return;
+            }
             Some(tell) = waiting.recv() => {
-                take(&mut seen, &mut batch);
-                record(&shared, &mut batch, &mut seq);
+                record_all(&shared, &mut seen, &mut batch, &mut seq);
                 let _ = tell.send(());
                 continue;
             }
@@ -65,12 +67,7 @@ pub(crate) async fn run(
                 record_overdue(&shared, &mut seq);
                 continue;
             }
-            () = shared.stop.cancelled() => {
-                // Services tell of their end before they end.
-                take(&mut seen, &mut batch);
-                record(&shared, &mut batch, &mut seq);
-                return;
-            }
+            more = more => more,
         };
         if more == 0 {
             return;
@@ -80,10 +77,20 @@ pub(crate) async fn run(
     }
 }
 
-/// Takes what there is at this moment.
-fn take(seen: &mut mpsc::Receiver<Sighting>, batch: &mut Vec<Sighting>) {
-    let now = seen.len();
-    batch.extend((0..now).map_while(|_| seen.try_recv().ok()));
+/// Records what there is at this moment.
+fn record_all(
+    shared: &Shared,
+    seen: &mut mpsc::Receiver<Sighting>,
+    batch: &mut Vec<Sighting>,
+    seq: &mut u64,
+) {
+    let mut left = seen.len();
+    while left > 0 {
+        let now = left.min(BATCH);
+        batch.extend((0..now).map_while(|_| seen.try_recv().ok()));
+        record(shared, batch, seq);
+        left -= now;
+    }
 }
 
 /// How long to sleep until `due`.

@@ -107,7 +107,7 @@ impl Ruleset {
                         .into_iter()
                         .collect(),
                     vec![
-                        // Most packets go to the LAN: what is balanced both ways, and half of what goes out.
+                        // Most packets go to the LAN: what comes in, and what is balanced within it.
                         go(to_lan(), "forward_to_lan"),
                         Rule::new(
                             vec![uplink(), to_uplink()],

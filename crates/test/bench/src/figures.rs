@@ -78,14 +78,7 @@ pub(crate) struct Series {
 impl Series {
     /// The median and the range; `None` if nothing was measured.
     pub(crate) fn summary(&self) -> Option<Summary> {
-        let mut values = self.values.clone();
-        values.sort_by(f64::total_cmp);
-        let (low, high) = (values.len().checked_sub(1)? / 2, values.len() / 2);
-        Some(Summary {
-            median: f64::midpoint(values[low], values[high]),
-            low: *values.first()?,
-            high: *values.last()?,
-        })
+        Summary::of(self.values.clone())
     }
 }
 
@@ -95,6 +88,19 @@ pub(crate) struct Summary {
     pub(crate) median: f64,
     pub(crate) low: f64,
     pub(crate) high: f64,
+}
+
+impl Summary {
+    /// Of these values; `None` if there are none.
+    pub(crate) fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let (low, high) = (values.len().checked_sub(1)? / 2, values.len() / 2);
+        Some(Self {
+            median: f64::midpoint(values[low], values[high]),
+            low: *values.first()?,
+            high: *values.last()?,
+        })
+    }
 }
 
 /// All that was measured of one work.

@@ -215,7 +215,7 @@ fn machine(before: cpu::Cores) -> String {
     let stolen = cpu::Cores::now().stolen_since(before);
     format!(
         "Machine: {cores} cores of {model}, Linux {}, Debian {}; {}{commit}. Load average at the end: {load}; the host \
-         gave {stolen} % of the time to others.",
+         gave {stolen} % of the time that was asked for to others.",
         said("uname", &["-r"]),
         fs::read_to_string("/etc/debian_version")
             .unwrap_or_default()

@@ -64,8 +64,7 @@ impl Shared {
         let detail = json!({
             "user": terms.user, "role": request.role, "until": signed.ends, "by": request.by,
         });
-        self.tell(EventKind::CredentialsIssued, detail);
-        self.settle().await?;
+        self.tell_for_good(EventKind::CredentialsIssued, detail).await?;
         Ok(Credentials {
             user: terms.user,
             group: terms.group,

@@ -122,13 +122,28 @@ impl Shared {
         self.sight(None, Some(node.boot_mac), kind, detail);
     }
 
-    /// Waits until all that was told or seen so far is on disk.
+    /// Tells something about the site itself, and waits until it is on disk.
+    ///
+    /// # Errors
+    /// If it may not be there.
+    pub(crate) async fn tell_for_good(&self, kind: EventKind, detail: Value) -> Result<(), StoreError> {
+        let lost = || self.sightings.dropped() + self.store.lost_events();
+        let before = lost();
+        self.tell(kind, detail);
+        self.settle().await?;
+        if lost() == before {
+            Ok(())
+        } else {
+            Err(StoreError::Busy)
+        }
+    }
+
+    /// Waits until all that was told or seen so far is on disk, or was lost because there was too much of it.
     pub(crate) async fn settle(&self) -> Result<(), StoreError> {
         let (tell, told) = oneshot::channel();
-        // Before it stops, the recorder has recorded all.
-        if self.settling.send(tell).await.is_ok() {
-            let _ = told.await;
-        }
+        let asked = self.settling.send(tell).await;
+        asked.map_err(|_| StoreError::Stopped)?;
+        told.await.map_err(|_| StoreError::Stopped)?;
         self.store.flush().await
     }
 

@@ -1,6 +1,6 @@
 //! Answers as Tang: advertisements to whoever asks, recoveries by the policy of the site.
 
-use std::{net::Ipv4Addr, sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use faros_http::Method;
 use faros_model::{
@@ -14,14 +14,9 @@ use faros_tang::{Hash, Route, Standing, Usage};
 use faros_unlock::{Booting, Facts, Refusal, Seen, decide};
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::time::timeout;
 
 use super::{Unlock, newest};
 use crate::daemon::{Intent, Shared, lock};
-
-/// How long whoever asks for a recovery waits for its turn. Work for those who gave up meanwhile helps nobody; who was
-/// refused comes again, as clevis does while a disk is locked.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Answers as Tang.
 pub(crate) struct TangPages(pub(crate) Arc<Shared>);
@@ -74,8 +69,7 @@ impl TangPages {
         let unlock = &self.0.unlock;
         // A site's worth of nodes may ask at once. Those that wait do nothing, so that whoever wants an address or a
         // name meanwhile need not wait for all of them.
-        let Ok(Ok(turn)) = timeout(PATIENCE, unlock.work.acquire()).await else {
-            self.count("unlock_overload");
+        let Ok(turn) = unlock.work.acquire().await else {
             return Page::Status(503);
         };
         let (Some(intent), Some(tables)) = (self.0.serves(Service::Unlock), unlock.tables()) else {

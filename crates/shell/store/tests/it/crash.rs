@@ -132,3 +132,15 @@ fn no_acknowledged_lease_is_lost_and_no_number_is_used_twice() -> Outcome {
     );
     Ok(())
 }
+
+/// What is configured for SQLite is in no manifest, so nothing else would tell that it is not used.
+#[test]
+fn sqlite_is_built_as_it_is_configured() -> Outcome {
+    let database = rusqlite::Connection::open_in_memory()?;
+    let mut options = database.prepare("PRAGMA compile_options")?;
+    let options: Vec<String> = options
+        .query_map([], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    assert!(!options.iter().any(|own| own == "ENABLE_FTS5"), "{options:?}");
+    Ok(())
+}

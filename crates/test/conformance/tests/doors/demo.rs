@@ -55,7 +55,7 @@ impl Demo {
             // Whatever started this test may have them ignored.
             .args(["--default-signal=INT", "--default-signal=TERM", "--default-signal=HUP"])
             // Who reads what it says would wait for one that hangs. It hands signals on.
-            .args(["timeout", "--foreground", "600"])
+            .args(["timeout", "--foreground", "--kill-after=30", "600"])
             .arg(daemon::program("faros-lab")?)
             .args(["--name", name, "demo", "--quick", "--plain", "--out"])
             .arg(folder.path().join("out"))

@@ -124,7 +124,8 @@ struct Watching(Child);
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        drop(self.0.kill());
+        // `timeout` hands it on, and cannot hand on what kills it.
+        drop(run("kill", &["-TERM", &self.0.id().to_string()]));
         drop(self.0.wait());
     }
 }
@@ -145,7 +146,7 @@ fn whoever_watches_sees_what_happens_until_they_interrupt() -> anyhow::Result<()
         let mut command = Command::new("env");
         command
             // Who reads what it says would wait for one that hangs. It hands signals on.
-            .args(["--default-signal=INT", "timeout", "--foreground", "180"])
+            .args(["--default-signal=INT", "timeout", "--foreground", "--kill-after=10", "180"])
             .arg(farosctl.get_program());
         let watching = command
             .args(farosctl.get_args())
