@@ -123,6 +123,8 @@ async fn a_full_disk_refuses_an_apply_and_mends_without_a_restart() -> Outcome {
     command.args(["-c", &script]);
     world.start_as(command).await?;
     world.apply(SITE).await?;
+    // What is made once has been made by then.
+    world.all_are(ServiceState::Ready).await?;
     let inside = |script: &str| {
         let pid = world.pid()?.to_string();
         Command::new("nsenter")
