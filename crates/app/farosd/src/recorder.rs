@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use faros_model::{event::Event, sighting::Sighting};
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::daemon::{Shared, keep, lock};
 
-/// Bounds of the sleep until a phase is overdue.
+/// The least time between two looks for phases that are overdue, and the most: the clock may be set meanwhile.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_mins(10);
 
@@ -39,11 +39,15 @@ pub(crate) async fn run(shared: Arc<Shared>, from: Seen, stop: CancellationToken
     let mut seq = shared.store.next_seq();
     let mut batch = Vec::with_capacity(BATCH);
     let mut next = Instant::now();
+    let mut looked = None;
     loop {
         let due = lock(&shared.tracker).next_timer();
         let overdue = async {
             match due {
-                Some(due) => tokio::time::sleep(until(&shared, due)).await,
+                Some(due) => {
+                    let left = due.duration_since(shared.sightings.now());
+                    tokio::time::sleep_until(look(looked, left, Instant::now())).await;
+                }
                 None => std::future::pending().await,
             }
         };
@@ -65,6 +69,7 @@ pub(crate) async fn run(shared: Arc<Shared>, from: Seen, stop: CancellationToken
             }
             () = overdue => {
                 record_overdue(&shared, &mut seq);
+                looked = Some(Instant::now());
                 continue;
             }
             more = more => more,
@@ -93,12 +98,10 @@ fn record_all(
     }
 }
 
-/// How long to sleep until `due`.
-fn until(shared: &Shared, due: Timestamp) -> Duration {
-    let left = due.duration_since(shared.sightings.now());
-    Duration::try_from(left)
-        .unwrap_or_default()
-        .clamp(SHORTEST, LONGEST)
+/// When phases are looked at next, if the first is overdue after `left`. What is seen until then does not put it off.
+fn look(looked: Option<Instant>, left: SignedDuration, now: Instant) -> Instant {
+    let due = now + Duration::try_from(left).unwrap_or_default().min(LONGEST);
+    looked.map_or(due, |looked| due.max(looked + SHORTEST))
 }
 
 /// Tells of phases that take too long.
@@ -146,5 +149,32 @@ fn record(shared: &Shared, batch: &mut Vec<Sighting>, seq: &mut u64) {
     }
     if !events.is_empty() || !changes.is_empty() {
         keep(shared, events, changes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Wherever in the time between two looks something is seen, the next look stays when it was to be.
+    #[test]
+    fn what_is_seen_does_not_put_off_a_look_at_what_is_overdue() {
+        let start = Instant::now();
+        let due = start + Duration::from_secs(3);
+        let when = |looked, passed: Duration| {
+            let now = start + passed;
+            let left = SignedDuration::from_secs(3) - SignedDuration::try_from(passed).unwrap_or_default();
+            look(looked, left, now)
+        };
+        for tenths in 0..30 {
+            let passed = Duration::from_millis(100 * tenths);
+            assert_eq!(when(None, passed), due);
+            assert_eq!(when(Some(start), passed), due);
+        }
+        // It was too early, by a clock that goes slower: soon again, but not at once.
+        assert_eq!(when(Some(due), Duration::from_secs(3)), due + SHORTEST);
+        // A clock may be set.
+        let far = look(None, SignedDuration::from_hours(24), start);
+        assert_eq!(far, start + LONGEST);
     }
 }
