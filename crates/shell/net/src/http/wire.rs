@@ -5,18 +5,24 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, time::Duration};
 
-use rustix::{fs::sendfile, net::SendFlags};
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::sendfile,
+    net::SendFlags,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, Interest},
     net::TcpStream,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 /// How long a client may take none of its answer.
 const STALLED: Duration = Duration::from_mins(1);
-/// Bytes for one `sendfile`: long enough to cost nothing, short enough to be fair.
-const PIECE: usize = 1 << 20;
+/// After so long it is told how far a slow client has come.
+const SLOW: Duration = Duration::from_secs(5);
+/// Bytes between two turns of the other connections: long enough to cost nothing, short enough to be fair.
+const PIECE: usize = 8 << 20;
 /// Bytes that are encrypted at a time: two records. Each connection that sends a file has so many in memory.
 const TLS_PIECE: usize = 32 << 10;
 /// How long, and for how many bytes, a client that was refused may go on sending, so that it reads why.
@@ -100,10 +106,9 @@ impl Wire {
         let at_most = |limit: usize| usize::try_from(count).unwrap_or(limit).min(limit);
         let sent = match self {
             Self::Plain(stream) => {
-                let sent = stream.async_io(Interest::WRITABLE, || {
-                    Ok(sendfile(&*stream, file, Some(&mut *offset), at_most(PIECE))?)
-                });
-                timeout(STALLED, sent).await??
+                let from = *offset;
+                send_plain(stream, file, offset, from + at_most(PIECE) as u64).await?;
+                usize::try_from(*offset - from).unwrap_or(PIECE)
             }
             Self::Tls(stream) => {
                 piece.resize(at_most(TLS_PIECE), 0);
@@ -150,5 +155,91 @@ impl Wire {
             Ok(())
         };
         timeout(LINGER, end).await.unwrap_or(Ok(()))
+    }
+}
+
+/// Sends a file from `offset` to `end`; less of it if the client is slow, or the file has become shorter.
+///
+/// A socket that is full has a little room again very soon. Who fills that at once is called for every few packets; so
+/// this waits until the kernel has room for a good part, which is what `poll(2)` calls writable.
+async fn send_plain(stream: &TcpStream, file: &File, offset: &mut u64, end: u64) -> io::Result<()> {
+    let from = *offset;
+    let begun = Instant::now();
+    loop {
+        let sending = stream.async_io(Interest::WRITABLE, || {
+            loop {
+                let left = usize::try_from(end - *offset).unwrap_or(PIECE);
+                let sent = sendfile(stream, file, Some(&mut *offset), left)?;
+                if sent == left || sent == 0 {
+                    return Ok(());
+                }
+                let mut socket = [PollFd::new(stream, PollFlags::OUT)];
+                if poll(&mut socket, Some(&Timespec::default()))? == 0 {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            }
+        });
+        match timeout(SLOW, sending).await {
+            // What went out counts first; what is wrong is met again.
+            _ if *offset > from => return Ok(()),
+            Ok(ended) => return ended,
+            Err(nothing) if begun.elapsed() >= STALLED => return Err(nothing.into()),
+            Err(_) => (),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A connection, its other end, and a file of so many bytes.
+    async fn connected(size: u64) -> io::Result<(Wire, TcpStream, File)> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let client = TcpStream::connect(listener.local_addr()?).await?;
+        let file = tempfile::tempfile()?;
+        file.set_len(size)?;
+        Ok((Wire::open(listener.accept().await?.0, None).await?, client, file))
+    }
+
+    #[tokio::test]
+    async fn whoever_reads_slowly_gets_all_of_it() -> io::Result<()> {
+        let size = 24 << 20;
+        let (mut wire, mut client, file) = connected(size).await?;
+        let sending = tokio::spawn(async move {
+            let mut offset = 0;
+            while offset < size {
+                let left = size - offset;
+                wire.send(&file, &mut offset, left, &mut vec![]).await?;
+            }
+            wire.end().await
+        });
+        let (mut buffer, mut n_bytes) = (vec![0; 1 << 20], 0);
+        loop {
+            match client.read(&mut buffer).await? {
+                0 => break,
+                n => n_bytes += n as u64,
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        drop(client);
+        sending.await??;
+        assert_eq!(n_bytes, size);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_file_that_became_shorter_is_told_at_once() -> io::Result<()> {
+        let (mut wire, _client, file) = connected(1000).await?;
+        let mut offset = 0;
+        assert_eq!(wire.send(&file, &mut offset, 2000, &mut vec![]).await?, 1000);
+        let told = wire.send(&file, &mut offset, 1000, &mut vec![]).await;
+        assert_eq!(
+            told.map_err(|error| error.kind()),
+            Err(io::ErrorKind::UnexpectedEof)
+        );
+        Ok(())
     }
 }

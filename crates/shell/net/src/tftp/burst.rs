@@ -76,6 +76,8 @@ impl Burst {
             self.hand_over(socket, stride).await;
             first = end + 1;
         }
+        // Whoever has a window waits most of the time, and there may be hundreds of them.
+        self.bytes = Vec::new();
         Ok(())
     }
 
