@@ -89,13 +89,14 @@ impl Strangers {
             address: None,
             said: Map::new(),
         });
-        let said = detail
-            .iter()
-            .filter(|(key, value)| SAID.contains(&key.as_str()) && !value.is_null());
-        let before = (machine.address, machine.said.clone());
-        machine.said.extend(said.map(|(k, v)| (k.clone(), v.clone())));
-        machine.address = address.or(machine.address);
-        let told_news = before != (machine.address, machine.said.clone());
+        let mut told_news = address.is_some_and(|address| machine.address.replace(address) != Some(address));
+        for (key, value) in detail {
+            let is_said = SAID.contains(&key.as_str()) && !value.is_null();
+            if is_said && machine.said.get(key) != Some(value) {
+                machine.said.insert(key.clone(), value.clone());
+                told_news = true;
+            }
+        }
         if news == News::First || told_news || at.duration_since(machine.last_seen) >= SEEN_STEP {
             machine.last_seen = at;
             self.changed.insert(mac);

@@ -186,7 +186,6 @@ pub(crate) const fn is_a_wish(kind: EventKind) -> bool {
             | EventKind::DhcpRequest
             | EventKind::DhcpAck
             | EventKind::DhcpInform
-            | EventKind::MachineDiscovered
             | EventKind::LoaderFetched
             | EventKind::BootScriptServed
             | EventKind::IgnitionRefused

@@ -8,11 +8,13 @@
 
 pub mod arp;
 mod message;
+mod options;
 mod reply;
 mod server;
 mod tables;
 
 pub use message::{Malformed, Message, MessageType, opt};
+pub use options::Options;
 pub use reply::Destination;
 pub use server::{Effect, Ignored, Server, Ticket};
 pub use tables::{Reservation, Tables};

@@ -3,9 +3,11 @@
 //! Options that come several times are joined (RFC 3396), and the `sname` and `file` fields are read as
 //! options where option 52 says so. Every length is checked against what is there.
 
-use std::{collections::BTreeMap, fmt::Write as _, net::Ipv4Addr};
+use std::{fmt::Write as _, net::Ipv4Addr};
 
 use faros_model::ids::MacAddr;
+
+use crate::options::{Options, Pieces};
 
 /// Length of the part before the options, magic cookie included.
 pub(crate) const FIXED: usize = 240;
@@ -94,7 +96,7 @@ pub struct Message {
     /// What kind of message it is.
     pub kind: MessageType,
     /// All other options, joined.
-    pub options: BTreeMap<u8, Vec<u8>>,
+    pub options: Options,
 }
 
 /// Why bytes are no message.
@@ -123,28 +125,26 @@ impl Message {
         if (fixed[1], fixed[2]) != (1, 6) {
             return Err(Malformed::Hardware);
         }
-        let mut options = BTreeMap::new();
-        read_options(&bytes[FIXED..], &mut options)?;
+        let mut pieces = Pieces::default();
+        pieces.read(&bytes[FIXED..])?;
         // RFC 2131 section 4.1: `file` is read before `sname`.
-        let overload = options
-            .remove(&opt::OVERLOAD)
-            .and_then(|value| value.first().copied())
-            .unwrap_or(0);
+        let overload = pieces.bytes(opt::OVERLOAD).next().unwrap_or(0);
         if overload & 1 != 0 {
-            read_options(&fixed[108..236], &mut options)?;
+            pieces.read(&fixed[108..236])?;
         }
         if overload & 2 != 0 {
-            read_options(&fixed[44..108], &mut options)?;
+            pieces.read(&fixed[44..108])?;
         }
-        let kind = match options.remove(&opt::MESSAGE_TYPE).as_deref() {
-            Some([1]) => MessageType::Discover,
-            Some([2]) => MessageType::Offer,
-            Some([3]) => MessageType::Request,
-            Some([4]) => MessageType::Decline,
-            Some([5]) => MessageType::Ack,
-            Some([6]) => MessageType::Nak,
-            Some([7]) => MessageType::Release,
-            Some([8]) => MessageType::Inform,
+        let kind: Vec<u8> = pieces.bytes(opt::MESSAGE_TYPE).collect();
+        let kind = match kind[..] {
+            [1] => MessageType::Discover,
+            [2] => MessageType::Offer,
+            [3] => MessageType::Request,
+            [4] => MessageType::Decline,
+            [5] => MessageType::Ack,
+            [6] => MessageType::Nak,
+            [7] => MessageType::Release,
+            [8] => MessageType::Inform,
             _ => return Err(Malformed::Type),
         };
         let address = |at: usize| Ipv4Addr::new(fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]);
@@ -159,19 +159,19 @@ impl Message {
             giaddr: address(24),
             mac: MacAddr(mac),
             kind,
-            options,
+            options: pieces.joined_without([opt::OVERLOAD, opt::MESSAGE_TYPE]),
         })
     }
 
     /// The value of an option that is one address.
     pub fn address(&self, option: u8) -> Option<Ipv4Addr> {
-        let bytes: [u8; 4] = self.options.get(&option)?.as_slice().try_into().ok()?;
+        let bytes: [u8; 4] = self.options.get(option)?.try_into().ok()?;
         Some(bytes.into())
     }
 
     /// The value of an option that is text, made printable; `None` if it is empty.
     pub fn text(&self, option: u8) -> Option<String> {
-        let bytes = self.options.get(&option)?;
+        let bytes = self.options.get(option)?;
         let bytes = bytes.split(|b| *b == 0).next()?;
         let printable = |b: &u8| {
             if (0x20..0x7f).contains(b) {
@@ -186,7 +186,7 @@ impl Message {
 
     /// The client's system architecture (option 93, RFC 4578): the first of the list.
     pub fn architecture(&self) -> Option<u16> {
-        match self.options.get(&opt::ARCHITECTURE)?.as_slice() {
+        match self.options.get(opt::ARCHITECTURE)? {
             [hi, lo, ..] => Some(u16::from_be_bytes([*hi, *lo])),
             _ => None,
         }
@@ -194,8 +194,8 @@ impl Message {
 
     /// The user class (option 77): as iPXE sends it, plain, or the first with a length before it (RFC 3004).
     pub fn user_class(&self) -> Option<String> {
-        let bytes = self.options.get(&opt::USER_CLASS)?;
-        match bytes.as_slice() {
+        let bytes = self.options.get(opt::USER_CLASS)?;
+        match bytes {
             [length, rest @ ..] if usize::from(*length) <= rest.len() && *length > 0 && *length < 0x20 => {
                 Some(String::from_utf8_lossy(&rest[..usize::from(*length)]).into_owned())
             }
@@ -211,8 +211,7 @@ impl Message {
     /// The machine's UUID (option 97, RFC 4578) in the form of SMBIOS, whose first three fields are
     /// little-endian.
     pub fn uuid(&self) -> Option<String> {
-        let bytes = self.options.get(&opt::CLIENT_UUID)?;
-        let [0, uuid @ ..] = bytes.as_slice() else {
+        let [0, uuid @ ..] = self.options.get(opt::CLIENT_UUID)? else {
             return None;
         };
         let uuid: &[u8; 16] = uuid.try_into().ok()?;
@@ -226,23 +225,5 @@ impl Message {
             let _ = write!(text, "{:02x}", uuid[at]);
         }
         Some(text)
-    }
-}
-
-fn read_options(mut bytes: &[u8], into: &mut BTreeMap<u8, Vec<u8>>) -> Result<(), Malformed> {
-    loop {
-        bytes = match bytes {
-            // The end, said or not: many clients leave it out of a field they fill.
-            [] | [255, ..] => return Ok(()),
-            [0, rest @ ..] => rest,
-            [code, length, rest @ ..] => {
-                let (value, rest) = rest
-                    .split_at_checked(usize::from(*length))
-                    .ok_or(Malformed::Options)?;
-                into.entry(*code).or_default().extend_from_slice(value);
-                rest
-            }
-            [_] => return Err(Malformed::Options),
-        };
     }
 }

@@ -112,7 +112,7 @@ impl Server {
         if !message.mac.is_unicast() || message.mac.is_zero() {
             return vec![Effect::Ignore(Ignored::BadMac)];
         }
-        let id = message.options.get(&opt::CLIENT_ID);
+        let id = message.options.get(opt::CLIENT_ID);
         if id.is_some_and(|id| id.len() > MAX_CLIENT_ID) {
             return vec![Effect::Ignore(Ignored::Malformed)];
         }
@@ -203,13 +203,6 @@ impl Server {
             });
             return effects;
         }
-        effects.push(saw(
-            now,
-            &message,
-            None,
-            EventKind::MachineDiscovered,
-            said(&message),
-        ));
         effects.extend(self.offer_dynamic(now, message, 0));
         effects
     }
@@ -326,7 +319,7 @@ impl Server {
         let lease = Lease {
             address,
             mac: message.mac,
-            client_id: message.options.get(&opt::CLIENT_ID).cloned(),
+            client_id: message.options.get(opt::CLIENT_ID).map(<[u8]>::to_vec),
             hostname: message
                 .text(opt::HOST_NAME)
                 .map(|name| name.chars().take(63).collect()),
@@ -350,7 +343,7 @@ impl Server {
             self.tables.bastion,
             Ipv4Addr::UNSPECIFIED,
         );
-        reply.option(opt::MESSAGE, why);
+        reply.option(opt::MESSAGE, why.as_bytes());
         let mut detail = Map::new();
         detail.insert("address".into(), json!(address));
         detail.insert("reason".into(), json!(why));
@@ -373,26 +366,24 @@ impl Server {
         let tables = &self.tables;
         let seconds = LEASE_SECONDS;
         let mut reply = Reply::new(message, kind, tables.bastion, address);
-        reply.option(opt::LEASE_TIME, seconds.to_be_bytes());
-        reply.option(opt::RENEWAL, (seconds / 2).to_be_bytes());
-        reply.option(opt::REBINDING, (seconds / 8 * 7).to_be_bytes());
+        reply.option(opt::LEASE_TIME, &seconds.to_be_bytes());
+        reply.option(opt::RENEWAL, &(seconds / 2).to_be_bytes());
+        reply.option(opt::REBINDING, &(seconds / 8 * 7).to_be_bytes());
         let mut boot_file = None;
         if let Some(boot) = tables.boot_file(message) {
             reply.boot(tables.bastion, &boot.file);
             if let Some(class) = boot.class {
-                reply.option(opt::VENDOR_CLASS, class);
+                reply.option(opt::VENDOR_CLASS, class.as_bytes());
             }
             if boot.class == Some("PXEClient") {
                 // PXE discovery control: take the boot file, and look for no boot server.
-                reply.option(opt::VENDOR, [6, 1, 8, 255]);
+                reply.option(opt::VENDOR, &[6, 1, 8, 255]);
             }
-            reply.option(opt::TFTP_SERVER, tables.bastion.to_string());
-            reply.option(opt::BOOT_FILE, boot.file.as_str());
+            reply.option(opt::TFTP_SERVER, tables.bastion.to_string().as_bytes());
+            reply.option(opt::BOOT_FILE, boot.file.as_bytes());
             boot_file = Some(boot.file);
         }
-        for (code, value) in tables.network_options(message) {
-            reply.option(code, value);
-        }
+        tables.describe_network(message, &mut reply);
         (reply.destination(), reply.encode(), boot_file)
     }
 }

@@ -12,7 +12,10 @@ use faros_model::{
     site::Site,
 };
 
-use crate::message::{Message, opt};
+use crate::{
+    message::{Message, opt},
+    reply::Reply,
+};
 
 /// Length of a lease in seconds: a day. A node keeps its address through a night without a bastion, and
 /// an address that nobody uses comes back within a day.
@@ -112,7 +115,7 @@ impl Tables {
     /// The machine that speaks: by its hardware address, or by a client identifier that is one by convention
     /// (RFC 2132 section 9.14), as other interfaces of the same machine send it.
     pub(crate) fn reservation_of(&self, message: &Message) -> Option<&Reservation> {
-        let by_id = || match message.options.get(&opt::CLIENT_ID)?.as_slice() {
+        let by_id = || match message.options.get(opt::CLIENT_ID)? {
             [1, mac @ ..] => self.reservation(MacAddr(mac.try_into().ok()?)),
             _ => None,
         };
@@ -123,36 +126,38 @@ impl Tables {
         self.ignored.contains(&mac)
     }
 
-    /// The options that describe the network, as far as the client asked for them; all that have weight if
+    /// Adds the options that describe the network, as far as the client asked for them; all that have weight if
     /// it did not ask. Heaviest first.
-    pub(crate) fn network_options(&self, message: &Message) -> Vec<(u8, Vec<u8>)> {
-        let bastion = self.bastion.octets().to_vec();
-        let name = self
-            .reservation_of(message)
-            .map(|own| own.name.as_str().as_bytes().to_vec());
-        let mut all: Vec<(u8, Vec<u8>)> = vec![
-            (opt::SUBNET_MASK, self.subnet.netmask().octets().to_vec()),
-            (opt::ROUTER, bastion.clone()),
-            (opt::DNS, bastion.clone()),
-        ];
-        all.extend(name.map(|name| (opt::HOST_NAME, name)));
-        all.push((opt::DOMAIN, self.zone.as_str().as_bytes().to_vec()));
-        all.push((opt::BROADCAST, self.subnet.broadcast().octets().to_vec()));
-        // The usual MTU too: a machine that was given another before keeps it for as long as nothing is said.
-        all.push((opt::MTU, self.mtu.to_be_bytes().to_vec()));
-        all.push((opt::NTP, bastion));
-        // A client that takes option 121 ignores option 3, so the default route stands in both (RFC 3442).
-        let default_route: Vec<u8> = [0].into_iter().chain(self.bastion.octets()).collect();
-        all.push((opt::ROUTES, default_route));
-        all.push((opt::SEARCH, encoded_name(&self.zone)));
-        match message.options.get(&opt::PARAMETERS) {
-            // Without these a client is lost, whether it asked or not.
-            Some(asked) => all.retain(|(code, _)| {
-                matches!(*code, opt::SUBNET_MASK | opt::ROUTER | opt::DNS) || asked.contains(code)
-            }),
-            None => all.retain(|(code, _)| !matches!(*code, opt::ROUTES | opt::SEARCH)),
+    pub(crate) fn describe_network(&self, message: &Message, reply: &mut Reply<'_>) {
+        let asked = message.options.get(opt::PARAMETERS);
+        let is_wanted = |code: u8| match asked {
+            Some(asked) => asked.contains(&code),
+            None => !matches!(code, opt::ROUTES | opt::SEARCH),
+        };
+        let bastion = self.bastion.octets();
+        // Without these a client is lost, whether it asked or not.
+        reply.option(opt::SUBNET_MASK, &self.subnet.netmask().octets());
+        reply.option(opt::ROUTER, &bastion);
+        reply.option(opt::DNS, &bastion);
+        let mut add = |code, value: &[u8]| {
+            if is_wanted(code) {
+                reply.option(code, value);
+            }
+        };
+        if let Some(own) = self.reservation_of(message) {
+            add(opt::HOST_NAME, own.name.as_str().as_bytes());
         }
-        all
+        add(opt::DOMAIN, self.zone.as_str().as_bytes());
+        add(opt::BROADCAST, &self.subnet.broadcast().octets());
+        // The usual MTU too: a machine that was given another before keeps it for as long as nothing is said.
+        add(opt::MTU, &self.mtu.to_be_bytes());
+        add(opt::NTP, &bastion);
+        // A client that takes option 121 ignores option 3, so the default route stands in both (RFC 3442).
+        let [a, b, c, d] = bastion;
+        add(opt::ROUTES, &[0, a, b, c, d]);
+        if is_wanted(opt::SEARCH) {
+            add(opt::SEARCH, &encoded_name(&self.zone));
+        }
     }
 
     /// What a machine is to load, if it boots from the network and is one of ours.

@@ -41,8 +41,8 @@ type Failure = Box<dyn std::error::Error>;
 struct Log(Store);
 
 impl LeaseLog for Log {
-    fn append(&self, lease: Lease, done: Box<dyn FnOnce(bool) + Send>) {
-        self.0.append_lease(lease, done);
+    fn append(&self, leases: Vec<Lease>, done: Box<dyn FnOnce(bool) + Send>) {
+        self.0.append_leases(leases, done);
     }
 }
 

@@ -35,7 +35,7 @@ use self::{probes::Probes, sockets::Sockets};
 use crate::{
     link::LanLink,
     packet::udp_frame,
-    service::{BindError, Health, Sightings},
+    service::{BindError, Counter, Health, Sightings},
 };
 
 /// How long to wait before the port is tried again, if it could not be had when the interface came.
@@ -48,11 +48,13 @@ const LOOK_AROUND: Duration = Duration::from_mins(10);
 const MAX_MESSAGE: usize = 4096;
 /// Most packets that are read before other work gets its turn.
 const BATCH: usize = 256;
+/// As long as packets come, they are looked for so often, and nobody is woken by each of them.
+const MOMENT: Duration = Duration::from_millis(2);
 
 /// Keeps leases. Called for each lease before its acknowledgment leaves.
 pub trait LeaseLog: Send + Sync {
-    /// Puts a lease on disk, then calls `done` with whether it is there.
-    fn append(&self, lease: Lease, done: Box<dyn FnOnce(bool) + Send>);
+    /// Puts leases on disk, then calls `done` with whether all of them are there.
+    fn append(&self, leases: Vec<Lease>, done: Box<dyn FnOnce(bool) + Send>);
 }
 
 /// The DHCP service.
@@ -66,9 +68,19 @@ pub struct Dhcp {
     sockets: Option<Sockets>,
     questions: mpsc::Receiver<oneshot::Sender<Vec<LeaseInfo>>>,
     probes: Probes,
+    /// Leases that are to be written, in the order in which they were given.
+    unwritten: Vec<(Ticket, Lease)>,
+    /// Which of them were written, and whether they are on disk.
+    written: mpsc::UnboundedSender<Written>,
+    commits: mpsc::UnboundedReceiver<Written>,
+    received: Counter,
+    sent: Counter,
     /// When other servers are looked for next.
     look_around_at: Instant,
 }
+
+/// What was written together, and whether it is on disk.
+type Written = (Vec<Ticket>, bool);
 
 /// Asks a running service for its leases.
 #[derive(Debug, Clone)]
@@ -112,16 +124,22 @@ impl Dhcp {
             None => None,
         };
         let (ask, questions) = mpsc::channel(16);
+        let (written, commits) = mpsc::unbounded_channel();
         let dhcp = Self {
             server,
             link,
             tables,
             log,
             sightings,
+            received: health.counter("dhcp_received"),
+            sent: health.counter("dhcp_sent"),
             health,
             sockets,
             questions,
             probes: Probes::default(),
+            unwritten: vec![],
+            written,
+            commits,
             look_around_at: Instant::now() + SETTLE,
         };
         Ok((dhcp, Leases(ask)))
@@ -129,20 +147,19 @@ impl Dhcp {
 
     /// Serves until told to stop.
     pub async fn run(mut self, stop: CancellationToken) {
-        let (committed, mut commits) = mpsc::unbounded_channel::<(Ticket, bool)>();
         let mut buffer = vec![0; MAX_MESSAGE];
+        let mut next_look = None;
         self.tell_state();
         loop {
+            self.write();
             let next_probe = self.probes.next();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                Some(first) = commits.recv() => {
-                    // What was written together is said together.
-                    let rest = std::iter::from_fn(|| commits.try_recv().ok()).take(BATCH);
-                    for (ticket, stored) in std::iter::once(first).chain(rest) {
+                Some((tickets, stored)) = self.commits.recv() => {
+                    for ticket in tickets {
                         let effects = self.server.on_committed(ticket, stored);
-                        self.carry_out(effects, &committed);
+                        self.carry_out(effects);
                     }
                 }
                 changed = self.link.changed() => match changed {
@@ -157,13 +174,14 @@ impl Dhcp {
                     // Whoever asked may have gone.
                     let _ = answer.send(rows::all(&self.server, self.sightings.now()));
                 }
-                () = readable(self.sockets.as_ref().map(|sockets| &sockets.udp)) => {
-                    self.receive(&mut buffer, &committed);
+                () = came(self.sockets.as_ref(), next_look) => {
+                    let n_came = self.receive(&mut buffer);
+                    next_look = (n_came > 0).then(|| Instant::now() + MOMENT);
                 }
                 () = readable(self.sockets.as_ref().and_then(|sockets| sockets.client.as_ref())) => {
-                    self.overhear(&mut buffer, &committed);
+                    self.overhear(&mut buffer);
                 }
-                () = at(next_probe) => self.probes_due(&committed),
+                () = at(next_probe) => self.probes_due(),
                 () = at(Some(self.look_around_at)) => self.look_around(),
                 () = tokio::time::sleep(RETRY), if self.lacks_port() => self.take_port(),
             }
@@ -240,30 +258,33 @@ impl Dhcp {
         }
     }
 
-    fn receive(&mut self, buffer: &mut [u8], committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
-        let received = self.health.counter("dhcp_received");
-        for _ in 0..BATCH {
-            let Some(sockets) = &self.sockets else { return };
-            match sockets.udp.try_recv(buffer) {
+    /// Answers what came, and says how much it was.
+    fn receive(&mut self, buffer: &mut [u8]) -> usize {
+        for n_came in 0..BATCH {
+            let Some(sockets) = &self.sockets else {
+                return n_came;
+            };
+            match sockets.udp.recv(buffer) {
                 Ok(length) => {
-                    received.add(1);
+                    self.received.add(1);
                     if look_around::is_own(&buffer[..length]) {
                         continue;
                     }
                     let effects = self.server.on_datagram(self.sightings.now(), &buffer[..length]);
-                    self.carry_out(effects, committed);
+                    self.carry_out(effects);
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return n_came,
                 Err(error) => {
                     tracing::debug!(%error, "cannot receive");
-                    return;
+                    return n_came;
                 }
             }
         }
+        BATCH
     }
 
     /// What comes to the clients' port: answers, of which those of other servers matter.
-    fn overhear(&mut self, buffer: &mut [u8], committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
+    fn overhear(&mut self, buffer: &mut [u8]) {
         for _ in 0..BATCH {
             let Some(client) = self.sockets.as_ref().and_then(|sockets| sockets.client.as_ref()) else {
                 return;
@@ -273,28 +294,35 @@ impl Dhcp {
             };
             if buffer.first() == Some(&2) {
                 let effects = self.server.on_datagram(self.sightings.now(), &buffer[..length]);
-                self.carry_out(effects, committed);
+                self.carry_out(effects);
             }
         }
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>, committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
+    fn carry_out(&mut self, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send { to, bytes } => self.send(to, &bytes),
-                Effect::Commit { ticket, lease } => {
-                    let committed = committed.clone();
-                    let done = move |stored| {
-                        // The service may have ended meanwhile; then nobody waits for the answer.
-                        let _ = committed.send((ticket, stored));
-                    };
-                    self.log.append(lease, Box::new(done));
-                }
+                Effect::Commit { ticket, lease } => self.unwritten.push((ticket, lease)),
                 Effect::Probe { ticket, address } => self.probe(ticket, address),
                 Effect::Saw(sighting) => self.sightings.send(sighting),
                 Effect::Ignore(why) => self.health.counter(why.label()).add(1),
             }
         }
+    }
+
+    /// Has the leases written that were given since.
+    fn write(&mut self) {
+        if self.unwritten.is_empty() {
+            return;
+        }
+        let (tickets, leases) = std::mem::take(&mut self.unwritten).into_iter().unzip();
+        let written = self.written.clone();
+        let done = move |stored| {
+            // The service may have ended meanwhile; then nobody waits for the answer.
+            let _ = written.send((tickets, stored));
+        };
+        self.log.append(leases, Box::new(done));
     }
 
     fn send(&self, to: Destination, bytes: &[u8]) {
@@ -303,7 +331,7 @@ impl Dhcp {
         let udp = |address, port| {
             sockets
                 .udp
-                .try_send_to(bytes, SocketAddrV4::new(address, port).into())
+                .send_to(bytes, SocketAddrV4::new(address, port))
                 .map(|_| ())
         };
         let sent = match to {
@@ -318,7 +346,7 @@ impl Dhcp {
             }
         };
         match sent {
-            Ok(()) => self.health.counter("dhcp_sent").add(1),
+            Ok(()) => self.sent.add(1),
             Err(error) => {
                 self.health.counter("dhcp_send_failed").add(1);
                 tracing::debug!(?to, %error, "cannot send");
@@ -331,10 +359,10 @@ impl Dhcp {
         self.probes.start(through, ticket, address);
     }
 
-    fn probes_due(&mut self, committed: &mpsc::UnboundedSender<(Ticket, bool)>) {
+    fn probes_due(&mut self) {
         for (ticket, by) in self.probes.ended() {
             let effects = self.server.on_probed(self.sightings.now(), ticket, by);
-            self.carry_out(effects, committed);
+            self.carry_out(effects);
         }
     }
 
@@ -348,6 +376,13 @@ impl Dhcp {
                 tracing::debug!(%error, "cannot look for other servers");
             }
         }
+    }
+}
+
+async fn came(sockets: Option<&Sockets>, look: Option<Instant>) {
+    match sockets {
+        Some(sockets) => sockets.came(look).await,
+        None => std::future::pending().await,
     }
 }
 

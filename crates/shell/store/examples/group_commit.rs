@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             tell.send((n, round, written, asked.elapsed()))
                 .unwrap_or_default();
         };
-        store.append_lease(lease, Box::new(done));
+        store.append_leases(vec![lease], Box::new(done));
     };
     (0..clients).map(|n| (n, 0)).for_each(&ask);
     let end = Instant::now() + Duration::from_secs(seconds);

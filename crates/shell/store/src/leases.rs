@@ -11,12 +11,12 @@ use crate::{
 };
 
 impl Store {
-    /// Writes a lease. `done` is told after the commit whether it is on disk, on the store's own thread, so it must
-    /// not wait for anything; told `false`, the lease must not be acknowledged.
-    pub fn append_lease(&self, lease: Lease, done: Box<dyn FnOnce(bool) + Send>) {
+    /// Writes leases, all or none. `done` is told after the commit whether they are on disk, on the store's own thread,
+    /// so it must not wait for anything; told `false`, none of them must be acknowledged.
+    pub fn append_leases(&self, leases: Vec<Lease>, done: Box<dyn FnOnce(bool) + Send>) {
         self.submit(
             Admission::IfRoom,
-            move |db| put(db, &lease),
+            move |db| leases.iter().try_for_each(|lease| put(db, lease)),
             |result| done(result.is_ok()),
         );
     }

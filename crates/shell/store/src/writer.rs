@@ -27,9 +27,12 @@ const GROUP: usize = 1024;
 /// So many writes may wait before further ones are turned away.
 const MAX_QUEUED: usize = 16 * 1024;
 
-/// For how long a write waits for others: one that nobody waits for from when it came, one that a packet causes from
-/// when the last group began, so that a flood of them has not a sync for every few.
+/// For how long a write that nobody waits for waits for others, from when it came.
 const MOMENT: Duration = Duration::from_millis(2);
+
+/// For how long one that a packet causes waits for others, from when the last group began: a flood of them has not a sync
+/// for every few.
+const SPACE: Duration = Duration::from_millis(5);
 
 /// Whether a write may be turned away when too many wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,23 +173,19 @@ impl Queue {
     fn next(&self) -> Option<Vec<Work>> {
         let mut waiting = self.lock();
         loop {
-            let from = match waiting.since {
+            let due = match waiting.since {
                 None if waiting.closed => return None,
                 None => None,
                 Some(_) if waiting.is_urgent || waiting.closed || waiting.work.len() >= GROUP => break,
                 Some(_) if waiting.is_awaited => match waiting.begun {
                     None => break,
-                    begun => begun,
+                    Some(begun) => Some(begun + SPACE),
                 },
-                since => since,
+                Some(since) => Some(since + MOMENT),
             };
-            let left = match from.map(|from| MOMENT.checked_sub(from.elapsed())) {
-                None => None,
-                Some(None) => break,
-                Some(left) => left,
-            };
-            waiting = match left {
+            waiting = match due.map(|due| due.saturating_duration_since(Instant::now())) {
                 None => self.wake.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(left) if left.is_zero() => break,
                 Some(left) => {
                     let woken = self.wake.wait_timeout(waiting, left);
                     woken.unwrap_or_else(PoisonError::into_inner).0

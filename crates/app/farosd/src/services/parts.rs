@@ -110,7 +110,7 @@ fn held(protocol: &str, address: Ipv4Addr, port: u16) -> String {
 pub(super) struct StoredLeases(pub(super) faros_store::Store);
 
 impl LeaseLog for StoredLeases {
-    fn append(&self, lease: Lease, done: Box<dyn FnOnce(bool) + Send>) {
-        self.0.append_lease(lease, done);
+    fn append(&self, leases: Vec<Lease>, done: Box<dyn FnOnce(bool) + Send>) {
+        self.0.append_leases(leases, done);
     }
 }

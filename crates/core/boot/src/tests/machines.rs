@@ -53,7 +53,7 @@ fn an_unknown_machine_is_discovered_once_with_all_it_says() {
          1 new dhcp-discover vendorClass=PXEClient userClass=iPXE
          2 new dhcp-ack address=192.168.8.200
          3 192.168.8.200 boot-script-served action=nothing
-         4 new machine-discovered hostname=box
+         4 new dhcp-inform hostname=box
          5 new rogue-dhcp-server server=192.168.8.200",
     );
     expect![[r"
@@ -66,7 +66,8 @@ fn an_unknown_machine_is_discovered_once_with_all_it_says() {
           -> - - dhcp-ack
         3 192.168.8.200 boot-script-served action=nothing
           -> - - boot-script-served
-        4 new machine-discovered hostname=box
+        4 new dhcp-inform hostname=box
+          -> - - dhcp-inform
         5 new rogue-dhcp-server server=192.168.8.200
           -> - - rogue-dhcp-server
         node-1: expected since -, -, -

@@ -113,26 +113,21 @@ impl Tracker {
         } else {
             None
         };
-        let mut drafts = vec![];
-        if news == Some(News::First) && sighting.kind != EventKind::MachineDiscovered {
+        // Of one for whom there is no room nobody could tell whether it was discovered before.
+        let discovered = (news == Some(News::First)).then(|| {
             let mut detail = Map::new();
             detail.insert("mac".to_owned(), mac.to_string().into());
             detail.extend(sighting.detail.clone());
-            drafts.push(Draft {
+            Draft {
                 at: sighting.at,
                 node: None,
                 session: None,
                 kind: EventKind::MachineDiscovered,
                 detail,
-            });
-        }
-        // Of one for whom there is no room nobody could tell whether it was.
-        let told_before = sighting.kind == EventKind::MachineDiscovered
-            && matches!(news, Some(News::Again | News::Crowded));
-        if !told_before {
-            drafts.insert(0, draft(sighting, None, None));
-        }
-        self.bounded(drafts, true)
+            }
+        });
+        let seen = draft(sighting, None, None);
+        self.bounded(std::iter::once(seen).chain(discovered).collect(), true)
     }
 
     /// What may be recorded of `drafts`, if someone who may be anyone caused them. Alarms may always.

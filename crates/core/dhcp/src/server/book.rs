@@ -31,10 +31,7 @@ pub(super) struct Key(Box<[u8]>);
 
 impl Key {
     pub(super) fn of(message: &Message) -> Self {
-        Self::from(
-            message.options.get(&opt::CLIENT_ID).map(Vec::as_slice),
-            message.mac,
-        )
+        Self::from(message.options.get(opt::CLIENT_ID), message.mac)
     }
 
     fn of_lease(lease: &Lease) -> Self {

@@ -82,9 +82,7 @@ impl Server {
             self.tables.bastion,
             Ipv4Addr::UNSPECIFIED,
         );
-        for (code, value) in self.tables.network_options(message) {
-            reply.option(code, value);
-        }
+        self.tables.describe_network(message, &mut reply);
         let mut detail = Map::new();
         detail.insert("address".into(), json!(message.ciaddr));
         vec![

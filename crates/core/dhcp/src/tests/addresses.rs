@@ -21,7 +21,6 @@ fn a_stranger_gets_an_address_that_nobody_uses_and_nothing_to_boot() {
          request aa server=192.168.8.1 want=192.168.8.201",
         expect![[r"
             discover aa pxe=7
-              saw machine-discovered
               probe 192.168.8.200
               saw address-conflict
               disk 192.168.8.200 02:00:00:00:00:99 Declined
@@ -51,44 +50,37 @@ fn a_returning_client_keeps_its_address_and_an_empty_pool_is_silent() {
          discover bb",
         expect![[r"
             discover aa
-              saw machine-discovered
               probe 192.168.8.200
               -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
             request aa server=192.168.8.1 want=192.168.8.200
               disk 192.168.8.200 02:00:00:00:00:aa Active
               -> Ack 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
             discover bb
-              saw machine-discovered
               probe 192.168.8.201
               -> Offer 192.168.8.201 to 02:00:00:00:00:bb/192.168.8.201
             request bb server=192.168.8.1 want=192.168.8.201
               disk 192.168.8.201 02:00:00:00:00:bb Active
               -> Ack 192.168.8.201 to 02:00:00:00:00:bb/192.168.8.201
             discover cc
-              saw machine-discovered
               probe 192.168.8.202
               -> Offer 192.168.8.202 to 02:00:00:00:00:cc/192.168.8.202
             request cc server=192.168.8.1 want=192.168.8.202
               disk 192.168.8.202 02:00:00:00:00:cc Active
               -> Ack 192.168.8.202 to 02:00:00:00:00:cc/192.168.8.202
             discover dd
-              saw machine-discovered
               silent: dhcp_pool_empty
             release bb from=192.168.8.201
               disk 192.168.8.201 02:00:00:00:00:bb Released
               silent: dhcp_noted
             discover aa
-              saw machine-discovered
               -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
             discover dd
-              saw machine-discovered
               probe 192.168.8.201
               -> Offer 192.168.8.201 to 02:00:00:00:00:dd/192.168.8.201
             request dd server=192.168.8.1 want=192.168.8.201
               disk 192.168.8.201 02:00:00:00:00:dd Active
               -> Ack 192.168.8.201 to 02:00:00:00:00:dd/192.168.8.201
             discover bb
-              saw machine-discovered
               silent: dhcp_pool_empty
         "]],
     );
@@ -147,17 +139,13 @@ fn an_address_that_was_left_alone_for_long_is_probed_again() {
               disk 192.168.8.200 02:00:00:00:00:aa Active
               -> Ack 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
             discover aa
-              saw machine-discovered
               -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
             discover aa
-              saw machine-discovered
               -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
             discover aa
-              saw machine-discovered
               probe 192.168.8.200
               -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
             discover aa
-              saw machine-discovered
               probe 192.168.8.200
               -> Offer 192.168.8.200 to 02:00:00:00:00:aa/192.168.8.200
         "]],
@@ -193,7 +181,6 @@ fn only_who_holds_an_address_can_spoil_it() {
               disk 192.168.8.200 02:00:00:00:00:aa Declined
               silent: dhcp_noted
             discover aa
-              saw machine-discovered
               probe 192.168.8.201
               -> Offer 192.168.8.201 to 02:00:00:00:00:aa/192.168.8.201
             decline 01 server=192.168.8.1 want=192.168.8.11

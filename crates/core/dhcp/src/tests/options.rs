@@ -53,8 +53,8 @@ fn value(code: u8, bytes: &[u8]) -> String {
 fn check(site: &str, line: &str, expected: Expect) {
     let answer = answer(site, line);
     let mut out = format!("{:?} your address {}\n", answer.kind, answer.yiaddr);
-    for (code, bytes) in &answer.options {
-        writeln!(out, "{code:>3} {}", value(*code, bytes)).unwrap();
+    for (code, bytes) in answer.options.iter() {
+        writeln!(out, "{code:>3} {}", value(code, bytes)).unwrap();
     }
     expected.assert_eq(&out);
 }

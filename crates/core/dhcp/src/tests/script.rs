@@ -122,10 +122,7 @@ pub(super) fn run(server: &mut Server, script: &str) -> String {
                     server.on_probed(now, ticket, by)
                 }
                 Effect::Saw(sighting) => {
-                    if matches!(
-                        sighting.kind.as_str(),
-                        "rogue-dhcp-server" | "address-conflict" | "machine-discovered"
-                    ) {
+                    if matches!(sighting.kind.as_str(), "rogue-dhcp-server" | "address-conflict") {
                         writeln!(out, "  saw {}", sighting.kind).unwrap();
                     }
                     vec![]

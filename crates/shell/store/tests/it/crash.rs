@@ -55,7 +55,7 @@ fn storm() -> Outcome {
                     if written { "ack" } else { "busy" }
                 ));
             };
-            store.append_lease(renewal(n, round), Box::new(done));
+            store.append_leases(vec![renewal(n, round)], Box::new(done));
         }
         let event = Event {
             seq,

@@ -33,8 +33,8 @@ async fn leases_are_there_after_a_restart_one_an_address() -> Outcome {
 async fn a_lease_is_told_to_be_written_when_it_is() -> Outcome {
     let (_dir, store) = store()?;
     let (done, told) = tokio::sync::oneshot::channel();
-    store.append_lease(
-        lease(7),
+    store.append_leases(
+        vec![lease(7)],
         Box::new(|written| assert_eq!(done.send(written), Ok(()))),
     );
     assert!(told.await?);
@@ -46,7 +46,7 @@ async fn a_lease_is_told_to_be_written_when_it_is() -> Outcome {
 async fn what_is_queued_when_the_store_closes_is_written() -> Outcome {
     let (_dir, store) = store()?;
     for n in 0..5000 {
-        store.append_lease(lease(n), Box::new(|_| ()));
+        store.append_leases(vec![lease(n)], Box::new(|_| ()));
     }
     let store = reopen(store)?;
     assert_eq!(store.leases()?.len(), 5000);
@@ -59,8 +59,8 @@ async fn a_write_that_is_refused_half_way_leaves_nothing_and_takes_no_other_with
     let mut waits = vec![];
     for n in 0..20 {
         let (done, told) = tokio::sync::oneshot::channel();
-        store.append_lease(
-            lease(n),
+        store.append_leases(
+            vec![lease(n)],
             Box::new(|written| assert_eq!(done.send(written), Ok(()))),
         );
         store.record(vec![event(1), event(1)], Changes::default());
@@ -91,7 +91,7 @@ async fn the_last_handle_may_go_away_inside_a_completion() -> Outcome {
         drop((gone.recv(), last));
         assert_eq!(done.send(written), Ok(()));
     };
-    store.append_lease(lease(1), Box::new(completion));
+    store.append_leases(vec![lease(1)], Box::new(completion));
     drop(store);
     go.send(())?;
     assert!(told.await?);

@@ -119,7 +119,7 @@ fn a_damaged_database_is_not_used() -> Outcome {
     let (_dir, store) = store()?;
     let dir = store.dir().to_owned();
     for n in 0..3000 {
-        store.append_lease(lease(n), Box::new(|_| ()));
+        store.append_leases(vec![lease(n)], Box::new(|_| ()));
     }
     drop(store);
     let path = dir.join("faros.db");
