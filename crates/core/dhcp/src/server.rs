@@ -23,7 +23,7 @@ use serde_json::{Map, json};
 pub use self::effect::{Effect, Ignored, Ticket};
 use self::{
     book::{Book, Key, Pick},
-    telling::{granted, said, saw, sighting},
+    telling::{Told, granted, said, saw, sighting},
 };
 use crate::{
     message::{Malformed, Message, MessageType, opt},
@@ -67,6 +67,7 @@ pub struct Server {
     probing: HashMap<Key, Ticket>,
     next_ticket: u64,
     rogues: HashMap<Ipv4Addr, Timestamp>,
+    told: Told,
 }
 
 impl Server {
@@ -79,6 +80,7 @@ impl Server {
             probing: HashMap::new(),
             next_ticket: 0,
             rogues: HashMap::new(),
+            told: Told::default(),
         }
     }
 
@@ -255,11 +257,20 @@ impl Server {
 
     fn offer(&mut self, now: Timestamp, message: &Message, address: Ipv4Addr) -> Vec<Effect> {
         let (to, bytes, boot_file) = self.grant(message, MessageType::Offer, address);
+        let send = Effect::Send { to, bytes };
+        if !self.tells(now, message) {
+            return vec![send];
+        }
         let detail = granted(address, boot_file);
         vec![
-            Effect::Send { to, bytes },
+            send,
             saw(now, message, Some(address), EventKind::DhcpOffer, detail),
         ]
+    }
+
+    /// Whether it is told what a machine asks for and is offered.
+    fn tells(&mut self, now: Timestamp, message: &Message) -> bool {
+        self.tables.reservation_of(message).is_some() || self.told.may(now)
     }
 
     fn request(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {
@@ -279,10 +290,13 @@ impl Server {
             (None, None, address) if !address.is_unspecified() => ("renewing", address),
             _ => return vec![Effect::Ignore(Ignored::Malformed)],
         };
-        let mut detail = Map::new();
-        detail.insert("address".into(), json!(address));
-        detail.insert("state".into(), json!(state));
-        let mut effects = vec![saw(now, message, Some(address), EventKind::DhcpRequest, detail)];
+        let mut effects = vec![];
+        if self.tells(now, message) {
+            let mut detail = Map::new();
+            detail.insert("address".into(), json!(address));
+            detail.insert("state".into(), json!(state));
+            effects.push(saw(now, message, Some(address), EventKind::DhcpRequest, detail));
+        }
         let own = self.tables.reservation_of(message).map(|own| own.address);
         let right = match own {
             Some(own) if own != address => Err(format!("the site file gives it {own}")),
@@ -329,6 +343,7 @@ impl Server {
         };
         self.book.lease(lease.clone(), key);
         let (to, bytes, boot_file) = self.grant(message, MessageType::Ack, address);
+        // Told always: whose an address is matters to all that comes from it.
         let mut detail = granted(address, boot_file);
         detail.insert("leaseSeconds".into(), json!(seconds));
         let sighting = sighting(now, message, Some(address), EventKind::DhcpAck, detail);

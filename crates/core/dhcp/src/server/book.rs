@@ -27,7 +27,12 @@ const TRUSTED: SignedDuration = SignedDuration::from_hours(1);
 /// Who a client is: its identifier, or what it would be by convention, type and hardware address
 /// (RFC 2132 section 9.14).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Key(Box<[u8]>);
+pub(super) enum Key {
+    /// By hardware address: what it would be by convention as well.
+    Mac(MacAddr),
+    /// By any other identifier.
+    Other(Box<[u8]>),
+}
 
 impl Key {
     pub(super) fn of(message: &Message) -> Self {
@@ -39,9 +44,12 @@ impl Key {
     }
 
     fn from(client_id: Option<&[u8]>, mac: MacAddr) -> Self {
-        match client_id.filter(|id| !id.is_empty()) {
-            Some(id) => Self(id.into()),
-            None => Self([1].into_iter().chain(mac.0).collect()),
+        match client_id {
+            None | Some([]) => Self::Mac(mac),
+            Some(id) => {
+                let own = id.strip_prefix(&[1]).and_then(|mac| mac.try_into().ok());
+                own.map_or_else(|| Self::Other(id.into()), |mac| Self::Mac(MacAddr(mac)))
+            }
         }
     }
 }

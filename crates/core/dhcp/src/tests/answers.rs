@@ -158,3 +158,45 @@ proptest! {
         fuzz::server(&tables(), &bytes);
     }
 }
+
+#[test]
+fn in_a_flood_of_strangers_it_is_told_who_has_what_and_little_more() {
+    let mut server = Server::new(tables(), vec![]);
+    let mut told = |at: i64, line: &str| -> Vec<EventKind> {
+        let now = Timestamp::from_second(at).unwrap();
+        let mut effects = server.on_datagram(now, &message(line));
+        let mut kinds = vec![];
+        while let Some(effect) = effects.pop() {
+            match effect {
+                Effect::Commit { ticket, .. } => effects.extend(server.on_committed(ticket, true)),
+                Effect::Probe { ticket, .. } => effects.extend(server.on_probed(now, ticket, None)),
+                Effect::Saw(sighting) => kinds.push(sighting.kind),
+                Effect::Send { .. } | Effect::Ignore(_) => (),
+            }
+        }
+        kinds
+    };
+    let all = [
+        EventKind::DhcpOffer,
+        EventKind::DhcpDiscover,
+        EventKind::DhcpRequest,
+        EventKind::DhcpAck,
+    ];
+    let mut exchange = |at: i64, who: &str, want: &str| {
+        let mut kinds = told(at, &format!("discover {who}"));
+        let mut second = told(at, &format!("request {who} server=192.168.8.1 want={want}"));
+        second.sort_by_key(|kind| *kind == EventKind::DhcpAck);
+        kinds.extend(second);
+        kinds
+    };
+    assert_eq!(exchange(0, "aa", "192.168.8.200"), all);
+    for _ in 0..300 {
+        exchange(1, "bb", "192.168.8.201");
+    }
+    assert_eq!(
+        exchange(2, "cc", "192.168.8.202"),
+        [EventKind::DhcpDiscover, EventKind::DhcpAck]
+    );
+    assert_eq!(exchange(2, "01", "192.168.8.11"), all, "a node");
+    assert_eq!(exchange(60, "cc", "192.168.8.202"), all, "a minute later");
+}
