@@ -68,6 +68,8 @@ pub(crate) async fn run(shared: Arc<Shared>, from: Seen, stop: CancellationToken
                 continue;
             }
             () = overdue => {
+                // It may be over, and nobody looked yet.
+                record_all(&shared, &mut seen, &mut batch, &mut seq);
                 record_overdue(&shared, &mut seq);
                 looked = Some(Instant::now());
                 continue;
@@ -116,7 +118,7 @@ fn record_overdue(shared: &Shared, seq: &mut u64) {
     }
     let changes = tracker.take_changes();
     drop(tracker);
-    if !events.is_empty() {
+    if !events.is_empty() || !changes.is_empty() {
         keep(shared, events, changes);
     }
 }

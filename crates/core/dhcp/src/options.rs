@@ -4,7 +4,8 @@ use crate::message::Malformed;
 
 /// Options by code. What stood in several pieces is one value (RFC 3396).
 ///
-/// The values lie one after another, because a server reads thousands of messages a second and looks at each value once.
+/// The values lie one after another, because a server reads thousands of messages a second and looks at each value
+/// once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
     bytes: Vec<u8>,
@@ -68,7 +69,8 @@ impl<'m> Pieces<'m> {
         self.0.sort_by_key(|(code, _)| *code);
         let mut options = Options {
             bytes: Vec::with_capacity(self.0.iter().map(|(_, value)| value.len()).sum()),
-            ends: Vec::with_capacity(self.0.len()),
+            // There are no more codes than that, whatever pieces they come in.
+            ends: Vec::with_capacity(self.0.len().min(254)),
         };
         for (code, value) in self.0 {
             options.bytes.extend_from_slice(value);

@@ -156,7 +156,7 @@ impl Tables {
         let [a, b, c, d] = bastion;
         add(opt::ROUTES, &[0, a, b, c, d]);
         if is_wanted(opt::SEARCH) {
-            add(opt::SEARCH, &encoded_name(&self.zone));
+            reply.option(opt::SEARCH, &encoded_name(&self.zone));
         }
     }
 

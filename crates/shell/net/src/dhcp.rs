@@ -51,7 +51,7 @@ const BATCH: usize = 256;
 /// As long as packets come, they are looked for so often, and nobody is woken by each of them.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// Keeps leases. Called for each lease before its acknowledgment leaves.
+/// Keeps leases. Each is kept before its acknowledgment leaves.
 pub trait LeaseLog: Send + Sync {
     /// Puts leases on disk, then calls `done` with whether all of them are there.
     fn append(&self, leases: Vec<Lease>, done: Box<dyn FnOnce(bool) + Send>);
@@ -152,6 +152,9 @@ impl Dhcp {
         self.tell_state();
         loop {
             self.write();
+            if let Some(sockets) = &mut self.sockets {
+                next_look = sockets.watch(next_look);
+            }
             let next_probe = self.probes.next();
             tokio::select! {
                 biased;
@@ -175,8 +178,12 @@ impl Dhcp {
                     let _ = answer.send(rows::all(&self.server, self.sightings.now()));
                 }
                 () = came(self.sockets.as_ref(), next_look) => {
-                    let n_came = self.receive(&mut buffer);
-                    next_look = (n_came > 0).then(|| Instant::now() + MOMENT);
+                    let now = Instant::now();
+                    next_look = match (self.receive(&mut buffer), next_look) {
+                        (0, Some(_)) => None,
+                        (BATCH, _) => Some(now),
+                        _ => Some(now + MOMENT),
+                    };
                 }
                 () = readable(self.sockets.as_ref().and_then(|sockets| sockets.client.as_ref())) => {
                     self.overhear(&mut buffer);
@@ -379,10 +386,12 @@ impl Dhcp {
     }
 }
 
+/// Waits until there is something to read, or until it is time to look.
 async fn came(sockets: Option<&Sockets>, look: Option<Instant>) {
-    match sockets {
-        Some(sockets) => sockets.came(look).await,
-        None => std::future::pending().await,
+    match (sockets, look) {
+        (Some(_), Some(look)) => tokio::time::sleep_until(look).await,
+        (Some(sockets), None) => sockets.came().await,
+        (None, _) => std::future::pending().await,
     }
 }
 

@@ -5,7 +5,7 @@
 //! again a minute later.
 //!
 //! What nobody waits for has no sync of its own while more comes: it goes with what comes next, or a moment later. What
-//! packets cause is on its way to the disk at once, unless a group has just been: then it waits for others that long.
+//! packets cause is on its way to the disk at once, unless a group has just been: then it waits for others a little.
 
 use std::{
     collections::VecDeque,
@@ -30,8 +30,8 @@ const MAX_QUEUED: usize = 16 * 1024;
 /// For how long a write that nobody waits for waits for others, from when it came.
 const MOMENT: Duration = Duration::from_millis(2);
 
-/// For how long one that a packet causes waits for others, from when the last group began: a flood of them has not a sync
-/// for every few.
+/// For how long one that a packet causes waits for others, from when the last group began: a flood of them has not a
+/// sync for every few.
 const SPACE: Duration = Duration::from_millis(5);
 
 /// Whether a write may be turned away when too many wait.

@@ -119,7 +119,7 @@ fn an_ignition_config_goes_to_the_armed_node_alone_and_once() -> anyhow::Result<
     let guess = format!("{before}/{}", "0".repeat(32));
     assert_eq!(status(&mut site, NODE, &guess)?, "404", "with a guessed nonce");
 
-    // Survives a crash between the script and the config. What was refused a moment ago is history once it was asked for.
+    // Survives a crash between the script and the config. What was refused is on disk once it was asked for.
     site.events()?;
     site.kill_and_start()?;
     let fetch = format!("curl -sf {BASE}{path} | ignition-validate -");

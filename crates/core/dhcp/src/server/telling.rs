@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use super::Effect;
 use crate::message::{Message, opt};
 
-/// So much of what strangers ask for and are offered is told in one [`WINDOW`]. The recorder keeps no more of strangers in any case, and
-/// in a flood of them the telling would take longer than the answer.
+/// So much of what strangers ask for and are offered is told in one [`WINDOW`]: as many events as `faros-boot` records of
+/// strangers in that time. In a flood of them the telling would take longer than the answer. That they look for an
+/// address, and who gets which, is told always.
 const TOLD: u32 = 600;
 const WINDOW: SignedDuration = SignedDuration::from_mins(1);
 

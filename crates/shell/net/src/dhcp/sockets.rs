@@ -8,7 +8,7 @@ use std::{
 
 use faros_model::ports::{DHCP_CLIENT, DHCP_SERVER};
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::{link::LanLink, packet::PacketSocket, service::BindError};
 
@@ -17,25 +17,38 @@ const UNWATCHED: Duration = Duration::from_millis(100);
 
 pub(super) struct Sockets {
     pub(super) link: LanLink,
-    /// Never waits. The runtime watches it only while it is [waited for](Self::came).
+    /// Never waits.
     pub(super) udp: UdpSocket,
+    /// The same, where the runtime watches it.
+    watched: Option<tokio::net::UdpSocket>,
     /// Hears what other servers answer; none where a client of the bastion itself has the port.
     pub(super) client: Option<tokio::net::UdpSocket>,
     pub(super) raw: PacketSocket,
 }
 
 impl Sockets {
-    /// Waits until there is something to read; or until `look`, if it is said when to look.
+    /// Has the runtime watch for packets, unless it is said when to `look`; says when to look.
     ///
     /// Who looks by the clock is not woken by each packet, as a driver of the kernel is not by each interrupt.
-    pub(super) async fn came(&self, look: Option<Instant>) {
-        if let Some(look) = look {
-            return sleep_until(look).await;
+    pub(super) fn watch(&mut self, look: Option<Instant>) -> Option<Instant> {
+        if look.is_some() {
+            self.watched = None;
+            return look;
         }
-        let watched = self.udp.try_clone().and_then(tokio::net::UdpSocket::from_std);
-        let came = async { watched?.readable().await };
-        if came.await.is_err() {
-            sleep(UNWATCHED).await;
+        if self.watched.is_none() {
+            let watched = self.udp.try_clone().and_then(tokio::net::UdpSocket::from_std);
+            self.watched = watched
+                .inspect_err(|error| tracing::debug!(%error, "cannot watch for packets"))
+                .ok();
+        }
+        self.watched.is_none().then(|| Instant::now() + UNWATCHED)
+    }
+
+    /// Waits until something came, if it is watched for.
+    pub(super) async fn came(&self) {
+        match &self.watched {
+            Some(watched) if watched.readable().await.is_ok() => (),
+            _ => std::future::pending().await,
         }
     }
 }
@@ -58,6 +71,7 @@ pub(super) fn open(link: &LanLink) -> Result<Sockets, BindError> {
     Ok(Sockets {
         link: link.clone(),
         udp,
+        watched: None,
         client,
         raw,
     })

@@ -164,8 +164,10 @@ impl Sending<'_> {
         let mut piece = Vec::new();
         while offset <= part.last {
             let left = part.last - offset + 1;
-            let sent = wire.send(&self.file.file, &mut offset, left, &mut piece).await?;
-            self.sent += sent as u64;
+            let from = offset;
+            let sent = wire.send(&self.file.file, &mut offset, left, &mut piece).await;
+            self.sent += offset - from;
+            sent?;
             if self.told.elapsed() >= TELL {
                 self.told = Instant::now();
                 self.client

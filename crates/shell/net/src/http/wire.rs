@@ -20,9 +20,13 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 /// How long a client may take none of its answer.
 const STALLED: Duration = Duration::from_mins(1);
 /// After so long it is told how far a slow client has come.
-const SLOW: Duration = Duration::from_secs(5);
+const SLOW: Duration = Duration::from_millis(500);
+/// Bytes for one `sendfile`.
+const PIECE: usize = 1 << 20;
 /// Bytes between two turns of the other connections: long enough to cost nothing, short enough to be fair.
-const PIECE: usize = 8 << 20;
+const TURN: u64 = 8 << 20;
+/// The same in time, where the disk is slower than the client.
+const SHARE: Duration = Duration::from_millis(2);
 /// Bytes that are encrypted at a time: two records. Each connection that sends a file has so many in memory.
 const TLS_PIECE: usize = 32 << 10;
 /// How long, and for how many bytes, a client that was refused may go on sending, so that it reads why.
@@ -102,20 +106,19 @@ impl Wire {
         offset: &mut u64,
         count: u64,
         piece: &mut Vec<u8>,
-    ) -> io::Result<usize> {
-        let at_most = |limit: usize| usize::try_from(count).unwrap_or(limit).min(limit);
+    ) -> io::Result<u64> {
         let sent = match self {
             Self::Plain(stream) => {
                 let from = *offset;
-                send_plain(stream, file, offset, from + at_most(PIECE) as u64).await?;
-                usize::try_from(*offset - from).unwrap_or(PIECE)
+                send_plain(stream, file, offset, from + count.min(TURN)).await?;
+                *offset - from
             }
             Self::Tls(stream) => {
-                piece.resize(at_most(TLS_PIECE), 0);
+                piece.resize(usize::try_from(count).unwrap_or(TLS_PIECE).min(TLS_PIECE), 0);
                 let read = file.read_at(piece, *offset)?;
                 timeout(STALLED, stream.write_all(&piece[..read])).await??;
                 *offset += read as u64;
-                read
+                read as u64
             }
         };
         if sent == 0 {
@@ -167,22 +170,23 @@ async fn send_plain(stream: &TcpStream, file: &File, offset: &mut u64, end: u64)
     let begun = Instant::now();
     loop {
         let sending = stream.async_io(Interest::WRITABLE, || {
-            loop {
-                let left = usize::try_from(end - *offset).unwrap_or(PIECE);
-                let sent = sendfile(stream, file, Some(&mut *offset), left)?;
-                if sent == left || sent == 0 {
-                    return Ok(());
+            let turn = Instant::now();
+            while *offset < end && turn.elapsed() < SHARE {
+                let piece = usize::try_from(end - *offset).unwrap_or(PIECE).min(PIECE);
+                let sent = sendfile(stream, file, Some(&mut *offset), piece)?;
+                if sent == 0 {
+                    break;
                 }
                 let mut socket = [PollFd::new(stream, PollFlags::OUT)];
-                if poll(&mut socket, Some(&Timespec::default()))? == 0 {
+                if sent < piece && poll(&mut socket, Some(&Timespec::default()))? == 0 {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
             }
+            Ok(())
         });
         match timeout(SLOW, sending).await {
-            // What went out counts first; what is wrong is met again.
-            _ if *offset > from => return Ok(()),
             Ok(ended) => return ended,
+            Err(_) if *offset > from => return Ok(()),
             Err(nothing) if begun.elapsed() >= STALLED => return Err(nothing.into()),
             Err(_) => (),
         }
@@ -195,13 +199,18 @@ mod tests {
 
     use super::*;
 
-    /// A connection, its other end, and a file of so many bytes.
-    async fn connected(size: u64) -> io::Result<(Wire, TcpStream, File)> {
+    /// A connection, its other end, and a file of so many bytes, none of which is like its neighbors.
+    async fn connected(size: u32) -> io::Result<(Wire, TcpStream, File)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let client = TcpStream::connect(listener.local_addr()?).await?;
         let file = tempfile::tempfile()?;
-        file.set_len(size)?;
+        file.write_all_at(&bytes(0, size), 0)?;
         Ok((Wire::open(listener.accept().await?.0, None).await?, client, file))
+    }
+
+    fn bytes(from: u32, size: u32) -> Vec<u8> {
+        let byte = |at: u32| (at.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0];
+        (from..from + size).map(byte).collect()
     }
 
     #[tokio::test]
@@ -210,23 +219,53 @@ mod tests {
         let (mut wire, mut client, file) = connected(size).await?;
         let sending = tokio::spawn(async move {
             let mut offset = 0;
-            while offset < size {
-                let left = size - offset;
+            let mut n_turns = 0;
+            while offset < u64::from(size) {
+                let left = u64::from(size) - offset;
                 wire.send(&file, &mut offset, left, &mut vec![]).await?;
+                n_turns += 1;
             }
-            wire.end().await
+            wire.end().await.map(|()| n_turns)
         });
-        let (mut buffer, mut n_bytes) = (vec![0; 1 << 20], 0);
+        let (mut buffer, mut came) = (vec![0; 1 << 20], vec![]);
         loop {
             match client.read(&mut buffer).await? {
                 0 => break,
-                n => n_bytes += n as u64,
+                n => came.extend_from_slice(&buffer[..n]),
             }
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
         drop(client);
-        sending.await??;
-        assert_eq!(n_bytes, size);
+        assert!(sending.await?? >= 3, "the others had their turns");
+        assert!(came == bytes(0, size), "{} bytes came", came.len());
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn of_a_client_that_takes_little_it_is_told_how_far_it_came() -> io::Result<()> {
+        let (mut wire, _client, file) = connected(16 << 20).await?;
+        let (mut offset, mut piece) = (0, vec![]);
+        let told = wire.send(&file, &mut offset, 16 << 20, &mut piece);
+        let sent = timeout(STALLED / 2, told).await??;
+        assert!(sent > 0 && sent < TURN && sent == offset, "{sent}");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_breaks_says_why() -> io::Result<()> {
+        let (mut wire, client, file) = connected(16 << 20).await?;
+        let sending = tokio::spawn(async move {
+            let mut offset = 0;
+            loop {
+                if let Err(error) = wire.send(&file, &mut offset, 16 << 20, &mut vec![]).await {
+                    return error.kind();
+                }
+            }
+        });
+        client.readable().await?;
+        // What is unread makes it a reset.
+        drop(client);
+        assert_eq!(sending.await?, io::ErrorKind::ConnectionReset);
         Ok(())
     }
 
@@ -234,8 +273,9 @@ mod tests {
     async fn a_file_that_became_shorter_is_told_at_once() -> io::Result<()> {
         let (mut wire, _client, file) = connected(1000).await?;
         let mut offset = 0;
-        assert_eq!(wire.send(&file, &mut offset, 2000, &mut vec![]).await?, 1000);
-        let told = wire.send(&file, &mut offset, 1000, &mut vec![]).await;
+        let sent = timeout(SLOW, wire.send(&file, &mut offset, 2000, &mut vec![])).await??;
+        assert_eq!(sent, 1000);
+        let told = timeout(SLOW, wire.send(&file, &mut offset, 1000, &mut vec![])).await?;
         assert_eq!(
             told.map_err(|error| error.kind()),
             Err(io::ErrorKind::UnexpectedEof)

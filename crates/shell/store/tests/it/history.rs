@@ -43,6 +43,24 @@ async fn a_lease_is_told_to_be_written_when_it_is() -> Outcome {
 }
 
 #[tokio::test]
+async fn of_leases_that_are_written_together_the_last_counts() -> Outcome {
+    let (_dir, store) = store()?;
+    let (done, told) = tokio::sync::oneshot::channel();
+    let later = Lease {
+        address: lease(1).address,
+        ..lease(3)
+    };
+    store.append_leases(
+        vec![lease(1), lease(2), later.clone()],
+        Box::new(|written| assert_eq!(done.send(written), Ok(()))),
+    );
+    assert!(told.await?);
+    let store = reopen(store)?;
+    assert_eq!(store.leases()?, [later, lease(2)]);
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_is_queued_when_the_store_closes_is_written() -> Outcome {
     let (_dir, store) = store()?;
     for n in 0..5000 {
