@@ -1,6 +1,6 @@
 //! Addresses: exchanges of four messages from a wide pool, against ISC dhcpd, Kea and dnsmasq, by Debian's `perfdhcp`.
 //!
-//! The clients come at a rate that is raised by tenths until one exchange in a hundred is not finished within a second; the last
+//! The clients come at a rate that is raised by a seventh until one exchange in a hundred is not finished within a second; the last
 //! rate that went well counts, and the server's CPU time at that rate. Ours and dhcpd have every lease on disk before
 //! they promise it; Kea appends without waiting for the disk, dnsmasq writes its file anew. What the disk does by itself
 //! is measured in the same rounds, because it is not the same from hour to hour.
@@ -41,7 +41,7 @@ const RENEWALS: f64 = 150.0;
 
 /// Between two rates that are tried to find about where the most is, and where that is known.
 const STEP: f64 = 1.3;
-const FINE: f64 = 1.1;
+const FINE: f64 = 1.15;
 /// The share of exchanges that may be lost.
 const LOST: f64 = 0.01;
 /// What `perfdhcp` itself can do is not far above.
@@ -97,9 +97,10 @@ impl Work for Dhcp {
         }
         let client = contender.place.client()?;
         let held = self.0.borrow().get(contender.name).copied();
-        // Near what went well before; from the bottom at first, in wider steps.
-        let (mut rate, mut step) = held.map_or((600.0, STEP * STEP), |held| (held / FINE, FINE));
+        // What went well before; from the bottom at first, in wider steps.
+        let (mut rate, mut step) = held.map_or((600.0, STEP * STEP), |held| (held, FINE));
         let mut best: Option<(f64, f64, f64)> = None;
+        let mut too_much = MOST;
         loop {
             let before = bench.server_cpu(contender);
             let came = exchange(&client, strangers(rate, seconds))?;
@@ -109,26 +110,23 @@ impl Work for Dhcp {
             if went_well {
                 let done = came.finished / f64::from(seconds);
                 best = Some((rate, done, spent.as_secs_f64() * 1e6 / came.finished));
-                if rate * step > MOST {
-                    break;
-                }
-                rate *= step;
             } else {
+                too_much = too_much.min(rate);
                 // What is still on its way would be in the way.
                 thread::sleep(Duration::from_secs(1));
-                ensure!(
-                    best.is_some() || rate > 20.0,
-                    "no rate goes well: at {rate:.0} {came:?}"
-                );
-                match best {
-                    // A quick run goes by wide steps alone.
-                    Some((held, ..)) if step > FINE && !bench.quick => {
-                        step = FINE;
-                        rate = held * step;
-                    }
-                    Some(_) => break,
-                    None => rate /= step,
-                }
+            }
+            let Some((held, ..)) = best else {
+                ensure!(rate > 20.0, "no rate goes well: at {rate:.0} {came:?}");
+                rate /= step;
+                continue;
+            };
+            // A quick run goes by wide steps alone.
+            if held * step > 0.99 * too_much && !bench.quick {
+                step = FINE;
+            }
+            rate = held * step;
+            if rate > 0.99 * too_much {
+                break;
             }
         }
         let (rate, done, cpu) = best.context("no rate goes well")?;
