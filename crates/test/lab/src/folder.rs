@@ -127,7 +127,7 @@ impl Folder {
         let path = self.path.join("lab.json");
         let new = self.path.join("lab.json.new");
         let write = || {
-            fs::create_dir_all(&self.path)?;
+            make(|| fs::create_dir_all(&self.path))?;
             fs::write(&new, serde_json::to_vec_pretty(record)?)?;
             fs::rename(&new, &path)
         };
@@ -146,5 +146,49 @@ impl Folder {
                 Ok(())
             }
         }
+    }
+}
+
+/// Has a folder made with those above it, though other labs may just be removing one of them because it is empty.
+pub(crate) fn make(by: impl Fn() -> std::io::Result<()>) -> std::io::Result<()> {
+    // Each try that fails is the end of one of them.
+    for _ in 0..32 {
+        match by() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
+            made => return made,
+        }
+    }
+    by()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicBool, Ordering},
+        thread,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_while_others_end() -> anyhow::Result<()> {
+        let top = tempfile::tempdir()?;
+        let root = top.path().join("labs");
+        let is_over = AtomicBool::new(false);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    drop(fs::remove_dir(&root));
+                }
+            });
+            let own = root.join("own");
+            let all = (0..1000).try_for_each(|_| {
+                make(|| fs::create_dir_all(&own))?;
+                fs::remove_dir(&own)
+            });
+            is_over.store(true, Ordering::Relaxed);
+            all
+        })?;
+        Ok(())
     }
 }

@@ -296,7 +296,7 @@ impl Native {
 
 /// The folder of a node's disk; there are keys on it.
 fn make_disk(disk: &Path) -> anyhow::Result<()> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(disk);
+    let made = crate::folder::make(|| fs::DirBuilder::new().recursive(true).mode(0o700).create(disk));
     made.with_context(|| format!("cannot make {}", disk.display()))
 }
 
