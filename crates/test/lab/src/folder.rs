@@ -127,68 +127,26 @@ impl Folder {
         let path = self.path.join("lab.json");
         let new = self.path.join("lab.json.new");
         let write = || {
-            make(|| fs::create_dir_all(&self.path))?;
+            fs::create_dir_all(&self.path)?;
             fs::write(&new, serde_json::to_vec_pretty(record)?)?;
             fs::rename(&new, &path)
         };
         write().with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// Removes the folder and all in it, and the root folder if it was the last lab.
+    /// Removes the folder and all in it.
     pub fn remove(&self) -> anyhow::Result<()> {
-        match fs::remove_dir_all(&self.path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(error).with_context(|| format!("cannot remove {}", self.path.display()))
-            }
-            _ => {
-                // Fails while other labs are there, which is right.
-                drop(fs::remove_dir(ROOT));
-                Ok(())
-            }
-        }
+        remove_all(&self.path)
     }
 }
 
-/// Has a folder made with those above it, though other labs may just be removing one of them because it is empty.
-pub(crate) fn make(by: impl Fn() -> std::io::Result<()>) -> std::io::Result<()> {
-    // Each try that fails is the end of one of them.
-    for _ in 0..32 {
-        match by() {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (),
-            made => return made,
+/// Removes a folder and all in it, if it is there. Those above it stay, though they are empty then: another lab may just
+/// be making its own in them.
+pub(crate) fn remove_all(path: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", path.display()))
         }
-    }
-    by()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{
-        sync::atomic::{AtomicBool, Ordering},
-        thread,
-    };
-
-    use super::*;
-
-    #[test]
-    fn a_folder_is_made_while_others_end() -> anyhow::Result<()> {
-        let top = tempfile::tempdir()?;
-        let root = top.path().join("labs");
-        let is_over = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    drop(fs::remove_dir(&root));
-                }
-            });
-            let own = root.join("own");
-            let all = (0..1000).try_for_each(|_| {
-                make(|| fs::create_dir_all(&own))?;
-                fs::remove_dir(&own)
-            });
-            is_over.store(true, Ordering::Relaxed);
-            all
-        })?;
-        Ok(())
+        _ => Ok(()),
     }
 }

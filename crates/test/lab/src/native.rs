@@ -296,7 +296,7 @@ impl Native {
 
 /// The folder of a node's disk; there are keys on it.
 fn make_disk(disk: &Path) -> anyhow::Result<()> {
-    let made = crate::folder::make(|| fs::DirBuilder::new().recursive(true).mode(0o700).create(disk));
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(disk);
     made.with_context(|| format!("cannot make {}", disk.display()))
 }
 
@@ -321,14 +321,5 @@ pub(crate) fn remove(lab: &str) -> anyhow::Result<()> {
             Native::at(lab, &node).cut()?;
         }
     }
-    match fs::remove_dir_all(&disks) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("cannot remove {}", disks.display()))
-        }
-        _ => {
-            // Fails while other labs have disks, which is right.
-            drop(fs::remove_dir(DISKS));
-            Ok(())
-        }
-    }
+    crate::folder::remove_all(&disks)
 }
