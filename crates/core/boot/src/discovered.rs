@@ -6,18 +6,13 @@ use std::{
     net::Ipv4Addr,
 };
 
-use faros_model::{api::Discovered, ids::MacAddr};
+use faros_model::{api::Discovered, ids::MacAddr, sighting::StrangersQuota};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, Value};
 
 /// So many are remembered. Whoever was silent for longest goes first, but nobody who spoke within [`SEEN_STEP`]: else
 /// one that invents MACs would have all others forgotten, and the disk busy.
 const MAX_MACHINES: usize = 256;
-
-/// So many events about strangers are recorded in one [`WINDOW`], so that a flood does not wash the nodes'
-/// history away.
-const MAX_EVENTS: u32 = 600;
-const WINDOW: SignedDuration = SignedDuration::from_mins(1);
 
 /// A machine that says nothing new is written down again after this time.
 const SEEN_STEP: SignedDuration = SignedDuration::from_mins(1);
@@ -40,8 +35,7 @@ pub(crate) struct Strangers {
     gone: BTreeSet<MacAddr>,
     /// Until when there is no room for another one.
     crowded: Option<Timestamp>,
-    window: Option<Timestamp>,
-    used: u32,
+    quota: StrangersQuota,
     muted: u64,
 }
 
@@ -107,13 +101,7 @@ impl Strangers {
 
     /// Whether one more event about a stranger may be recorded.
     pub(crate) fn may_record(&mut self, at: Timestamp) -> bool {
-        let open = |start: &Timestamp| at.duration_since(*start) < WINDOW && at >= *start;
-        if !self.window.as_ref().is_some_and(open) {
-            self.window = Some(at);
-            self.used = 0;
-        }
-        self.used = self.used.saturating_add(1);
-        let may = self.used <= MAX_EVENTS;
+        let may = self.quota.take(at);
         self.muted += u64::from(!may);
         may
     }

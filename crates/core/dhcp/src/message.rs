@@ -135,16 +135,19 @@ impl Message {
         if overload & 2 != 0 {
             pieces.read(&fixed[44..108])?;
         }
-        let kind: Vec<u8> = pieces.bytes(opt::MESSAGE_TYPE).collect();
-        let kind = match kind[..] {
-            [1] => MessageType::Discover,
-            [2] => MessageType::Offer,
-            [3] => MessageType::Request,
-            [4] => MessageType::Decline,
-            [5] => MessageType::Ack,
-            [6] => MessageType::Nak,
-            [7] => MessageType::Release,
-            [8] => MessageType::Inform,
+        let kind = {
+            let mut bytes = pieces.bytes(opt::MESSAGE_TYPE);
+            (bytes.next(), bytes.next())
+        };
+        let kind = match kind {
+            (Some(1), None) => MessageType::Discover,
+            (Some(2), None) => MessageType::Offer,
+            (Some(3), None) => MessageType::Request,
+            (Some(4), None) => MessageType::Decline,
+            (Some(5), None) => MessageType::Ack,
+            (Some(6), None) => MessageType::Nak,
+            (Some(7), None) => MessageType::Release,
+            (Some(8), None) => MessageType::Inform,
             _ => return Err(Malformed::Type),
         };
         let address = |at: usize| Ipv4Addr::new(fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]);

@@ -15,7 +15,7 @@ use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 use faros_model::{
     event::EventKind,
     lease::{Lease, LeaseState},
-    sighting::Sighting,
+    sighting::{Sighting, StrangersQuota},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Map, json};
@@ -23,7 +23,7 @@ use serde_json::{Map, json};
 pub use self::effect::{Effect, Ignored, Ticket};
 use self::{
     book::{Book, Key, Pick},
-    telling::{Told, granted, said, saw, sighting},
+    telling::{granted, said, saw, sighting},
 };
 use crate::{
     message::{Malformed, Message, MessageType, opt},
@@ -67,7 +67,7 @@ pub struct Server {
     probing: HashMap<Key, Ticket>,
     next_ticket: u64,
     rogues: HashMap<Ipv4Addr, Timestamp>,
-    told: Told,
+    quota: StrangersQuota,
 }
 
 impl Server {
@@ -80,7 +80,7 @@ impl Server {
             probing: HashMap::new(),
             next_ticket: 0,
             rogues: HashMap::new(),
-            told: Told::default(),
+            quota: StrangersQuota::default(),
         }
     }
 
@@ -270,7 +270,7 @@ impl Server {
 
     /// Whether it is told what a machine asks for and is offered.
     fn tells(&mut self, now: Timestamp, message: &Message) -> bool {
-        self.tables.reservation_of(message).is_some() || self.told.may(now)
+        self.tables.reservation_of(message).is_some() || self.quota.take(now)
     }
 
     fn request(&mut self, now: Timestamp, message: &Message) -> Vec<Effect> {

@@ -2,13 +2,15 @@
 
 use std::net::Ipv4Addr;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::{event::EventKind, ids::MacAddr};
 
 /// One thing that a service of the bastion saw or did. The boot tracker turns it into events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sighting {
     /// When.
-    pub at: jiff::Timestamp,
+    pub at: Timestamp,
     /// The machine's MAC, where the service knows it.
     pub mac: Option<MacAddr>,
     /// The machine's address, where the service knows it.
@@ -17,4 +19,33 @@ pub struct Sighting {
     pub kind: EventKind,
     /// Facts about it, as [`EventKind`] describes.
     pub detail: serde_json::Map<String, serde_json::Value>,
+}
+
+/// Bounds what is told of machines that are not in the site file: one that invents a MAC for every packet must not wash
+/// the nodes' history away, nor keep a service busy with telling.
+#[derive(Debug, Clone, Default)]
+pub struct StrangersQuota {
+    since: Option<Timestamp>,
+    taken: u32,
+}
+
+impl StrangersQuota {
+    /// So much may be told in one [`WINDOW`](Self::WINDOW).
+    pub const MOST: u32 = 600;
+    /// How long the window is that opens with the first thing told.
+    pub const WINDOW: SignedDuration = SignedDuration::from_mins(1);
+
+    /// Whether one thing more may be told; it counts then. A clock that was set back opens a new window.
+    pub fn take(&mut self, now: Timestamp) -> bool {
+        let is_open = |since: Timestamp| now >= since && now.duration_since(since) < Self::WINDOW;
+        if !self.since.is_some_and(is_open) {
+            *self = Self {
+                since: Some(now),
+                taken: 0,
+            };
+        }
+        let may = self.taken < Self::MOST;
+        self.taken += u32::from(may);
+        may
+    }
 }

@@ -1,9 +1,9 @@
 //! Addresses: exchanges of four messages from a wide pool, against ISC dhcpd, Kea and dnsmasq, by Debian's `perfdhcp`.
 //!
-//! The clients come at a rate that is raised by a seventh until one exchange in a hundred is not finished within a second; the last
-//! rate that went well counts, and the server's CPU time at that rate. Ours and dhcpd have every lease on disk before
-//! they promise it; Kea appends without waiting for the disk, dnsmasq writes its file anew. What the disk does by itself
-//! is measured in the same rounds, because it is not the same from hour to hour.
+//! The clients come at a rate that is raised by a seventh until one exchange in a hundred is not finished within a
+//! second; the last rate that went well counts, and the server's CPU time at that rate. Ours and dhcpd have every lease
+//! on disk before they promise it; Kea appends without waiting for the disk, dnsmasq writes its file anew. What the disk
+//! does by itself is measured in the same rounds, because it is not the same from hour to hour.
 
 use std::{
     cell::RefCell,

@@ -3,39 +3,11 @@
 use std::net::Ipv4Addr;
 
 use faros_model::{event::EventKind, sighting::Sighting};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::Effect;
 use crate::message::{Message, opt};
-
-/// So much of what strangers ask for and are offered is told in one [`WINDOW`]: as many events as `faros-boot` records of
-/// strangers in that time. In a flood of them the telling would take longer than the answer. That they look for an
-/// address, and who gets which, is told always.
-const TOLD: u32 = 600;
-const WINDOW: SignedDuration = SignedDuration::from_mins(1);
-
-/// How much was told of strangers.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    since: Option<Timestamp>,
-    n_told: u32,
-}
-
-impl Told {
-    /// Whether one thing more may be told.
-    pub(super) fn may(&mut self, now: Timestamp) -> bool {
-        let is_open = |since: Timestamp| now >= since && now.duration_since(since) < WINDOW;
-        if !self.since.is_some_and(is_open) {
-            *self = Self {
-                since: Some(now),
-                n_told: 0,
-            };
-        }
-        self.n_told = self.n_told.saturating_add(1);
-        self.n_told <= TOLD
-    }
-}
 
 /// What a machine says about itself.
 pub(super) fn said(message: &Message) -> Map<String, Value> {
