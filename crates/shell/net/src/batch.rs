@@ -6,12 +6,13 @@ use std::{
     os::fd::AsRawFd as _,
 };
 
+use jiff::Timestamp;
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg};
 use rustix::net::{
     MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, addr::SocketAddrArg as _, sendmmsg,
 };
 
-use crate::listening::Ends;
+use crate::{listening::Ends, stamp};
 
 /// Most that are taken at a time.
 const MOST: usize = 32;
@@ -21,16 +22,28 @@ const ROOM: usize = 2048;
 /// Datagrams that came.
 pub(crate) struct Incoming {
     headers: MultiHeaders<SockaddrIn>,
+    /// Whether the socket tells times.
+    are_stamped: bool,
     buffers: Vec<[u8; ROOM]>,
-    /// How long each is, and from whom.
-    came: Vec<(usize, SocketAddrV4)>,
+    /// What is known of each.
+    came: Vec<stamp::Datagram>,
 }
 
 impl Incoming {
     /// Room for them.
     pub(crate) fn new() -> Self {
+        Self::with(false)
+    }
+
+    /// Room for those of a socket that tells when the kernel had them.
+    pub(crate) fn stamped() -> Self {
+        Self::with(true)
+    }
+
+    fn with(are_stamped: bool) -> Self {
         Self {
-            headers: MultiHeaders::preallocate(MOST, None),
+            headers: headers(are_stamped),
+            are_stamped,
             buffers: vec![[0; ROOM]; MOST],
             came: Vec::with_capacity(MOST),
         }
@@ -53,20 +66,30 @@ impl Incoming {
             None,
         )?;
         // What a socket that is shut down gives is from nobody.
-        if !ends.now() {
-            self.came.extend(taken.filter_map(|datagram| {
-                let from = datagram.address?;
-                Some((datagram.bytes, SocketAddrV4::new(from.ip(), from.port())))
-            }));
+        if ends.now() {
+            return Ok(());
+        }
+        self.came.extend(taken.filter_map(|datagram| {
+            let from = datagram.address?;
+            let at = datagram.cmsgs().ok().and_then(stamp::of);
+            Some((datagram.bytes, SocketAddrV4::new(from.ip(), from.port()), at))
+        }));
+        // One without a time takes the room for it with it.
+        if self.are_stamped && self.came.iter().any(|datagram| datagram.2.is_none()) {
+            self.headers = headers(true);
         }
         Ok(())
     }
 
-    /// All that came, and from whom.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddrV4)> {
+    /// All that came, from whom, and when the kernel had it, if it tells.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], SocketAddrV4, Option<Timestamp>)> {
         let all = self.buffers.iter().zip(&self.came);
-        all.map(|(buffer, (length, from))| (&buffer[..*length], *from))
+        all.map(|(buffer, (length, from, at))| (&buffer[..*length], *from, *at))
     }
+}
+
+fn headers(are_stamped: bool) -> MultiHeaders<SockaddrIn> {
+    MultiHeaders::preallocate(MOST, are_stamped.then(stamp::room))
 }
 
 /// Datagrams that are to be sent.
@@ -145,7 +168,7 @@ mod tests {
         let listening = Listening::start("test", socket, |socket, ends| {
             let (mut incoming, mut outgoing) = (Incoming::new(), Outgoing::new());
             while !ends.now() && incoming.wait(socket, ends).is_ok() {
-                for (bytes, from) in incoming.iter() {
+                for (bytes, from, _) in incoming.iter() {
                     let room = outgoing.room();
                     room.clear();
                     room.extend_from_slice(bytes);

@@ -23,13 +23,6 @@ pub(crate) struct Stamped {
 /// A datagram: its length, from whom, and when the kernel had it, if it tells.
 pub(crate) type Datagram = (usize, SocketAddrV4, Option<Timestamp>);
 
-/// Whether a datagram is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    Yes,
-    No,
-}
-
 impl Stamped {
     /// Has the kernel note the time on this socket from now on.
     pub(crate) fn new(socket: UdpSocket) -> io::Result<Self> {
@@ -55,7 +48,7 @@ impl Stamped {
         loop {
             socket.readable().await?;
             let received = socket.try_io(Interest::READABLE, || {
-                receive(socket.as_fd(), buffer, control, Wait::No)
+                receive(socket.as_fd(), buffer, control)
             });
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
@@ -70,26 +63,23 @@ pub(crate) fn room() -> Vec<u8> {
     nix::cmsg_space!(TimeSpec)
 }
 
-/// The next datagram of a socket that tells times.
-pub(crate) fn receive(
-    socket: BorrowedFd<'_>,
-    buffer: &mut [u8],
-    control: &mut [u8],
-    wait: Wait,
-) -> io::Result<Datagram> {
-    let flags = match wait {
-        Wait::Yes => MsgFlags::empty(),
-        Wait::No => MsgFlags::MSG_DONTWAIT,
-    };
-    let mut parts = [IoSliceMut::new(buffer)];
-    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut parts, Some(control), flags)?;
-    let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
-    let stamp = message.cmsgs()?.find_map(|control| match control {
+/// When the kernel had a datagram, by what it tells beside it.
+pub(crate) fn of(mut told: impl Iterator<Item = ControlMessageOwned>) -> Option<Timestamp> {
+    told.find_map(|control| match control {
         ControlMessageOwned::ScmTimestampns(at) => {
             let nanos = i32::try_from(at.tv_nsec()).ok()?;
             Timestamp::new(at.tv_sec(), nanos).ok()
         }
         _ => None,
-    });
+    })
+}
+
+/// The next datagram of a socket that tells times, if there is one.
+fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], control: &mut [u8]) -> io::Result<Datagram> {
+    let mut parts = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut parts, Some(control), flags)?;
+    let from = message.address.ok_or(io::ErrorKind::InvalidData)?;
+    let stamp = of(message.cmsgs()?);
     Ok((message.bytes, SocketAddrV4::new(from.ip(), from.port()), stamp))
 }

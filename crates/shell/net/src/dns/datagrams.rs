@@ -47,7 +47,7 @@ impl Answers {
             if updates.has_changed().unwrap_or(false) {
                 zones = Arc::clone(&updates.borrow_and_update());
             }
-            for (query, from) in incoming.iter() {
+            for (query, from, _) in incoming.iter() {
                 match zones.answer(*from.ip(), Transport::Udp, query, outgoing.room()) {
                     Outcome::Answered(_) => {
                         own.add(1);

@@ -1,16 +1,15 @@
 //! Answers clients, on a thread of its own.
 
-use std::{io, net::UdpSocket, os::fd::AsFd as _, sync::Arc};
+use std::{io, net::UdpSocket, sync::Arc};
 
 use faros_ntp::{Clock, Outcome, Server, Tables};
-use rustix::net::{SendFlags, sendto};
 use tokio::sync::watch;
 
 use super::{HostClock, received};
 use crate::{
+    batch::{Incoming, Outgoing},
     listening::{self, Ends, Listening},
     service::Health,
-    stamp,
 };
 
 /// What clients are answered by.
@@ -28,24 +27,19 @@ impl Answers {
     }
 
     fn give(mut self, socket: &UdpSocket, ends: Ends<'_>) {
-        let (mut buffer, mut control) = ([0; 1024], stamp::room());
+        let (mut incoming, mut outgoing) = (Incoming::stamped(), Outgoing::new());
         let answered = self.health.counter("ntp_answered");
         let slowed = self.health.counter("ntp_slowed");
         let own = Arc::clone(&self.tables.borrow_and_update());
         let mut server = Server::new(own.lan, own.bastion);
         let mut standing = *self.clock.borrow_and_update();
         loop {
-            let datagram = stamp::receive(socket.as_fd(), &mut buffer, &mut control, stamp::Wait::Yes);
+            if let Err(error) = incoming.wait(socket, ends) {
+                listening::rest_after(&error);
+            }
             if ends.now() {
                 return;
             }
-            let (length, from, stamp) = match datagram {
-                Ok(datagram) => datagram,
-                Err(error) => {
-                    listening::rest_after(&error);
-                    continue;
-                }
-            };
             if self.tables.has_changed().unwrap_or(false) {
                 server.serve(&self.tables.borrow_and_update());
             }
@@ -53,22 +47,25 @@ impl Answers {
                 standing = *self.clock.borrow_and_update();
             }
             let host = &*self.host;
-            let came = received(host, stamp);
-            // A full send queue loses the answer, as the network may.
-            let send = |bytes: &[u8]| {
-                let _ = sendto(socket, bytes, SendFlags::DONTWAIT, &from);
-            };
-            match server.respond(&buffer[..length], *from.ip(), came, &standing, host.now()) {
-                Outcome::Answered(bytes) => {
-                    answered.add(1);
-                    send(&bytes);
-                }
-                Outcome::Slowed(bytes) => {
-                    slowed.add(1);
-                    send(&bytes);
-                }
-                Outcome::Silent(why) => self.health.counter(why.label()).add(1),
+            // Of those that came together the first waits for the last, for some microseconds.
+            for (question, from, stamp) in incoming.iter() {
+                let came = received(host, stamp);
+                let (counter, answer) =
+                    match server.respond(question, *from.ip(), came, &standing, host.now()) {
+                        Outcome::Answered(bytes) => (&answered, bytes),
+                        Outcome::Slowed(bytes) => (&slowed, bytes),
+                        Outcome::Silent(why) => {
+                            self.health.counter(why.label()).add(1);
+                            continue;
+                        }
+                    };
+                counter.add(1);
+                let room = outgoing.room();
+                room.clear();
+                room.extend_from_slice(&answer);
+                outgoing.keep(from);
             }
+            outgoing.send(socket);
         }
     }
 }
