@@ -47,9 +47,7 @@ impl Stamped {
         let Self { socket, control } = self;
         loop {
             socket.readable().await?;
-            let received = socket.try_io(Interest::READABLE, || {
-                receive(socket.as_fd(), buffer, control)
-            });
+            let received = socket.try_io(Interest::READABLE, || receive(socket.as_fd(), buffer, control));
             match received {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => (),
                 done => return done,

@@ -2,7 +2,7 @@
 //!
 //! All are in lower case, so that they are compared as bytes.
 
-use std::net::Ipv4Addr;
+use std::{collections::HashSet, iter, net::Ipv4Addr, sync::LazyLock};
 
 /// A name as it is on the wire, in lower case.
 pub(super) fn wire(name: &str) -> Vec<u8> {
@@ -26,18 +26,15 @@ pub(super) fn parent(name: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// The name, and all that it is below of.
+fn with_ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
+    iter::successors(Some(name), |name| parent(name))
+}
+
 pub(super) fn is_below(name: &[u8], apex: &[u8]) -> bool {
-    let mut rest = Some(name);
-    while let Some(own) = rest {
-        if own == apex {
-            return true;
-        }
-        if own.len() <= apex.len() {
-            return false;
-        }
-        rest = parent(own);
-    }
-    false
+    with_ancestors(name)
+        .take_while(|own| own.len() >= apex.len())
+        .any(|own| own == apex)
 }
 
 pub(super) fn reverse_name(address: Ipv4Addr) -> Vec<u8> {
@@ -45,9 +42,9 @@ pub(super) fn reverse_name(address: Ipv4Addr) -> Vec<u8> {
     wire(&format!("{d}.{c}.{b}.{a}.in-addr.arpa"))
 }
 
-/// Names that no forwarder is asked for (RFC 6303, RFC 6761, RFC 8375): they are of this network or of none.
-pub(super) fn is_local(name: &[u8]) -> bool {
-    const LOCAL: &[&str] = &[
+/// Zones that no forwarder is asked for (RFC 6303, RFC 6761, RFC 8375): they are of this network or of none.
+static LOCAL: LazyLock<HashSet<Vec<u8>>> = LazyLock::new(|| {
+    const NAMES: [&str; 12] = [
         "localhost",
         "local",
         "invalid",
@@ -61,6 +58,11 @@ pub(super) fn is_local(name: &[u8]) -> bool {
         "127.in-addr.arpa",
         "0.in-addr.arpa",
     ];
-    LOCAL.iter().any(|own| is_below(name, &wire(own)))
-        || (16..32).any(|octet| is_below(name, &wire(&format!("{octet}.172.in-addr.arpa"))))
+    let private = (16..32).map(|octet| wire(&format!("{octet}.172.in-addr.arpa")));
+    NAMES.into_iter().map(wire).chain(private).collect()
+});
+
+/// Whether a name is in a zone that no forwarder is asked for.
+pub(super) fn is_local(name: &[u8]) -> bool {
+    with_ancestors(name).any(|zone| LOCAL.contains(zone))
 }
