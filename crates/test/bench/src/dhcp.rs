@@ -176,21 +176,23 @@ fn synced(folder: &Path, lasts: Duration) -> anyhow::Result<f64> {
     Ok(f64::from(n_synced) / begun.elapsed().as_secs_f64())
 }
 
-/// What is finished when clients come at twice the rate that goes well, of what is finished at that rate.
-pub(crate) fn at_twice_the_rate(client: &str) -> anyhow::Result<f64> {
+/// The highest rate at which strangers have what they ask for, tried for a second each.
+pub(crate) fn rate_that_goes_well(client: &str) -> anyhow::Result<f64> {
     let (mut rate, mut best) = (300.0, None);
     while rate < MOST {
         let came = exchange(client, strangers(rate, 1))?;
         if came.lost > LOST * (came.finished + came.lost) || came.finished < 0.9 * rate {
             break;
         }
-        best = Some((rate, came.finished));
+        best = Some(rate);
         rate *= STEP;
     }
-    let (rate, finished) = best.context("no rate goes well")?;
-    // What is still on its way would be in the way.
-    thread::sleep(Duration::from_secs(1));
-    Ok(exchange(client, strangers(2.0 * rate, 1))?.finished / finished)
+    best.context("no rate goes well")
+}
+
+/// What is finished in a second in which strangers come at a rate.
+pub(crate) fn finished(client: &str, rate: f64) -> anyhow::Result<f64> {
+    Ok(exchange(client, strangers(rate, 1))?.finished)
 }
 
 /// Clients that come at a rate.

@@ -1,8 +1,9 @@
 //! What is left when twice as much comes as can be done: of the work itself, and of another service.
 //!
 //! Work of each kind comes faster and faster until not all of it is done in time; the most that was done is the rate.
-//! Then twice as much comes, whether or not anything is answered, while somebody else asks for a name every few
-//! milliseconds. Client and server share the machine, so what a client takes to ask twice as much is not the server's.
+//! Then that rate and twice of it come in turn, whether or not anything is answered, while somebody else asks for a name
+//! every few milliseconds. Client and server share the machine, so what a client takes to ask twice as much is not the
+//! server's.
 
 pub(crate) mod flood;
 
@@ -24,7 +25,7 @@ use faros_model::ports::{DNS, NETBOOT_HTTP, UNLOCK};
 use self::flood::{Flood, Names};
 use crate::{
     dhcp,
-    figures::{Figure, Target},
+    figures::{Figure, Summary, Target},
     footprint::pss_mib,
     http, storm, tang,
     work::{Bench, Contender, Work},
@@ -45,6 +46,10 @@ const KEY_IN_NAMES: Figure = Figure::less("a recovery, p50, in twice the names",
 const KEY_IN_NAMES_P99: Figure = Figure::less("a recovery, p99, in twice the names", "ms");
 const MEMORY: Figure = Figure::less("memory (PSS) after it", "MiB");
 
+/// How often the rate and twice of it come in turn: one that is measured alone may have a bad second.
+const TURNS: usize = 3;
+/// Between two of them: what is still on its way would be in the way.
+const REST: Duration = Duration::from_millis(500);
 /// How long one of those that come may take until it gives up.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -62,7 +67,7 @@ impl Work for Overload {
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
         let client = contender.place.client()?;
         let bastion = contender.place.address;
-        let lasts = Duration::from_secs(if bench.quick { 1 } else { 3 });
+        let lasts = Duration::from_secs(if bench.quick { 1 } else { 2 });
         let names = Names::of(&bench.site, SocketAddrV4::new(bastion, DNS));
         let alone = beside(&client, &names, || {
             thread::sleep(lasts);
@@ -74,7 +79,8 @@ impl Work for Overload {
         let recovery = tang::request(&client, unlock)?;
         figures.extend(in_names(&client, &names, lasts, &recovery, unlock)?);
 
-        let (left, name) = beside(&client, &names, || dhcp::at_twice_the_rate(&client))?;
+        let rate = dhcp::rate_that_goes_well(&client)?;
+        let (left, name) = left(&client, &names, rate, |rate| dhcp::finished(&client, rate))?;
         figures.extend([(LEASES, left), (NAME_IN_LEASES, name)]);
 
         let web = SocketAddrV4::new(bastion, NETBOOT_HTTP);
@@ -137,22 +143,59 @@ fn twice<F>(
 where
     F: Future<Output = anyhow::Result<()>> + Send + 'static,
 {
-    let mut rate = first;
-    let mut peak = 0.0_f64;
+    let done = |rate| Ok(at_rate(client, rate, lasts, one.clone())?.rate());
+    let peak = peak((first, 1.5), 0.9, done)?;
+    thread::sleep(REST);
+    left(client, names, peak, done)
+}
+
+/// The most that is done when it comes faster by a `step` each time, until less than a `share` of it is done in time.
+fn peak(
+    (first, step): (f64, f64),
+    share: f64,
+    done: impl Fn(f64) -> anyhow::Result<f64>,
+) -> anyhow::Result<f64> {
+    let (mut rate, mut peak) = (first, 0.0_f64);
     loop {
-        let done = at_rate(client, rate, lasts, one.clone())?.rate();
+        let done = done(rate)?;
         peak = peak.max(done);
-        if done < 0.9 * rate {
-            break;
+        if done < share * rate {
+            ensure!(peak > 0.0, "nothing is done at any rate");
+            return Ok(peak);
         }
-        rate *= 1.5;
+        rate *= step;
     }
-    ensure!(peak > 0.0, "nothing is done at any rate");
-    // What is still on its way would be in the way.
-    thread::sleep(Duration::from_millis(500));
-    let came = beside(client, names, || at_rate(client, 2.0 * peak, lasts, one.clone()))?;
-    thread::sleep(Duration::from_millis(500));
-    Ok((came.0.rate() / peak, came.1))
+}
+
+/// What is done at twice a rate, of what is done at the rate; and how long a name takes at twice the rate.
+fn left(
+    client: &str,
+    names: &Names,
+    rate: f64,
+    done: impl Fn(f64) -> anyhow::Result<f64>,
+) -> anyhow::Result<(f64, f64)> {
+    let (at, twice) = in_turn(|| done(rate), || beside(client, names, || done(2.0 * rate)))?;
+    let (twice, names): (Vec<_>, Vec<_>) = twice.into_iter().unzip();
+    Ok((median(twice)? / median(at)?, median(names)?))
+}
+
+/// What comes of the rate and of twice the rate.
+fn in_turn<T>(
+    at: impl Fn() -> anyhow::Result<f64>,
+    twice: impl Fn() -> anyhow::Result<T>,
+) -> anyhow::Result<(Vec<f64>, Vec<T>)> {
+    let turns = (0..TURNS).map(|_| {
+        let at = at()?;
+        thread::sleep(REST);
+        let twice = twice()?;
+        thread::sleep(REST);
+        Ok((at, twice))
+    });
+    turns.collect()
+}
+
+fn median(values: Vec<f64>) -> anyhow::Result<f64> {
+    Ok(Summary::of(values).context("nothing was measured")?.median)
 }
 
 /// How long the answer to a name takes while other work goes on: all but one in a hundred, in milliseconds.
@@ -189,17 +232,9 @@ fn in_names(
         let flood = flood(rate, lasts);
         enter(client, move || flood.until(&AtomicBool::new(false)))
     };
-    let (mut rate, mut peak) = (10_000.0, 0.0_f64);
-    loop {
-        let answered = put_on(rate)?;
-        peak = peak.max(answered);
-        if answered < 0.95 * rate {
-            break;
-        }
-        rate *= 1.4;
-    }
-    ensure!(peak > 0.0, "no name is answered at any rate");
-    let left = put_on(2.0 * peak)? / peak;
+    let peak = peak((10_000.0, 1.4), 0.95, put_on)?;
+    let (at, twice) = in_turn(|| put_on(peak), || put_on(2.0 * peak))?;
+    let left = median(twice)? / median(at)?;
 
     let load = Load {
         to: unlock,
@@ -238,4 +273,17 @@ fn helped(came: load::Came) -> anyhow::Result<load::Came> {
         came.failed
     );
     Ok(came)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peak_is_found_beyond_the_rate_that_goes_well() -> anyhow::Result<()> {
+        let done = |rate: f64| Ok(rate.min(1000.0));
+        assert!((peak((500.0, 1.5), 0.9, done)? - 1000.0).abs() < 1e-9);
+        assert!(peak((500.0, 1.5), 0.9, |_| Ok(0.0)).is_err());
+        Ok(())
+    }
 }
