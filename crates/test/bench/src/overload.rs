@@ -79,8 +79,10 @@ impl Work for Overload {
         let recovery = tang::request(&client, unlock)?;
         figures.extend(in_names(&client, &names, lasts, &recovery, unlock)?);
 
-        let rate = dhcp::rate_that_goes_well(&client)?;
-        let (left, name) = left(&client, &names, rate, |rate| dhcp::finished(&client, rate))?;
+        let rate = dhcp::rate_that_goes_well(&client, bastion)?;
+        let (left, name) = left(&client, &names, rate, |rate| {
+            dhcp::finished(&client, bastion, rate)
+        })?;
         figures.extend([(LEASES, left), (NAME_IN_LEASES, name)]);
 
         let web = SocketAddrV4::new(bastion, NETBOOT_HTTP);

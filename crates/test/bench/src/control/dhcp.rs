@@ -12,10 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 
-/// RFC 2131 section 2: where the addresses and the options are.
-const YIADDR: usize = 16;
-const GIADDR: usize = 24;
-const OPTIONS: usize = 240;
+use crate::dhcp::message::{CHADDR, GIADDR, OPTIONS, YIADDR, option};
 
 /// A promise, and whom it is for.
 type Reply = (Vec<u8>, SocketAddrV4);
@@ -58,7 +55,7 @@ fn keep(socket: &UdpSocket, mut file: File, promised: &mpsc::Receiver<Reply>) ->
         for (reply, _) in &group {
             // The address and the client's own.
             rows.extend_from_slice(&reply[YIADDR..YIADDR + 4]);
-            rows.extend_from_slice(&reply[28..44]);
+            rows.extend_from_slice(&reply[CHADDR..CHADDR + 16]);
         }
         file.write_all(&rows)?;
         file.sync_data()?;
@@ -89,24 +86,6 @@ fn answer(asked: &[u8], own: Ipv4Addr, kind: u8, address: Ipv4Addr) -> Reply {
         SocketAddrV4::new(relay, 67)
     };
     (reply, to)
-}
-
-/// An option of a message.
-fn option(message: &[u8], wanted: u8) -> Option<&[u8]> {
-    let mut left = message.get(OPTIONS..)?;
-    loop {
-        match left {
-            [0, rest @ ..] => left = rest,
-            [code, length, rest @ ..] if *code != 255 => {
-                let value = rest.get(..usize::from(*length))?;
-                if *code == wanted {
-                    return Some(value);
-                }
-                left = &rest[value.len()..];
-            }
-            _ => return None,
-        }
-    }
 }
 
 #[cfg(test)]
