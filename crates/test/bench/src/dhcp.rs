@@ -1,10 +1,11 @@
 //! Addresses: exchanges of four messages from a wide pool, against ISC dhcpd, Kea and dnsmasq.
 //!
 //! Debian's `perfdhcp` must be content with each of them, and asks for renewals; but it takes more than a core for what
-//! one can answer, so floods are put on by less. The clients come at a rate that is raised by a seventh until one exchange in a hundred is not finished within a
-//! second; the last rate that went well counts, and the server's CPU time at that rate. Ours and dhcpd have every lease
-//! on disk before they promise it; Kea appends without waiting for the disk, dnsmasq writes its file anew. What the disk
-//! does by itself is measured in the same rounds, because it is not the same from hour to hour.
+//! one can answer, so floods are put on by less. The clients come at a rate that is raised by a seventh until one exchange
+//! in a hundred is not finished within a second; the last rate that went well counts, and the server's CPU time at that
+//! rate. Ours and dhcpd have every lease on disk before they promise it; Kea appends without waiting for the disk, dnsmasq
+//! writes its file anew. What the disk does by itself is measured in the same rounds, because it is not the same from hour
+//! to hour.
 
 mod flood;
 pub(crate) mod message;
@@ -45,8 +46,8 @@ const SYNCS: Figure = Figure::more("lines synced one by one", "1/s");
 /// Renewals come at a rate that every server takes.
 const RENEWALS: f64 = 150.0;
 
-/// Between two rates that are tried to find about where the most is, and where that is known.
-const STEP: f64 = 1.3;
+/// Between two rates that are tried: to find about where the most is, and where that is known.
+const WIDE: f64 = 1.7;
 const FINE: f64 = 1.15;
 const SECOND: Duration = Duration::from_secs(1);
 /// The share of exchanges that may be lost.
@@ -97,17 +98,13 @@ impl Work for Dhcp {
     }
 
     fn run(&self, bench: &Bench, contender: &mut Contender) -> anyhow::Result<Vec<(Figure, f64)>> {
-        let seconds = if bench.quick { 1 } else { 2 };
         if contender.name == DISK {
-            let lasts = Duration::from_secs(seconds.into());
-            return Ok(vec![(SYNCS, synced(contender.place.folder(), lasts)?)]);
+            return Ok(vec![(SYNCS, synced(contender.place.folder(), 2 * SECOND)?)]);
         }
-        let client = contender.place.client()?;
-        let server = contender.place.address;
+        let (client, server) = (contender.place.client()?, contender.place.address);
         let held = self.0.borrow().get(contender.name).copied();
-        // What went well before; from the bottom at first, in wider steps.
-        let wide = STEP.powi(if bench.quick { 3 } else { 2 });
-        let (mut rate, mut step) = held.map_or((600.0, wide), |held| (held, FINE));
+        // What went well before; the first time from the bottom, in wide steps.
+        let (mut rate, step, seconds) = held.map_or((600.0, WIDE, 1), |held| (held, FINE, 2));
         let mut best: Option<(f64, f64, f64)> = None;
         let mut too_much = MOST;
         loop {
@@ -129,10 +126,6 @@ impl Work for Dhcp {
                 rate /= step;
                 continue;
             };
-            // A quick run goes by wide steps alone.
-            if held * step > 0.99 * too_much && !bench.quick {
-                step = FINE;
-            }
             rate = held * step;
             if rate > 0.99 * too_much {
                 break;
@@ -186,14 +179,14 @@ fn synced(folder: &Path, lasts: Duration) -> anyhow::Result<f64> {
 
 /// The highest rate at which strangers have what they ask for, tried for a second each.
 pub(crate) fn rate_that_goes_well(client: &str, server: Ipv4Addr) -> anyhow::Result<f64> {
-    let (mut rate, mut best) = (300.0, None);
+    let (mut rate, mut best) = (600.0, None);
     while rate < MOST {
         let came = flood(client, server, rate, SECOND)?;
         if came.lost > LOST * (came.finished + came.lost) || came.finished < 0.9 * rate {
             break;
         }
         best = Some(rate);
-        rate *= STEP;
+        rate *= FINE * FINE;
     }
     best.context("no rate goes well")
 }

@@ -32,6 +32,9 @@ const INSTALLED: Figure = Figure::less("farosd and farosctl on disk", "MB");
 
 const STOCK: &str = "stock daemons";
 
+/// After a start there is something to do for so long.
+const SETTLING: Duration = Duration::from_secs(10);
+
 /// As it is before anybody asks for anything; and the daemons that do the same.
 #[derive(Default)]
 pub(crate) struct Idle(RefCell<Vec<Contender>>);
@@ -65,7 +68,7 @@ impl Work for Idle {
         daemon::start(lab.name(), lab.folder())?;
         lab.wait_until_ready()?;
         // What the start left to do is over, and every server is in.
-        thread::sleep(Duration::from_secs(if bench.quick { 6 } else { 10 }));
+        thread::sleep(SETTLING);
         let start = until_ready(lab, begun)?;
 
         let pid = daemon::pid(lab.folder()).context("farosd does not run")?;

@@ -100,7 +100,7 @@ impl Work for Overload {
         figures.extend([(KEYS, left), (NAME_IN_KEYS, name)]);
         // Each is some fifty questions and answers, of which all that are under way have a share: it takes a while
         // until as many end as begin.
-        let (left, name) = twice(&client, &names, (30.0, Duration::from_secs(5)), loader)?;
+        let (left, name) = twice(&client, &names, (100.0, Duration::from_secs(5)), loader)?;
         figures.extend([(LOADERS, left), (NAME_IN_LOADERS, name)]);
 
         let pid = daemon::pid(bench.lab.folder()).context("farosd does not run")?;
