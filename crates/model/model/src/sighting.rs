@@ -30,12 +30,12 @@ pub struct StrangersQuota {
 }
 
 impl StrangersQuota {
-    /// So much may be told in one [`WINDOW`](Self::WINDOW).
-    pub const MOST: u32 = 600;
+    /// So much may be told in one window.
+    const MOST: u32 = 600;
     /// How long the window is that opens with the first thing told.
-    pub const WINDOW: SignedDuration = SignedDuration::from_mins(1);
+    const WINDOW: SignedDuration = SignedDuration::from_mins(1);
 
-    /// Whether one thing more may be told; it counts then. A clock that was set back opens a new window.
+    /// Whether one thing more may be told, of six hundred a minute; it counts then. A clock that was set back opens a new window.
     pub fn take(&mut self, now: Timestamp) -> bool {
         let is_open = |since: Timestamp| now >= since && now.duration_since(since) < Self::WINDOW;
         if !self.since.is_some_and(is_open) {
@@ -47,5 +47,20 @@ impl StrangersQuota {
         let may = self.taken < Self::MOST;
         self.taken += u32::from(may);
         may
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_is_there_again_after_a_minute_and_when_the_clock_was_set_back() {
+        let (mut quota, then) = (StrangersQuota::default(), Timestamp::UNIX_EPOCH);
+        let mut taken = |at: Timestamp| (0..1000).filter(|_| quota.take(at)).count();
+        assert_eq!(taken(then + SignedDuration::from_hours(1)), 600);
+        assert_eq!(taken(then + SignedDuration::from_mins(61)), 600);
+        assert_eq!(taken(then + SignedDuration::from_secs(61 * 60 + 59)), 0);
+        assert_eq!(taken(then), 600);
     }
 }

@@ -22,8 +22,6 @@ const ROOM: usize = 2048;
 /// Datagrams that came.
 pub(crate) struct Incoming {
     headers: MultiHeaders<SockaddrIn>,
-    /// Whether the socket tells times.
-    are_stamped: bool,
     buffers: Vec<[u8; ROOM]>,
     /// What is known of each.
     came: Vec<stamp::Datagram>,
@@ -32,18 +30,18 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Room for them.
     pub(crate) fn new() -> Self {
-        Self::with(false)
+        Self::with(None)
     }
 
-    /// Room for those of a socket that tells when the kernel had them.
+    /// Room for those of a socket that tells when the kernel had them, and does so of each: what the kernel tells of one
+    /// is the room that it has for the next.
     pub(crate) fn stamped() -> Self {
-        Self::with(true)
+        Self::with(Some(stamp::room()))
     }
 
-    fn with(are_stamped: bool) -> Self {
+    fn with(room_beside: Option<Vec<u8>>) -> Self {
         Self {
-            headers: headers(are_stamped),
-            are_stamped,
+            headers: MultiHeaders::preallocate(MOST, room_beside),
             buffers: vec![[0; ROOM]; MOST],
             came: Vec::with_capacity(MOST),
         }
@@ -74,10 +72,6 @@ impl Incoming {
             let at = datagram.cmsgs().ok().and_then(stamp::of);
             Some((datagram.bytes, SocketAddrV4::new(from.ip(), from.port()), at))
         }));
-        // One without a time takes the room for it with it.
-        if self.are_stamped && self.came.iter().any(|datagram| datagram.2.is_none()) {
-            self.headers = headers(true);
-        }
         Ok(())
     }
 
@@ -86,10 +80,6 @@ impl Incoming {
         let all = self.buffers.iter().zip(&self.came);
         all.map(|(buffer, (length, from, at))| (&buffer[..*length], *from, *at))
     }
-}
-
-fn headers(are_stamped: bool) -> MultiHeaders<SockaddrIn> {
-    MultiHeaders::preallocate(MOST, are_stamped.then(stamp::room))
 }
 
 /// Datagrams that are to be sent.
@@ -123,6 +113,11 @@ impl Outgoing {
         self.to.push(to.as_any());
     }
 
+    /// How many are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.to.len()
+    }
+
     /// Sends all that is kept. A full send queue loses one, as the network may.
     pub(crate) fn send(&mut self, socket: &UdpSocket) {
         let parts: Vec<[IoSlice<'_>; 1]> = self.bytes[..self.to.len()]
@@ -147,7 +142,7 @@ impl Outgoing {
 
 #[cfg(test)]
 mod tests {
-    use std::{net::SocketAddr, time::Duration};
+    use std::{net::SocketAddr, sync::mpsc, time::Duration};
 
     use super::*;
     use crate::listening::Listening;
@@ -220,6 +215,38 @@ mod tests {
         for n in (0..40_u8).filter(|n| n % 3 != 0) {
             let mut answer = [0; 8];
             assert_eq!((other.recv(&mut answer)?, answer[0]), (1, n));
+        }
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn each_of_many_has_its_time_and_goes_on_having_it() -> Outcome {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await?;
+        let at = socket.local_addr()?;
+        // These came before the kernel was told to note times.
+        let (client, mut early) = (client(at)?, 2);
+        client.send(b"a")?;
+        client.send(b"b")?;
+        let (told, begun) = mpsc::channel();
+        let socket = crate::stamp::Stamped::new(socket)?.into_std()?;
+        let _listening = Listening::start("test", socket, move |socket, ends| {
+            let mut incoming = Incoming::stamped();
+            while !ends.now() && incoming.wait(socket, ends).is_ok() {
+                for (_, _, stamp) in incoming.iter() {
+                    let _ = told.send(stamp);
+                }
+            }
+        })?;
+        for round in 0..10 {
+            for _ in 0..5 {
+                client.send(b"c")?;
+            }
+            for _ in 0..5 + std::mem::take(&mut early) {
+                let stamp = begun.recv_timeout(Duration::from_secs(5))?;
+                let stamp = stamp.ok_or_else(|| format!("none in round {round}"))?;
+                let age = Timestamp::now().duration_since(stamp);
+                assert!(age.as_secs() < 5 && !age.is_negative(), "{age:?}");
+            }
         }
         Ok(())
     }

@@ -79,10 +79,9 @@ impl Work for Overload {
         let recovery = tang::request(&client, unlock)?;
         figures.extend(in_names(&client, &names, lasts, &recovery, unlock)?);
 
-        let rate = dhcp::rate_that_goes_well(&client, bastion)?;
-        let (left, name) = left(&client, &names, rate, |rate| {
-            dhcp::finished(&client, bastion, rate)
-        })?;
+        let exchanges = |rate| dhcp::finished(&client, bastion, rate);
+        let rate = peak((600.0, 1.5), 0.9, exchanges)?;
+        let (left, name) = left(&client, &names, rate, exchanges)?;
         figures.extend([(LEASES, left), (NAME_IN_LEASES, name)]);
 
         let web = SocketAddrV4::new(bastion, NETBOOT_HTTP);
@@ -147,7 +146,6 @@ where
 {
     let done = |rate| Ok(at_rate(client, rate, lasts, one.clone())?.rate());
     let peak = peak((first, 1.5), 0.9, done)?;
-    thread::sleep(REST);
     left(client, names, peak, done)
 }
 
@@ -187,11 +185,10 @@ fn in_turn<T>(
     twice: impl Fn() -> anyhow::Result<T>,
 ) -> anyhow::Result<(Vec<f64>, Vec<T>)> {
     let turns = (0..TURNS).map(|_| {
+        thread::sleep(REST);
         let at = at()?;
         thread::sleep(REST);
-        let twice = twice()?;
-        thread::sleep(REST);
-        Ok((at, twice))
+        Ok((at, twice()?))
     });
     turns.collect()
 }

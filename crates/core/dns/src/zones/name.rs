@@ -26,7 +26,7 @@ pub(super) fn parent(name: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The name, and all that it is below of.
+/// The name, and each that it is below.
 fn with_ancestors(name: &[u8]) -> impl Iterator<Item = &[u8]> {
     iter::successors(Some(name), |name| parent(name))
 }

@@ -12,6 +12,10 @@ use crate::{
     service::Health,
 };
 
+/// So many answers are sent together. Each says when it was made, and the last leaves some microseconds later for each
+/// that is sent before it.
+const TOGETHER: usize = 8;
+
 /// What clients are answered by.
 pub(super) struct Answers {
     pub(super) tables: watch::Receiver<Arc<Tables>>,
@@ -47,7 +51,6 @@ impl Answers {
                 standing = *self.clock.borrow_and_update();
             }
             let host = &*self.host;
-            // Of those that came together the first waits for the last, for some microseconds.
             for (question, from, stamp) in incoming.iter() {
                 let came = received(host, stamp);
                 let (counter, answer) =
@@ -64,6 +67,9 @@ impl Answers {
                 room.clear();
                 room.extend_from_slice(&answer);
                 outgoing.keep(from);
+                if outgoing.kept() == TOGETHER {
+                    outgoing.send(socket);
+                }
             }
             outgoing.send(socket);
         }

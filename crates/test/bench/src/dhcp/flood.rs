@@ -17,20 +17,21 @@ use rustix::{
     net::sockopt::set_socket_recv_buffer_size_force,
 };
 
-use super::{
-    Came,
-    message::{CHADDR, COOKIE, GIADDR, OPTIONS, XID, YIADDR, option},
-};
+use super::message::{CHADDR, COOKIE, GIADDR, OPTIONS, XID, YIADDR, option};
 
 /// How many there are. They come in the same order each time, and who comes again has the same address: to be new is a
 /// greater matter for dhcpd and dnsmasq than for the others.
 const CLIENTS: u32 = 4000;
-/// How long an acknowledgement is waited for when all have come.
+/// How long an acknowledgement is waited for from when a client came.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Room for answers that were not read yet: what is lost is to be lost by the server.
 const ROOM: usize = 8 << 20;
-/// So many come at once at most, before answers are read again.
+/// So many come at once at most, before answers are read again: two of each.
 const MOST_AT_ONCE: u32 = 32;
+/// The share of those that come that may be lost.
+const LOST: f64 = 0.01;
+/// The share of them that must be finished before the last has come: a queue that grows is no rate that goes well.
+const IN_TIME: f64 = 0.95;
 
 /// What of an exchange has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,25 @@ enum Has {
     Nothing,
     Offer,
     Acknowledgement,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Came {
+    /// How many were to come.
+    due: u32,
+    /// How many were acknowledged an address within a second of their coming.
+    pub(crate) finished: u32,
+    /// Those of them that were before the time was over.
+    pub(crate) in_time: u32,
+}
+
+impl Came {
+    /// Whether the server can go on like that.
+    pub(crate) fn went_well(self) -> bool {
+        let due = f64::from(self.due);
+        f64::from(self.finished) >= (1.0 - LOST) * due && f64::from(self.in_time) >= IN_TIME * due
+    }
 }
 
 /// What comes of it when strangers come to `server`.
@@ -53,7 +73,8 @@ struct Relay {
     to: SocketAddrV4,
     /// The `xid` of the first exchange.
     first: u32,
-    exchanges: Vec<Has>,
+    /// When each began, and what came of it.
+    exchanges: Vec<(Instant, Has)>,
     finished: u32,
 }
 
@@ -81,32 +102,27 @@ impl Relay {
 
     fn put_on(mut self, rate: f64, lasts: Duration) -> anyhow::Result<Came> {
         let begun = Instant::now();
-        loop {
-            let elapsed = begun.elapsed();
-            let is_over = elapsed >= lasts;
-            let n_begun = self.n_begun()?;
-            let is_done = self.finished == n_begun;
-            if is_over && (is_done || elapsed >= lasts + PATIENCE) {
-                break;
-            }
-            let due = count(elapsed.min(lasts).as_secs_f64() * rate);
-            for _ in 0..due.saturating_sub(n_begun).min(MOST_AT_ONCE) {
+        while begun.elapsed() < lasts {
+            let due = count(begun.elapsed().as_secs_f64() * rate);
+            for _ in 0..due.saturating_sub(self.n_begun()?).min(MOST_AT_ONCE) {
                 self.begin()?;
             }
             if !self.take()? && due <= self.n_begun()? {
                 let next = Duration::from_secs_f64(f64::from(self.n_begun()? + 1) / rate);
-                let until = if is_over {
-                    lasts + PATIENCE
-                } else {
-                    next.min(lasts)
-                };
-                self.wait(until.saturating_sub(begun.elapsed()))?;
+                self.wait(next.min(lasts).saturating_sub(begun.elapsed()))?;
+            }
+        }
+        let in_time = self.finished;
+        while self.finished < self.n_begun()? && begun.elapsed() < lasts + PATIENCE {
+            if !self.take()? {
+                self.wait((lasts + PATIENCE).saturating_sub(begun.elapsed()))?;
             }
         }
         Ok(Came {
-            finished: self.finished.into(),
-            lost: (self.n_begun()? - self.finished).into(),
-            renewed: 0.0,
+            // Those that did not even begin are lost as well.
+            due: count(lasts.as_secs_f64() * rate).max(self.n_begun()?),
+            finished: self.finished,
+            in_time,
         })
     }
 
@@ -117,14 +133,14 @@ impl Relay {
     /// One more looks for a server.
     fn begin(&mut self) -> anyhow::Result<()> {
         let message = self.message(self.first.wrapping_add(self.n_begun()?), 1, &[]);
-        self.exchanges.push(Has::Nothing);
+        self.exchanges.push((Instant::now(), Has::Nothing));
         self.send(&message)
     }
 
     /// Reads answers, and asks for what was offered; whether there were any.
     fn take(&mut self) -> anyhow::Result<bool> {
         let mut buffer = [0; 2048];
-        for n in 0..MOST_AT_ONCE {
+        for n in 0..2 * MOST_AT_ONCE {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => self.read(&buffer[..length])?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(n > 0),
@@ -140,17 +156,20 @@ impl Relay {
         };
         let xid = u32::from_be_bytes(*xid);
         let n = usize::try_from(xid.wrapping_sub(self.first))?;
-        match (self.exchanges.get(n), option(answer, 53)) {
-            (Some(Has::Nothing), Some([2])) => {
+        let Some((begun, has)) = self.exchanges.get_mut(n) else {
+            return Ok(());
+        };
+        match (*has, option(answer, 53)) {
+            (Has::Nothing, Some([2])) => {
                 let server = option(answer, 54).context("an offer does not say whose it is")?;
                 let more = [&[50, 4], &answer[YIADDR..YIADDR + 4], &[54, 4], server].concat();
-                self.exchanges[n] = Has::Offer;
+                *has = Has::Offer;
                 let message = self.message(xid, 3, &more);
                 self.send(&message)
             }
-            (Some(Has::Offer), Some([5])) => {
-                self.exchanges[n] = Has::Acknowledgement;
-                self.finished += 1;
+            (Has::Offer, Some([5])) => {
+                *has = Has::Acknowledgement;
+                self.finished += u32::from(begun.elapsed() < PATIENCE);
                 Ok(())
             }
             // What was refused, or comes too late: not finished.
@@ -164,7 +183,7 @@ impl Relay {
         message[..4].copy_from_slice(&[1, 1, 6, 1]);
         message[XID..XID + 4].copy_from_slice(&xid.to_be_bytes());
         message[GIADDR..GIADDR + 4].copy_from_slice(&self.own.octets());
-        // Of those that `perfdhcp` has: there are not addresses for more.
+        // Of those that `perfdhcp` has, who keep their addresses.
         let [a, b, c, d] = (0x0102_0304 + xid.wrapping_sub(self.first) % CLIENTS).to_be_bytes();
         let mac = [0x00, 0x0c, a, b, c, d];
         message[CHADDR..CHADDR + 6].copy_from_slice(&mac);
@@ -256,5 +275,17 @@ mod tests {
         relay.read(&answer(&other, 6))?;
         assert_eq!(relay.finished, 1);
         Ok(())
+    }
+
+    #[test]
+    fn a_queue_that_grows_does_not_go_well() {
+        let came = |finished, in_time| Came {
+            due: 1000,
+            finished,
+            in_time,
+        };
+        assert!(came(995, 960).went_well());
+        assert!(!came(980, 960).went_well());
+        assert!(!came(1000, 700).went_well());
     }
 }
