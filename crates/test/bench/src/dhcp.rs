@@ -2,7 +2,7 @@
 //!
 //! Debian's `perfdhcp` must be content with each of them, and asks for renewals; but it takes more than a core for what
 //! one can answer, so floods are put on by less. The clients come at a rate that is raised by a seventh until one exchange
-//! in a hundred is not finished within a second, or one in twenty not before the last has come; the last rate that went
+//! in a hundred is not finished within a second, or fewer are finished than come; the last rate that went
 //! well counts, and the server's CPU time at that rate. Ours and dhcpd have every lease on disk before they promise it; Kea appends without waiting for the disk, dnsmasq
 //! writes its file anew. What the disk does by itself is measured in the same rounds, because it is not the same from hour
 //! to hour.
@@ -110,8 +110,8 @@ impl Work for Dhcp {
             let came = flood(&client, server, rate, seconds * SECOND)?;
             let spent = bench.server_cpu(contender).since(&before);
             if came.went_well() {
-                let done = f64::from(came.in_time) / f64::from(seconds);
-                best = Some((rate, done, spent.as_secs_f64() * 1e6 / f64::from(came.finished)));
+                let cpu = spent.as_secs_f64() * 1e6 / f64::from(came.finished);
+                best = Some((rate, came.rate, cpu));
             } else {
                 too_much = too_much.min(rate);
                 // What is still on its way would be in the way.
@@ -173,9 +173,9 @@ fn synced(folder: &Path, lasts: Duration) -> anyhow::Result<f64> {
     Ok(f64::from(n_synced) / begun.elapsed().as_secs_f64())
 }
 
-/// How many a second are finished when strangers come at a rate for a second.
+/// How many a second are finished while strangers come at a rate.
 pub(crate) fn finished(client: &str, server: Ipv4Addr, rate: f64) -> anyhow::Result<f64> {
-    Ok(flood(client, server, rate, SECOND)?.in_time.into())
+    Ok(flood(client, server, rate, SECOND)?.rate)
 }
 
 /// Clients that come at a rate.

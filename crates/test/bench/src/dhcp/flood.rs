@@ -30,8 +30,10 @@ const ROOM: usize = 8 << 20;
 const MOST_AT_ONCE: u32 = 32;
 /// The share of those that come that may be lost.
 const LOST: f64 = 0.01;
-/// The share of them that must be finished before the last has come: a queue that grows is no rate that goes well.
+/// The share of the rate at which they must be finished while they come: a queue that grows is no rate that goes well.
 const IN_TIME: f64 = 0.95;
+/// How long they come before it counts: farosd looks for half a second whether anyone has an address that was nobody's.
+const LEAD: Duration = Duration::from_secs(1);
 
 /// What of an exchange has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,25 +44,25 @@ enum Has {
 }
 
 /// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Came {
     /// How many were to come.
     due: u32,
     /// How many were acknowledged an address within a second of their coming.
     pub(crate) finished: u32,
-    /// Those of them that were before the time was over.
-    pub(crate) in_time: u32,
+    /// How many came a second, and were finished while they came.
+    asked: f64,
+    pub(crate) rate: f64,
 }
 
 impl Came {
     /// Whether the server can go on like that.
     pub(crate) fn went_well(self) -> bool {
-        let due = f64::from(self.due);
-        f64::from(self.finished) >= (1.0 - LOST) * due && f64::from(self.in_time) >= IN_TIME * due
+        f64::from(self.finished) >= (1.0 - LOST) * f64::from(self.due) && self.rate >= IN_TIME * self.asked
     }
 }
 
-/// What comes of it when strangers come to `server`.
+/// What comes of it when strangers come to `server`, for a second longer than what is counted `lasts`.
 pub(super) fn flood(client: &str, server: Ipv4Addr, rate: f64, lasts: Duration) -> anyhow::Result<Came> {
     enter(client, move || Relay::new(server)?.put_on(rate, lasts))
 }
@@ -100,29 +102,35 @@ impl Relay {
         })
     }
 
-    fn put_on(mut self, rate: f64, lasts: Duration) -> anyhow::Result<Came> {
+    fn put_on(mut self, asked: f64, lasts: Duration) -> anyhow::Result<Came> {
         let begun = Instant::now();
-        while begun.elapsed() < lasts {
-            let due = count(begun.elapsed().as_secs_f64() * rate);
+        let (ends, mut before) = (LEAD + lasts, None);
+        while begun.elapsed() < ends {
+            if before.is_none() && begun.elapsed() >= LEAD {
+                before = Some((self.finished, begun.elapsed()));
+            }
+            let due = count(begun.elapsed().as_secs_f64() * asked);
             for _ in 0..due.saturating_sub(self.n_begun()?).min(MOST_AT_ONCE) {
                 self.begin()?;
             }
             if !self.take()? && due <= self.n_begun()? {
-                let next = Duration::from_secs_f64(f64::from(self.n_begun()? + 1) / rate);
-                self.wait(next.min(lasts).saturating_sub(begun.elapsed()))?;
+                let next = Duration::from_secs_f64(f64::from(self.n_begun()? + 1) / asked);
+                self.wait(next.min(ends).saturating_sub(begun.elapsed()))?;
             }
         }
-        let in_time = self.finished;
-        while self.finished < self.n_begun()? && begun.elapsed() < lasts + PATIENCE {
+        let (before, since) = before.unwrap_or_default();
+        let rate = f64::from(self.finished - before) / begun.elapsed().saturating_sub(since).as_secs_f64();
+        while self.finished < self.n_begun()? && begun.elapsed() < ends + PATIENCE {
             if !self.take()? {
-                self.wait((lasts + PATIENCE).saturating_sub(begun.elapsed()))?;
+                self.wait((ends + PATIENCE).saturating_sub(begun.elapsed()))?;
             }
         }
         Ok(Came {
             // Those that did not even begin are lost as well.
-            due: count(lasts.as_secs_f64() * rate).max(self.n_begun()?),
+            due: count(ends.as_secs_f64() * asked).max(self.n_begun()?),
             finished: self.finished,
-            in_time,
+            asked,
+            rate,
         })
     }
 
@@ -279,13 +287,14 @@ mod tests {
 
     #[test]
     fn a_queue_that_grows_does_not_go_well() {
-        let came = |finished, in_time| Came {
+        let came = |finished, rate| Came {
             due: 1000,
             finished,
-            in_time,
+            asked: 500.0,
+            rate,
         };
-        assert!(came(995, 960).went_well());
-        assert!(!came(980, 960).went_well());
-        assert!(!came(1000, 700).went_well());
+        assert!(came(995, 480.0).went_well());
+        assert!(!came(980, 480.0).went_well());
+        assert!(!came(1000, 350.0).went_well());
     }
 }
