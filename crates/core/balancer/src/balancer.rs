@@ -223,13 +223,17 @@ impl Balancer {
         let Some(backend) = service.backends.iter().find(|own| own.address == probe.address) else {
             return vec![];
         };
-        let others = service.backends.iter().filter(|other| {
-            let health = self.health.get(&(service.name.clone(), other.address));
-            other.address != probe.address
-                && !self.drained.contains(&other.name)
-                && health.is_some_and(|own| own.state == State::In)
-        });
-        let others = others.count();
+        let others: Vec<&Health> = service
+            .backends
+            .iter()
+            .filter(|other| other.address != probe.address && !self.drained.contains(&other.name))
+            .filter_map(|other| self.health.get(&(service.name.clone(), other.address)))
+            .filter(|own| own.state == State::In)
+            .collect();
+        let peers = Peers {
+            others: others.len(),
+            had_it: others.iter().any(|own| own.came_before(now)),
+        };
         let key = (service.name.clone(), backend.address);
         let Some(health) = self
             .health
@@ -243,10 +247,10 @@ impl Balancer {
             (true, Check::Https(_)) => HELD,
             (true, Check::Tcp | Check::None) => HELD_TCP,
         };
-        let turns = health.hear(now, evidence, Peers { others }, well);
+        let turns = health.hear(now, evidence, peers, well);
         let (name, backend, address) = (key.0, backend.name.clone(), key.1);
         let why = health.why.clone();
-        let is_last = others == 0 && turns.contains(&Turn::WentOut);
+        let is_last = peers.others == 0 && turns.contains(&Turn::WentOut);
         let mut effects: Vec<Effect> = turns
             .into_iter()
             .map(|turn| match turn {
@@ -261,7 +265,7 @@ impl Balancer {
                     backend: backend.clone(),
                     address,
                     why: why.clone(),
-                    left: others,
+                    left: peers.others,
                 },
                 Turn::Died => Effect::GiveUp {
                     transport: service.transport,

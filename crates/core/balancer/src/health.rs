@@ -4,7 +4,7 @@
 //! asked for in quick succession. A refused connection is better evidence: the machine is there and says that
 //! nobody listens; with others to take over, one is enough. A server that comes back has to be good [`RISE`] times,
 //! and the longer the more often it went out of late, as long as others do the work. It then gets its share
-//! little by little.
+//! little by little; those that come in together, as all do after a start, have equal shares at once.
 //!
 //! Asking often finds faults soon and costs wake-ups. So a connection stays open after a good answer, where the
 //! server allows it: the kernel tells at once when the server ends, and in two seconds when its machine is dead, and
@@ -57,6 +57,10 @@ pub(crate) const RISE: u32 = 2;
 
 /// How long it takes until a backend that came in beside others has its full share.
 pub(crate) const RAMP: Duration = Duration::from_secs(20);
+
+/// Who comes in this long after others comes in together with them: long enough for each that is out to be asked
+/// ([`SELDOM`]), and once more ([`SOON`]).
+const TOGETHER: Duration = Duration::from_secs(4);
 
 /// A full share; others are parts of it.
 pub(crate) const FULL: u32 = 8;
@@ -131,6 +135,8 @@ pub(crate) enum Turn {
 pub(crate) struct Peers {
     /// How many others of the service take new connections.
     pub(crate) others: usize,
+    /// Whether any of them did before this one could.
+    pub(crate) had_it: bool,
 }
 
 /// What is known of one backend.
@@ -208,6 +214,12 @@ impl Health {
         Self { next, after, ..self }
     }
 
+    /// Whether it took new connections before those that come in now.
+    pub(crate) fn came_before(&self, now: Now) -> bool {
+        let was_in = self.history.is_empty();
+        self.state == State::In && (was_in || now.tick >= self.since.tick + TOGETHER)
+    }
+
     /// What share of new connections it gets, of [`FULL`].
     pub(crate) fn share(&self, now: Duration) -> u32 {
         match self.state {
@@ -251,7 +263,7 @@ impl Health {
                         if first || (self.goods >= RISE && !held) {
                             let why = if note.is_empty() { "answers" } else { note };
                             self.change(now, State::In, why.to_owned());
-                            self.ramps = peers.others > 0;
+                            self.ramps = peers.had_it;
                             turns.push(Turn::CameIn);
                             well
                         } else if self.goods < RISE {

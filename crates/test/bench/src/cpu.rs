@@ -1,8 +1,9 @@
 //! How much CPU time processes took: proc(5).
 //!
 //! Of living threads the scheduler's own count is read, in nanoseconds; of those that ended, and of children that were
-//! waited for, the kernel tells 10 ms at best; so a peer is in a control group, which knows of all. On the kernels that are measured here the time of packets that are
-//! handled on a program's way out is that program's, and what is put off is `ksoftirqd`'s.
+//! waited for, the kernel tells 10 ms at best; so a peer is in a control group, which knows of all. On the kernels that
+//! are measured here the time of packets that are handled on a program's way out is that program's, and what is put off
+//! is `ksoftirqd`'s.
 
 use std::{
     collections::BTreeMap,

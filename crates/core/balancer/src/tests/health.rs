@@ -34,6 +34,29 @@ fn a_dead_machine_is_out_in_some_seconds_and_given_up_and_comes_back_little_by_l
 }
 
 #[test]
+fn those_that_come_in_together_have_equal_shares_at_once() {
+    let mut world = all(Does::Well);
+    world.run(0.5);
+    let shares = |world: &World| [1, 2, 3].map(|node| world.share(node));
+    assert!(
+        shares(&world).iter().all(|n| (42..44).contains(n)),
+        "{}",
+        world.told
+    );
+    // The same after all were away, though each is asked in its own turn.
+    (1..=3).for_each(|node| world.set(node, Does::Dark));
+    world.run(30.0);
+    assert_eq!(shares(&world), [0; 3], "{}", world.told);
+    (1..=3).for_each(|node| world.set(node, Does::Well));
+    world.run(4.0);
+    assert!(
+        shares(&world).iter().all(|n| (42..44).contains(n)),
+        "{}",
+        world.told
+    );
+}
+
+#[test]
 fn every_fault_is_found_in_time_wherever_it_falls() {
     for (holds, does, limit) in [
         (true, Does::Refuse, 1.1),

@@ -83,11 +83,17 @@ impl Blobs {
         self.0.dir.join("sha256").join(digest.to_string())
     }
 
-    /// Gives a complete file, already on disk, its place. It replaces what is there, which may be damaged.
-    pub(crate) fn place(&self, tmp: &Path, digest: Digest) -> io::Result<()> {
-        let path = self.path(digest);
-        fs::rename(tmp, &path)?;
-        sync_dir(&self.0.dir.join("sha256"))
+    /// Puts a complete file, which is at `tmp` and has this digest, on disk and in its place. It replaces what is there,
+    /// which may be damaged. Who opens it need not read it again.
+    pub(crate) fn place(&self, file: &File, tmp: &Path, digest: Digest) -> io::Result<()> {
+        file.sync_all()?;
+        fs::rename(tmp, self.path(digest))?;
+        sync_dir(&self.0.dir.join("sha256"))?;
+        // Whoever has the lock is reading it as it is, or as it was and then no longer counts.
+        if let Ok(mut known) = self.checked(digest).try_lock() {
+            *known = Some(Stamp::of(file)?);
+        }
+        Ok(())
     }
 
     /// The size of a blob, if it is there.
@@ -185,4 +191,25 @@ pub(crate) fn digest_of(mut file: impl Read) -> io::Result<Digest> {
 /// Puts the names in a folder on disk.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_has_just_come_in_is_not_read_again_and_what_was_there_is()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let blobs = Blobs::open_dir(&dir.path().join("content"))?;
+        let tmp = blobs.tmp_path();
+        fs::write(&tmp, "hello")?;
+        let digest = digest_of("hello".as_bytes())?;
+        blobs.place(&File::open(&tmp)?, &tmp, digest)?;
+        let opened = blobs.open_unchecked(digest)?;
+        assert_eq!(*blobs.checked(digest).lock().await, Some(stamp(&opened)?));
+        let after_a_start = Blobs::open_dir(&dir.path().join("content"))?;
+        assert_eq!(*after_a_start.checked(digest).lock().await, None);
+        Ok(())
+    }
 }

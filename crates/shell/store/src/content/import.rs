@@ -234,11 +234,8 @@ impl Import {
         } = self;
         let digest = Digest(hash.finalize().into());
         check::check(&store, &name, &tmp.0, size, digest)?;
-        let place = || {
-            file.sync_all()?;
-            store.0.blobs.place(&tmp.0, digest)
-        };
-        place().map_err(|source| AddContent::Write {
+        let placed = store.0.blobs.place(&file, &tmp.0, digest);
+        placed.map_err(|source| AddContent::Write {
             name: name.clone(),
             source,
         })?;

@@ -19,9 +19,8 @@ use rustix::{
 
 use super::message::{CHADDR, COOKIE, GIADDR, OPTIONS, XID, YIADDR, option};
 
-/// How many there are. They come in the same order each time, and who comes again has the same address: to be new is a
-/// greater matter for dhcpd and dnsmasq than for the others.
-const CLIENTS: u32 = 4000;
+/// How many there are. They come in the same order each time, and who comes again has the same address.
+pub(super) const CLIENTS: u32 = 500;
 /// How long an acknowledgement is waited for from when a client came.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Room for answers that were not read yet: what is lost is to be lost by the server.
@@ -32,8 +31,8 @@ const MOST_AT_ONCE: u32 = 32;
 const LOST: f64 = 0.01;
 /// The share of the rate at which they must be finished while they come: a queue that grows is no rate that goes well.
 const IN_TIME: f64 = 0.95;
-/// How long they come before it counts: farosd looks for half a second whether anyone has an address that was nobody's.
-const LEAD: Duration = Duration::from_secs(1);
+/// How long they come before it counts: by then the server has settled down to the rate.
+const LEAD: Duration = Duration::from_millis(500);
 
 /// What of an exchange has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +61,7 @@ impl Came {
     }
 }
 
-/// What comes of it when strangers come to `server`, for a second longer than what is counted `lasts`.
+/// What comes of it when strangers come to `server`, for half a second ([`LEAD`]) and as long as that `lasts`.
 pub(super) fn flood(client: &str, server: Ipv4Addr, rate: f64, lasts: Duration) -> anyhow::Result<Came> {
     enter(client, move || Relay::new(server)?.put_on(rate, lasts))
 }
