@@ -33,7 +33,7 @@ const INSTALLED: Figure = Figure::less("farosd and farosctl on disk", "MB");
 const STOCK: &str = "stock daemons";
 
 /// After a start there is something to do for so long.
-const SETTLING: Duration = Duration::from_secs(5);
+const SETTLING: Duration = Duration::from_secs(10);
 
 /// As it is before anybody asks for anything; and the daemons that do the same.
 #[derive(Default)]
