@@ -23,7 +23,7 @@ mod unlock;
 
 use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser, ValueEnum, error::ErrorKind};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -89,6 +89,14 @@ enum LogFormat {
     Json,
 }
 
+impl Args {
+    /// The interface that this has instead of the site file's; the last that was named.
+    fn interface_of(&self, role: Role) -> Option<&str> {
+        let mut named = self.interface.iter().rev();
+        named.find(|(own, _)| *own == role).map(|(_, name)| name.as_str())
+    }
+}
+
 fn interface(text: &str) -> Result<(Role, String), String> {
     match text.split_once('=') {
         Some(("lan", name)) if !name.is_empty() => Ok((Role::Lan, name.to_owned())),
@@ -99,6 +107,11 @@ fn interface(text: &str) -> Result<(Role, String), String> {
 
 fn main() -> ExitCode {
     let args = Args::parse();
+    let uplink = args.interface_of(Role::Uplink);
+    if uplink.is_some() && uplink == args.interface_of(Role::Lan) {
+        let why = "the LAN and the uplink need an interface each";
+        Args::command().error(ErrorKind::ArgumentConflict, why).exit();
+    }
     let wanted = std::env::var("FAROS_LOG").ok().and_then(|own| own.parse().ok());
     let filter: Targets = wanted.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     let log = tracing_subscriber::fmt::layer()
@@ -131,18 +144,11 @@ fn run(args: &Args) -> anyhow::Result<()> {
         .thread_keep_alive(std::time::Duration::from_secs(5))
         .enable_all()
         .build()?;
-    let of = |role| {
-        args.interface
-            .iter()
-            .rev()
-            .find(|(own, _)| *own == role)
-            .map(|(_, name)| name.clone())
-    };
     let options = daemon::Options {
         state_dir: args.state_dir.clone(),
         socket: args.socket.clone(),
-        lan: of(Role::Lan),
-        uplink: of(Role::Uplink),
+        lan: args.interface_of(Role::Lan).map(str::to_owned),
+        uplink: args.interface_of(Role::Uplink).map(str::to_owned),
         loaders: args.loaders.clone(),
         unseal_by: keeper::UnsealBy::new(
             faros_seal::Tpm::at(&args.tpm2_device),

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use faros_firewall::{Interfaces, Ruleset, TABLE};
+use faros_firewall::{BadInterface, Interfaces, Ruleset, TABLE};
 use faros_kernel::{
     changes::{Author, Changes},
     fights::{Fights, Told},
@@ -160,13 +160,18 @@ impl Router {
             let why = "there is no interface with the uplink's MAC".to_owned();
             return Ok((ServiceState::Waiting, why));
         };
+        let interfaces = Interfaces::new(&lan, &uplink)?;
+        let parts = match lan.as_str() {
+            BRIDGE => site.lan.interfaces.clone(),
+            _ => vec![],
+        };
+        if parts.contains(&uplink) {
+            return Err(BadInterface::Both(uplink).into());
+        }
         let mut watched = Watched {
             addressing: site.uplink.addressing.clone(),
             settings: router::settings(&lan, &uplink),
-            parts: match lan.as_str() {
-                BRIDGE => site.lan.interfaces.clone(),
-                _ => vec![],
-            },
+            parts,
             uplink,
             sight: Sight::default(),
         };
@@ -174,7 +179,7 @@ impl Router {
             router::ensure_bridge(BRIDGE, &site.lan.interfaces, site.lan.mtu).await?;
         }
         // Rules before forwarding: nothing passes that they have not seen.
-        let interfaces = Interfaces::new(&lan, &watched.uplink)?.with_bridge(watched.bridge_macs());
+        let interfaces = interfaces.with_bridge(watched.bridge_macs());
         let rules = Ruleset::compile(site, &interfaces);
         self.fights.look();
         // Others' chains are looked at meanwhile: each takes a process and its time.

@@ -173,9 +173,14 @@ fn networks_that_touch_are_one_range() {
 #[test]
 fn an_interface_that_would_match_others_or_end_its_quotes_is_refused() {
     for bad in ["", "lan*", "a\"b", "a b", "sixteen-letters-x"] {
-        assert_eq!(Interfaces::new(bad, "uplink0"), Err(BadInterface(bad.to_owned())));
-        assert!(Interfaces::new("lan0", bad).is_err());
+        let refused = Err(BadInterface::Name(bad.to_owned()));
+        assert_eq!(Interfaces::new(bad, "uplink0"), refused);
+        assert_eq!(Interfaces::new("lan0", bad), refused);
     }
+    assert_eq!(
+        Interfaces::new("lan0", "lan0"),
+        Err(BadInterface::Both("lan0".to_owned()))
+    );
 }
 
 #[test]

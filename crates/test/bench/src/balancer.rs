@@ -1,7 +1,7 @@
 //! Connections from the uplink to two web servers on the LAN: routed, by plain nftables, by ours, `HAProxy` and nginx.
 //!
 //! Who balances has the same two servers behind it, two nginx on hosts with the nodes' addresses. The cables carry big
-//! frames, as network cards do. "Whole" is the CPU time of all that takes part: client, bastion, servers, and the
+//! frames, as network cards do. Of a single connection the client and the servers are on a core each. "Whole" is the CPU time of all that takes part: client, bastion, servers, and the
 //! kernel's packet threads.
 
 mod restart;
@@ -14,6 +14,7 @@ use faros_model::{ids::MacAddr, site::Site};
 
 pub(crate) use self::restart::Restart;
 use crate::{
+    cpu::Apart,
     figures::{Figure, OURS, Summary, Table, Target},
     place::{Place, Program, inside, offload, said},
     sink::{self, Fetch},
@@ -88,7 +89,10 @@ impl Work for Balancer {
             };
             wrk.run(&client, &format!("http://{to}/small"))
         };
-        // Where the scheduler has two of those that take part on one core for a while, all answers of that while are late.
+        // Where the scheduler has two of those that take part on one core for a while, all that comes then is late; and of a
+        // single transfer its whims are a tenth.
+        let servers: Vec<u32> = contender.helpers.iter().flat_map(Program::processes).collect();
+        let apart = Apart::from(&servers)?;
         let (mut half, mut most) = (Vec::new(), Vec::new());
         for _ in 0..if bench.quick { 1 } else { 3 } {
             let one = wrk(1, 1, &[])?;
@@ -99,12 +103,13 @@ impl Work for Balancer {
             (P50, Summary::of(half).context("no burst")?.median),
             (P99, Summary::of(most).context("no burst")?.median),
         ];
+        drop(apart);
         let seconds = if bench.quick { 1 } else { 2 };
         let many = wrk(32, seconds, &[])?;
         let short = wrk(32, seconds, &["Connection: close"])?;
 
+        let apart = Apart::from(&servers)?;
         let (whole, own) = (Bench::whole_cpu(), bench.server_cpu(contender));
-        // One after the other: of a single one the scheduler's whims are a tenth.
         let (mut gigabytes, mut took) = (0.0, 0.0);
         for _ in 0..if bench.quick { 1 } else { 4 } {
             let fetched = sink::inside(&client, &Fetch::new(to, "/big", 1))?;
@@ -115,6 +120,7 @@ impl Work for Balancer {
             bench.server_cpu(contender).since(&own),
             Bench::whole_cpu().since(&whole),
         );
+        drop(apart);
         figures.extend([
             (REQUESTS, many.rate),
             (CONNECTIONS, short.rate),

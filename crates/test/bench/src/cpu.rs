@@ -12,6 +12,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    process::Pid,
+    thread::{CpuSet, sched_getaffinity, sched_setaffinity},
+};
+
 /// Where control groups of the second kind are: alone, or beside those of the first.
 const GROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 
@@ -55,6 +60,51 @@ impl Drop for Group {
     fn drop(&mut self) {
         // It stays while something is in it, and takes nothing.
         drop(fs::remove_dir(&self.0));
+    }
+}
+
+/// Keeps what this program's thread does and starts on one core, and servers on another, until it is dropped. On a
+/// machine of a single core it does nothing.
+#[derive(Debug)]
+pub(crate) struct Apart {
+    servers: Vec<Pid>,
+    before: CpuSet,
+}
+
+impl Apart {
+    /// Of processes with a thread each.
+    pub(crate) fn from(servers: &[u32]) -> anyhow::Result<Self> {
+        let before = sched_getaffinity(None)?;
+        let mut cores = (0..CpuSet::MAX_CPU).filter(|core| before.is_set(*core));
+        let servers = servers
+            .iter()
+            .filter_map(|pid| Pid::from_raw(i32::try_from(*pid).ok()?));
+        let mut own = Self {
+            servers: vec![],
+            before,
+        };
+        if let (Some(here), Some(there)) = (cores.next(), cores.next()) {
+            own.servers = servers.collect();
+            let [here, there] = [here, there].map(|core| {
+                let mut set = CpuSet::new();
+                set.set(core);
+                set
+            });
+            sched_setaffinity(None, &here)?;
+            for pid in &own.servers {
+                sched_setaffinity(Some(*pid), &there)?;
+            }
+        }
+        Ok(own)
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        for pid in self.servers.iter().copied().map(Some).chain([None]) {
+            // One that has ended is nowhere.
+            let _ = sched_setaffinity(pid, &self.before);
+        }
     }
 }
 

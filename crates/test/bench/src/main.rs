@@ -27,12 +27,18 @@ mod wrk;
 
 use std::{
     fs,
-    path::PathBuf,
-    process::{Command, ExitCode},
+    path::{Path, PathBuf},
+    process::{self, Command, ExitCode},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
 use clap::{Parser, Subcommand};
+use faros_lab::interrupt;
 
 use crate::{report::Report, work::Work};
 
@@ -124,7 +130,9 @@ fn main() -> anyhow::Result<ExitCode> {
         (None, true) => Duration::from_secs(15),
         (None, false) => Duration::from_mins(1),
     };
-    let mut bench = work::Bench::up(runs, args.quick, soak)?;
+    let folder = tempfile::tempdir()?;
+    let is_over = Over::watch(folder.path())?;
+    let mut bench = work::Bench::up(folder, runs, args.quick, soak)?;
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     let command = as_typed(std::env::args().skip(1));
     let begun_all = Instant::now();
@@ -132,6 +140,7 @@ fn main() -> anyhow::Result<ExitCode> {
         eprintln!("measuring {} …", work.name());
         let (begun, cores) = (Instant::now(), cpu::Cores::now());
         let measured = bench.measure(work.as_ref());
+        is_over.or_go_on();
         let took = begun.elapsed();
         eprintln!("it took {:.0} s", took.as_secs_f64());
         match measured {
@@ -158,6 +167,7 @@ fn main() -> anyhow::Result<ExitCode> {
             }
         }
     }
+    is_over.or_go_on();
     drop(bench);
     println!("{}", report::promises(&rows));
     fs::create_dir_all(&args.out)?;
@@ -173,6 +183,52 @@ fn main() -> anyhow::Result<ExitCode> {
     }
     eprintln!("could not be measured: {}", failed.join(", "));
     Ok(ExitCode::FAILURE)
+}
+
+/// Whether the run was told to end. It ends on a thread of its own then, for this one may wait for long; what this one
+/// was waiting for fails meanwhile.
+struct Over(Arc<AtomicBool>);
+
+impl Over {
+    /// Listens from now on. `folder` is removed as well.
+    fn watch(folder: &Path) -> anyhow::Result<Self> {
+        let own = Arc::new(AtomicBool::new(false));
+        let (told, folder) = (Arc::clone(&own), folder.to_owned());
+        interrupt::listen(move || {
+            told.store(true, Ordering::SeqCst);
+            end(&folder);
+        })?;
+        Ok(Self(own))
+    }
+
+    /// Does not return if it was.
+    fn or_go_on(&self) {
+        while self.0.load(Ordering::SeqCst) {
+            thread::park();
+        }
+    }
+}
+
+/// Ends this program, and removes all that it made.
+#[expect(
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a program for people, that was told to end"
+)]
+fn end(folder: &Path) -> ! {
+    eprintln!("interrupted: what was made is being removed");
+    // Who was measured removes its own as it fails: what is gone then is not found here.
+    for left in (0..5).rev() {
+        match work::Bench::remove() {
+            Ok(()) => break,
+            Err(error) if left == 0 => eprintln!("not all of it could be: {error:#}"),
+            Err(_) => thread::sleep(Duration::from_millis(300)),
+        }
+    }
+    // The next run has one of its own.
+    drop(fs::remove_dir_all(folder));
+    // As a shell tells of a program that Ctrl-C ended.
+    process::exit(130)
 }
 
 /// The command as a shell takes it.

@@ -23,6 +23,9 @@ use crate::cpu::Group;
 /// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(15);
 
+/// What the names of networks begin with that are a peer's.
+const PREFIX: &str = "bench-";
+
 /// The client's address on the LAN, and that of clients without one of their own behind it.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 9, 64, 1);
 
@@ -51,7 +54,7 @@ impl Place {
 
     /// New networks, with a bastion that nothing runs on.
     pub(crate) fn make(name: &str, site: &Site, folder: &Path) -> anyhow::Result<Self> {
-        let place = Self::around(&format!("bench-{name}"), site, folder)?;
+        let place = Self::around(&format!("{PREFIX}{name}"), site, folder)?;
         place.remove()?;
         // Another work may have had one of this name, with files that are not to be found now, such as keys.
         fs::remove_dir_all(&place.folder)?;
@@ -75,6 +78,15 @@ impl Place {
     /// Ends all that runs in it.
     pub(crate) fn remove(&self) -> anyhow::Result<()> {
         network::remove(&self.lab)
+    }
+
+    /// The same of all that are there.
+    pub(crate) fn remove_all() -> anyhow::Result<()> {
+        let switch = |name: &str| Some(name.strip_prefix("faros-")?.strip_suffix("-lan")?.to_owned());
+        let listed = ip("netns list")?;
+        let names = listed.lines().filter_map(|line| line.split_whitespace().next());
+        let mut all = names.filter_map(switch).filter(|lab| lab.starts_with(PREFIX));
+        all.try_for_each(|lab| network::remove(&lab))
     }
 
     /// A folder for the server's files.

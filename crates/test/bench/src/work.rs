@@ -53,8 +53,12 @@ pub(crate) enum Router {
 
 impl Bench {
     /// Brings farosd up.
-    pub(crate) fn up(runs: usize, quick: bool, soak: Duration) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir()?;
+    pub(crate) fn up(
+        folder: tempfile::TempDir,
+        runs: usize,
+        quick: bool,
+        soak: Duration,
+    ) -> anyhow::Result<Self> {
         let file = write(folder.path(), Router::Off)?;
         let text = std::fs::read_to_string(&file)?;
         let site = site(&text)?;
@@ -67,6 +71,12 @@ impl Bench {
             quick,
             soak,
         })
+    }
+
+    /// Ends and removes whatever a run made, its own files aside.
+    pub(crate) fn remove() -> anyhow::Result<()> {
+        Place::remove_all()?;
+        Lab::down(LAB)
     }
 
     /// Applies the site with or without router and balancer.

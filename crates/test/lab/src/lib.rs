@@ -10,6 +10,7 @@ pub mod demo;
 pub mod folder;
 pub mod host;
 pub mod image;
+pub mod interrupt;
 pub mod lab;
 pub mod machine;
 pub mod native;

@@ -195,7 +195,8 @@ async fn someone_else_on_a_socket_that_was_opened_up_is_turned_away() -> Outcome
 
 #[test]
 fn a_wrong_command_line_has_a_code_of_its_own() -> Outcome {
-    for words in [&["--interface", "wan=eth0"][..], &["--colour"]] {
+    let twice = ["--interface", "lan=eth0", "--interface", "uplink=eth0"];
+    for words in [&["--interface", "wan=eth0"][..], &["--colour"], &twice] {
         let output = Command::new(env!("CARGO_BIN_EXE_farosd")).args(words).output()?;
         assert_eq!(output.status.code(), Some(2), "{words:?}");
     }

@@ -12,22 +12,31 @@ pub struct Interfaces {
     pub(crate) bridge: Vec<MacAddr>,
 }
 
-/// A name that cannot stand in a rule.
+/// Interfaces that rules cannot be about.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the interface name `{0}` cannot stand in a firewall rule")]
-pub struct BadInterface(pub String);
+pub enum BadInterface {
+    /// A name that cannot stand in a rule.
+    #[error("the interface name `{0}` cannot stand in a firewall rule")]
+    Name(String),
+    /// What comes from the world would come from the LAN.
+    #[error("the LAN's and the uplink's interface is `{0}`: each needs one of its own")]
+    Both(String),
+}
 
 impl Interfaces {
     /// Takes the names of the LAN's interface and the uplink's.
     ///
     /// # Errors
-    /// If one cannot be quoted, or would match others as well.
+    /// If one cannot be quoted, or would match others as well, or both are the same.
     pub fn new(lan: &str, uplink: &str) -> Result<Self, BadInterface> {
         let bad = |c: char| c == '"' || c == '*' || c == '\\' || c.is_whitespace() || c.is_control();
         for name in [lan, uplink] {
             if name.is_empty() || name.len() > 15 || name.contains(bad) {
-                return Err(BadInterface(name.to_owned()));
+                return Err(BadInterface::Name(name.to_owned()));
             }
+        }
+        if lan == uplink {
+            return Err(BadInterface::Both(lan.to_owned()));
         }
         Ok(Self {
             lan: lan.to_owned(),

@@ -12,9 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use rustix::process::{Pid, Signal, getpgid, kill_process};
-use tokio::signal::unix::{SignalKind, signal};
+
+use crate::interrupt;
 
 /// Whether the demo is to stop.
 #[derive(Debug, Default)]
@@ -33,24 +34,9 @@ struct State {
 impl Stop {
     /// Listens from now on.
     pub(super) fn listen() -> anyhow::Result<Arc<Self>> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate()].into_iter();
-        // Who starts it by `nohup` wants it to outlive the terminal.
-        let hangup = (!is_ignored(Signal::HUP)?).then(SignalKind::hangup);
-        // In the runtime, and before there is anything to clean up.
-        let signals =
-            runtime.block_on(async { kinds.chain(hangup).map(signal).collect::<Result<Vec<_>, _>>() })?;
         let stop = Arc::new(Self::default());
         let told = Arc::clone(&stop);
-        thread::spawn(move || {
-            let any = signals
-                .into_iter()
-                .map(|mut own| Box::pin(async move { own.recv().await }));
-            runtime.block_on(futures_util::future::select_all(any));
-            told.tell();
-        });
+        interrupt::listen(move || told.tell())?;
         Ok(stop)
     }
 
@@ -112,14 +98,6 @@ impl Stop {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether whoever started this program has a signal ignored (proc(5)).
-fn is_ignored(signal: Signal) -> anyhow::Result<bool> {
-    let status = fs::read_to_string("/proc/self/status").context("cannot read /proc/self/status")?;
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    Ok(mask.is_some_and(|mask| mask & (1 << (signal.as_raw() - 1)) != 0))
 }
 
 /// Tells each program that this one waits for to end, and all that it started, once: how it cleans up is its own
