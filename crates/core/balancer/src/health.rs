@@ -4,7 +4,7 @@
 //! asked for in quick succession. A refused connection is better evidence: the machine is there and says that
 //! nobody listens; with others to take over, one is enough. A server that comes back has to be good [`RISE`] times,
 //! and the longer the more often it went out of late, as long as others do the work. It then gets its share
-//! little by little; those that come in together, as all do after a start, have equal shares at once.
+//! little by little; those that come in soon after the first of all, as after a start, have equal shares at once.
 //!
 //! Asking often finds faults soon and costs wake-ups. So a connection stays open after a good answer, where the
 //! server allows it: the kernel tells at once when the server ends, and in two seconds when its machine is dead, and
@@ -135,7 +135,7 @@ pub(crate) enum Turn {
 pub(crate) struct Peers {
     /// How many others of the service take new connections.
     pub(crate) others: usize,
-    /// Whether any of them did before this one could.
+    /// Whether there were any before those that come in now.
     pub(crate) had_it: bool,
 }
 
@@ -214,10 +214,11 @@ impl Health {
         Self { next, after, ..self }
     }
 
-    /// Whether it took new connections before those that come in now.
+    /// Whether others than those that come in now took new connections: itself, or those beside whom it gets its share
+    /// little by little.
     pub(crate) fn came_before(&self, now: Now) -> bool {
         let was_in = self.history.is_empty();
-        self.state == State::In && (was_in || now.tick >= self.since.tick + TOGETHER)
+        self.state == State::In && (was_in || self.ramps || now.tick >= self.since.tick + TOGETHER)
     }
 
     /// What share of new connections it gets, of [`FULL`].

@@ -143,8 +143,8 @@ impl Store {
         read.await.unwrap_or(Err(StoreError::Stopped))
     }
 
-    /// Opens a blob by its digest. The first time in this run its bytes are checked, which waits for as long as
-    /// reading them takes; the runtime's threads stay free.
+    /// Opens a blob by its digest. Unless it came in in this run its bytes are checked the first time, which waits for as
+    /// long as reading them takes; the runtime's threads stay free.
     pub async fn open_blob(&self, digest: Digest) -> Result<Opened, OpenContent> {
         self.0.blobs.open(digest).await
     }

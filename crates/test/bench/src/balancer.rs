@@ -1,7 +1,8 @@
 //! Connections from the uplink to two web servers on the LAN: routed, by plain nftables, by ours, `HAProxy` and nginx.
 //!
 //! Who balances has the same two servers behind it, two nginx on hosts with the nodes' addresses. The cables carry big
-//! frames, as network cards do. Of a single connection the client and the servers are on a core each. "Whole" is the CPU time of all that takes part: client, bastion, servers, and the
+//! frames, as network cards do. Of a single connection the client and the servers have a core each; who balances in a
+//! process has what they leave. "Whole" is the CPU time of all that takes part: client, bastion, servers, and the
 //! kernel's packet threads.
 
 mod restart;

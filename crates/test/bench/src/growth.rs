@@ -146,7 +146,7 @@ impl Work for WithSite {
     }
 }
 /// What the second lab is called: who held addresses before would be in the way.
-const LAB: &str = "bench-use";
+pub(crate) const LAB: &str = "bench-use";
 /// As much of the history as is kept.
 const HISTORY: u64 = 200_000;
 

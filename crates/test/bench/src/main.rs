@@ -27,6 +27,7 @@ mod wrk;
 
 use std::{
     fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     process::{self, Command, ExitCode},
     sync::{
@@ -106,7 +107,7 @@ fn works() -> Vec<Box<dyn Work>> {
     ]
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+#[expect(clippy::print_stderr, reason = "a program for people")]
 fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
     if let Some(Own::Control { control }) = &args.command {
@@ -124,14 +125,28 @@ fn main() -> anyhow::Result<ExitCode> {
     } else {
         works.retain(|work| args.only.iter().any(|name| name == work.name()));
     }
+    let folder = tempfile::tempdir()?;
+    let is_over = Over::watch(folder.path())?;
+    let measured = measure(&args, works, &order, folder, &is_over);
+    is_over.or_go_on();
+    measured
+}
+
+/// Measures all of `works`, tells what came of it, and writes it down.
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
+fn measure(
+    args: &Args,
+    works: Vec<Box<dyn Work>>,
+    order: &[&str],
+    folder: tempfile::TempDir,
+    is_over: &Over,
+) -> anyhow::Result<ExitCode> {
     let runs = args.runs.unwrap_or(if args.quick { 1 } else { 3 }).max(1);
     let soak = match (args.soak, args.quick) {
         (Some(minutes), _) => Duration::from_mins(minutes),
         (None, true) => Duration::from_secs(15),
         (None, false) => Duration::from_mins(1),
     };
-    let folder = tempfile::tempdir()?;
-    let is_over = Over::watch(folder.path())?;
     let mut bench = work::Bench::up(folder, runs, args.quick, soak)?;
     let (mut rows, mut failed) = (Vec::new(), Vec::new());
     let command = as_typed(std::env::args().skip(1));
@@ -156,7 +171,7 @@ fn main() -> anyhow::Result<ExitCode> {
                         table: &table,
                         rows: &of_work,
                     };
-                    report.publish(folder, &order)?;
+                    report.publish(folder, order)?;
                 }
                 rows.extend(of_work);
             }
@@ -167,7 +182,6 @@ fn main() -> anyhow::Result<ExitCode> {
             }
         }
     }
-    is_over.or_go_on();
     drop(bench);
     println!("{}", report::promises(&rows));
     fs::create_dir_all(&args.out)?;
@@ -185,44 +199,48 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::FAILURE)
 }
 
-/// Whether the run was told to end. It ends on a thread of its own then, for this one may wait for long; what this one
-/// was waiting for fails meanwhile.
-struct Over(Arc<AtomicBool>);
+/// Whether the run was told to end. It ends on a thread of its own then, for the main one may wait for long; most of what
+/// that waits for fails meanwhile.
+struct Over {
+    is_told: Arc<AtomicBool>,
+    /// The main thread makes nothing more.
+    is_idle: Arc<AtomicBool>,
+}
 
 impl Over {
     /// Listens from now on. `folder` is removed as well.
     fn watch(folder: &Path) -> anyhow::Result<Self> {
-        let own = Arc::new(AtomicBool::new(false));
-        let (told, folder) = (Arc::clone(&own), folder.to_owned());
+        let [is_told, is_idle] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+        let (told, idle, folder) = (Arc::clone(&is_told), Arc::clone(&is_idle), folder.to_owned());
         interrupt::listen(move || {
             told.store(true, Ordering::SeqCst);
-            end(&folder);
+            end(&idle, &folder);
         })?;
-        Ok(Self(own))
+        Ok(Self { is_told, is_idle })
     }
 
     /// Does not return if it was.
     fn or_go_on(&self) {
-        while self.0.load(Ordering::SeqCst) {
+        while self.is_told.load(Ordering::SeqCst) {
+            self.is_idle.store(true, Ordering::SeqCst);
             thread::park();
         }
     }
 }
 
 /// Ends this program, and removes all that it made.
-#[expect(
-    clippy::print_stderr,
-    clippy::exit,
-    reason = "a program for people, that was told to end"
-)]
-fn end(folder: &Path) -> ! {
-    eprintln!("interrupted: what was made is being removed");
-    // Who was measured removes its own as it fails: what is gone then is not found here.
-    for left in (0..5).rev() {
+#[expect(clippy::exit, reason = "the main thread may wait for long")]
+fn end(is_idle: &AtomicBool, folder: &Path) -> ! {
+    // What it is written to may be gone as well.
+    let tell = |what: &str| drop(writeln!(io::stderr(), "{what}"));
+    tell("interrupted: what was made is being removed");
+    // The main thread removes its own as it fails, and may make something still: what it does is not waited for long.
+    for left in (0..10).rev() {
+        let was_idle = is_idle.load(Ordering::SeqCst);
         match work::Bench::remove() {
-            Ok(()) => break,
-            Err(error) if left == 0 => eprintln!("not all of it could be: {error:#}"),
-            Err(_) => thread::sleep(Duration::from_millis(300)),
+            Ok(()) if was_idle => break,
+            Err(error) if left == 0 => tell(&format!("not all of it could be: {error:#}")),
+            _ => thread::sleep(Duration::from_millis(300)),
         }
     }
     // The next run has one of its own.

@@ -79,6 +79,7 @@ impl Work for Overload {
         let recovery = tang::request(&client, unlock)?;
         figures.extend(in_names(&client, &names, lasts, &recovery, unlock)?);
 
+        dhcp::acquaint(&client, bastion)?;
         let exchanges = |rate| dhcp::finished(&client, bastion, rate);
         let rate = peak((600.0, 1.5), 0.9, exchanges)?;
         let (left, name) = left(&client, &names, rate, exchanges)?;

@@ -5,10 +5,12 @@
 //! known by, and none has rules or connections of another's before it.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     net::{Ipv4Addr, SocketAddrV4, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -23,8 +25,8 @@ use crate::cpu::Group;
 /// How long a server may take until it answers.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// What the names of networks begin with that are a peer's.
-const PREFIX: &str = "bench-";
+/// The networks that were made for peers and are there, for whoever has to remove all.
+static MADE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 /// The client's address on the LAN, and that of clients without one of their own behind it.
 pub(crate) const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 9, 64, 1);
@@ -54,11 +56,12 @@ impl Place {
 
     /// New networks, with a bastion that nothing runs on.
     pub(crate) fn make(name: &str, site: &Site, folder: &Path) -> anyhow::Result<Self> {
-        let place = Self::around(&format!("{PREFIX}{name}"), site, folder)?;
+        let place = Self::around(&format!("bench-{name}"), site, folder)?;
         place.remove()?;
         // Another work may have had one of this name, with files that are not to be found now, such as keys.
         fs::remove_dir_all(&place.folder)?;
         fs::create_dir(&place.folder)?;
+        made().insert(place.lab.clone());
         network::make(&place.lab)?;
         let bastion = HostRecord {
             namespace: place.bastion(),
@@ -77,16 +80,17 @@ impl Place {
 
     /// Ends all that runs in it.
     pub(crate) fn remove(&self) -> anyhow::Result<()> {
-        network::remove(&self.lab)
+        network::remove(&self.lab)?;
+        made().remove(&self.lab);
+        Ok(())
     }
 
     /// The same of all that are there.
     pub(crate) fn remove_all() -> anyhow::Result<()> {
-        let switch = |name: &str| Some(name.strip_prefix("faros-")?.strip_suffix("-lan")?.to_owned());
-        let listed = ip("netns list")?;
-        let names = listed.lines().filter_map(|line| line.split_whitespace().next());
-        let mut all = names.filter_map(switch).filter(|lab| lab.starts_with(PREFIX));
-        all.try_for_each(|lab| network::remove(&lab))
+        let all = made().clone();
+        // Each is tried, whatever becomes of the others.
+        let removed = all.iter().map(|lab| network::remove(lab));
+        removed.reduce(anyhow::Result::and).unwrap_or(Ok(()))
     }
 
     /// A folder for the server's files.
@@ -179,6 +183,10 @@ impl Place {
         program.begin()?;
         Ok(program)
     }
+}
+
+fn made() -> MutexGuard<'static, BTreeSet<String>> {
+    MADE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Lets a cable carry big frames that nobody splits, as network cards do. Where it is off, each frame is as on the

@@ -18,6 +18,7 @@ use faros_model::site::Site;
 use crate::{
     cpu::{self, Spent, Taken},
     figures::{Figure, OURS, Table, Target},
+    growth,
     place::{Place, Program, said},
     sink,
 };
@@ -75,8 +76,10 @@ impl Bench {
 
     /// Ends and removes whatever a run made, its own files aside.
     pub(crate) fn remove() -> anyhow::Result<()> {
-        Place::remove_all()?;
-        Lab::down(LAB)
+        // Each is tried, whatever becomes of the others.
+        let labs = [LAB, growth::LAB].map(Lab::down);
+        let all = labs.into_iter().chain([Place::remove_all()]);
+        all.reduce(anyhow::Result::and).unwrap_or(Ok(()))
     }
 
     /// Applies the site with or without router and balancer.

@@ -57,6 +57,45 @@ fn those_that_come_in_together_have_equal_shares_at_once() {
 }
 
 #[test]
+fn who_comes_in_beside_one_that_had_the_work_begins_with_little() {
+    // Five seconds after the first.
+    let mut world = World::new();
+    world.set(1, Does::Well);
+    world.run(5.0);
+    world.set(2, Does::Well);
+    world.run(4.0);
+    assert!((1..40).contains(&world.share(2)), "{}", world.told);
+
+    // farosd starts anew, and the kernel leads to one of them already.
+    let held = BTreeMap::from([("api".to_owned(), Slots::from([(0, at(11, 6443))]))]);
+    let mut world = World::new();
+    world.balancer = crate::Balancer::default();
+    world.follow(&super::world::demo(), &held);
+    (1..=2).for_each(|node| world.set(node, Does::Well));
+    world.run(1.0);
+    assert!((1..40).contains(&world.share(2)), "{}", world.told);
+}
+
+#[test]
+fn two_that_begin_with_little_are_alike_when_the_one_that_had_the_work_ends() {
+    let mut world = World::new();
+    world.set(3, Does::Well);
+    world.run(30.0);
+    world.set(1, Does::Well);
+    world.run(3.5);
+    world.set(3, Does::Refuse);
+    world.set(2, Does::Well);
+    world.run(3.5);
+    let shares = [1, 2].map(|node| world.share(node));
+    assert_eq!(shares.iter().sum::<usize>(), 128, "{}", world.told);
+    assert!(
+        shares.iter().all(|n| (32..=96).contains(n)),
+        "{shares:?}\n{}",
+        world.told
+    );
+}
+
+#[test]
 fn every_fault_is_found_in_time_wherever_it_falls() {
     for (holds, does, limit) in [
         (true, Does::Refuse, 1.1),

@@ -84,14 +84,14 @@ impl Blobs {
     }
 
     /// Puts a complete file, which is at `tmp` and has this digest, on disk and in its place. It replaces what is there,
-    /// which may be damaged. Who opens it need not read it again.
+    /// which may be damaged. It counts as checked.
     pub(crate) fn place(&self, file: &File, tmp: &Path, digest: Digest) -> io::Result<()> {
         file.sync_all()?;
         fs::rename(tmp, self.path(digest))?;
         sync_dir(&self.0.dir.join("sha256"))?;
-        // Whoever has the lock is reading it as it is, or as it was and then no longer counts.
+        // Whoever has the lock is checking this file, or the former one: then this one is checked when it is opened next.
         if let Ok(mut known) = self.checked(digest).try_lock() {
-            *known = Some(Stamp::of(file)?);
+            *known = Stamp::of(file).ok();
         }
         Ok(())
     }
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_has_just_come_in_is_not_read_again_and_what_was_there_is()
+    async fn what_has_just_come_in_counts_as_checked_and_after_a_start_nothing_does()
     -> Result<(), Box<dyn std::error::Error>> {
         let dir = tempfile::tempdir()?;
         let blobs = Blobs::open_dir(&dir.path().join("content"))?;
@@ -209,7 +209,9 @@ mod tests {
         let opened = blobs.open_unchecked(digest)?;
         assert_eq!(*blobs.checked(digest).lock().await, Some(stamp(&opened)?));
         let after_a_start = Blobs::open_dir(&dir.path().join("content"))?;
-        assert_eq!(*after_a_start.checked(digest).lock().await, None);
+        fs::write(after_a_start.path(digest), "hellO")?;
+        let damaged = after_a_start.open(digest).await;
+        assert!(matches!(damaged, Err(OpenContent::Damaged { .. })), "{damaged:?}");
         Ok(())
     }
 }

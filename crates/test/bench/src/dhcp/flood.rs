@@ -1,4 +1,4 @@
-//! Strangers that come at a rate by a relay, as `perfdhcp` has them come, for a small part of its CPU time: two cores are
+//! Clients that come at a rate by a relay, as `perfdhcp` has them come, for a small part of its CPU time: two cores are
 //! for the server as well.
 
 use std::{
@@ -61,7 +61,7 @@ impl Came {
     }
 }
 
-/// What comes of it when strangers come to `server`, for half a second ([`LEAD`]) and as long as that `lasts`.
+/// What comes of it when clients come to `server` for `lasts`, after a [`LEAD`] in which they come as well.
 pub(super) fn flood(client: &str, server: Ipv4Addr, rate: f64, lasts: Duration) -> anyhow::Result<Came> {
     enter(client, move || Relay::new(server)?.put_on(rate, lasts))
 }
