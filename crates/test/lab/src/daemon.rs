@@ -10,6 +10,7 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     folder::Folder,
@@ -19,6 +20,39 @@ use crate::{
 
 /// How long `farosd` may take to answer or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process of this machine, which no later one of the same number is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    pid: u32,
+    /// When it began, in clock ticks since the machine did.
+    began: u64,
+}
+
+impl Process {
+    /// This one.
+    ///
+    /// # Errors
+    /// If `/proc` does not say when it began.
+    pub fn this() -> anyhow::Result<Self> {
+        let pid = std::process::id();
+        let began = began(pid).context("/proc does not say when this process began")?;
+        Ok(Self { pid, began })
+    }
+
+    /// Whether it still runs.
+    pub fn runs(self) -> bool {
+        is_running(self.pid) && began(self.pid) == Some(self.began)
+    }
+}
+
+/// When a process began, in clock ticks since the machine did (`proc_pid_stat(5)`, field 22).
+fn began(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name of the program, field 2, may have blanks and brackets.
+    let (_, rest) = stat.rsplit_once(')')?;
+    rest.split_whitespace().nth(19)?.parse().ok()
+}
 
 /// The program called `name`: beside this one, where a build of the workspace puts it.
 ///

@@ -68,7 +68,9 @@ pub struct Options {
 /// If anything it promises was not seen; the lab is down then, unless it is to be kept.
 pub fn run(name: &str, options: &Options) -> anyhow::Result<ExitCode> {
     // Before there is anything to clean up: that one is somebody else's.
-    Lab::must_be_new(name)?;
+    if Lab::must_be_new(name)? {
+        say("removed what an earlier demo left, which was killed");
+    }
     let stop = Stop::listen()?;
     let mut play = Play::new(options, &stop);
     let lab = play.set_up(name);
@@ -165,7 +167,11 @@ impl<'a> Play<'a> {
         let site = self.options.site.as_deref().unwrap_or(default.as_ref());
         self.show
             .line(&format!("applying {} to a new bastion", site.display()));
-        let lab = Lab::up(name, site)?;
+        let lab = if self.options.keep {
+            Lab::up(name, site)?
+        } else {
+            Lab::up_meanwhile(name, site)?
+        };
         self.up = self.begun.elapsed();
         Ok(lab)
     }

@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use faros_model::ids::MacAddr;
 use serde::{Deserialize, Serialize};
 
+use crate::daemon::Process;
+
 /// Where labs live, one folder each.
 const ROOT: &str = "/run/faros-lab";
 
@@ -36,6 +38,9 @@ pub struct Record {
     pub hosts: BTreeMap<String, HostRecord>,
     /// The number of the last event before each node was powered on.
     pub powered_on: BTreeMap<String, u64>,
+    /// The process that the lab is up for, if it is not to outlive one.
+    #[serde(default)]
+    pub holder: Option<Process>,
 }
 
 /// A host of the lab.

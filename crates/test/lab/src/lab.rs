@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub use self::cables::Cable;
 use crate::{
-    daemon,
+    daemon::{self, Process},
     folder::{Folder, HostRecord, Record},
     host, native, network,
     run::ip,
@@ -79,6 +79,15 @@ impl Lab {
     /// Brings a lab up: namespaces, cables, `farosd`, and the site applied. What was made is removed again
     /// if a part of it fails.
     pub fn up(name: &str, site_file: &Path) -> anyhow::Result<Self> {
+        Self::make_new(name, site_file, None)
+    }
+
+    /// The same for as long as this process runs: what a crash leaves of it is in nobody's way.
+    pub fn up_meanwhile(name: &str, site_file: &Path) -> anyhow::Result<Self> {
+        Self::make_new(name, site_file, Some(Process::this()?))
+    }
+
+    fn make_new(name: &str, site_file: &Path, holder: Option<Process>) -> anyhow::Result<Self> {
         ensure!(
             rustix::process::geteuid().is_root(),
             "the lab makes network namespaces, which needs root"
@@ -109,6 +118,7 @@ impl Lab {
             next_port: 0,
             hosts: BTreeMap::new(),
             powered_on: BTreeMap::new(),
+            holder,
         };
         let mut lab = Self { folder, record };
         if let Err(error) = lab.make(&site) {
@@ -120,15 +130,25 @@ impl Lab {
         Ok(lab)
     }
 
-    /// Fails if there is anything of a lab called `name`, be it one whose farosd is stopped.
-    pub fn must_be_new(name: &str) -> anyhow::Result<()> {
+    /// Fails if there is anything of a lab called `name`, be it one whose farosd is stopped. Whether what a crash
+    /// left of one had to be removed.
+    pub fn must_be_new(name: &str) -> anyhow::Result<bool> {
         let folder = Folder::of(name);
+        let record = folder.load()?;
+        if record
+            .as_ref()
+            .and_then(|record| record.holder)
+            .is_some_and(|holder| !holder.runs())
+        {
+            Self::down(name)?;
+            return Ok(true);
+        }
         ensure!(daemon::pid(&folder).is_none(), "{}", is_up(name));
         ensure!(
-            folder.load()?.is_none(),
+            record.is_none(),
             "there is a lab called {name}, whose farosd does not run; `faros-lab --name {name} down` removes it"
         );
-        Ok(())
+        Ok(false)
     }
 
     /// The lab called `name`, which must be up.
