@@ -384,9 +384,7 @@ impl Loop {
         // As it is now, and not as it was when it was last told of.
         let Some(lan) = known.and_then(|lan| lan::look(&lan.name)) else {
             lock(&shared.balancing.vips).without_interface(&wanted);
-            let name = shared.lan_interface().unwrap_or_default();
-            let why = format!("the LAN's interface {name} is not there, or has not the bastion's address");
-            return (ServiceState::Waiting, why, AGAIN);
+            return (ServiceState::Waiting, shared.why_no_lan(), AGAIN);
         };
         let step = lock(&shared.balancing.vips).step(&wanted, &lan);
         let link = vips::link(&lan);

@@ -71,6 +71,9 @@ pub(crate) fn plan(
     if let Err(why) = shared.goes_with_what_runs(&loaded.site) {
         return Err(faros_site::refused_version(text, &why));
     }
+    if let Some(both) = shared.interface_for_both(&loaded.site) {
+        return Err(faros_site::refused_interface(text, &both.to_string()));
+    }
     let running = shared.intent();
     let running = running.as_ref().map(|intent| (intent.generation, &intent.site));
     Ok((window::plan(running, &loaded.site, within), loaded))

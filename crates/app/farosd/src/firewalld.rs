@@ -82,7 +82,7 @@ impl Beside {
     async fn hold(&mut self, shared: &Shared, intent: &Intent) -> anyhow::Result<Option<String>> {
         self.is_removed = false;
         let lan = shared.lan_interface().unwrap_or_default();
-        let (Some(bus), Some(uplink)) = (&self.bus, router::uplink_interface(shared, &intent.site)) else {
+        let (Some(bus), Some(uplink)) = (&self.bus, shared.uplink_interface_of(&intent.site)) else {
             return Ok(None);
         };
         let wanted = Firewalld::compile(&intent.site, &Interfaces::new(&lan, &uplink)?);

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use faros_firewall::{BadInterface, Interfaces, Ruleset, TABLE};
+use faros_firewall::{Interfaces, Ruleset, TABLE};
 use faros_kernel::{
     changes::{Author, Changes},
     fights::{Fights, Told},
@@ -25,7 +25,6 @@ use faros_kernel::{
 use faros_model::{api::ServiceState, event::EventKind, plan::Service, site::Site};
 use serde_json::json;
 
-pub(crate) use self::uplink::uplink_interface;
 use self::{
     removal::reset_leftover,
     rules::Held,
@@ -155,8 +154,11 @@ impl Router {
     }
 
     async fn route(&mut self, shared: &Shared, site: &Site) -> anyhow::Result<State> {
+        if let Some(both) = shared.interface_for_both(site) {
+            return Err(both.into());
+        }
         let lan = shared.lan_interface().unwrap_or_default();
-        let Some(uplink) = uplink_interface(shared, site) else {
+        let Some(uplink) = shared.uplink_interface_of(site) else {
             let why = "there is no interface with the uplink's MAC".to_owned();
             return Ok((ServiceState::Waiting, why));
         };
@@ -165,9 +167,6 @@ impl Router {
             BRIDGE => site.lan.interfaces.clone(),
             _ => vec![],
         };
-        if parts.contains(&uplink) {
-            return Err(BadInterface::Both(uplink).into());
-        }
         let mut watched = Watched {
             addressing: site.uplink.addressing.clone(),
             settings: router::settings(&lan, &uplink),
@@ -307,8 +306,9 @@ pub(crate) fn notes(shared: &Shared, site: &Site) -> Vec<String> {
     if !site.runs(Service::Router) {
         return vec![];
     }
-    let note =
-        uplink_interface(shared, site).and_then(|name| trouble::note(site, &name, host::manager_of(&name)));
+    let note = shared
+        .uplink_interface_of(site)
+        .and_then(|name| trouble::note(site, &name, host::manager_of(&name)));
     note.into_iter().collect()
 }
 

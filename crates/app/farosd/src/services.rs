@@ -13,11 +13,11 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use faros_model::{api::ServiceState, plan::Service};
 use faros_net::link::LanLink;
-use tokio::{sync::watch, task::JoinHandle};
+use tokio::sync::watch;
 
 use self::{
     keys::{Tending, keeper_of},
-    lan::Lan,
+    lan::Watched,
     parts::{Part, dhcp_taken, serves},
     running::{Running, ended},
 };
@@ -49,7 +49,7 @@ pub(crate) struct Services {
     ntp_tables: Option<watch::Sender<Arc<faros_ntp::Tables>>>,
     link: watch::Sender<Option<LanLink>>,
     /// The LAN that is watched, and who watches it.
-    lan: Option<(Lan, JoinHandle<()>)>,
+    lan: Watched,
     keys: Tending,
 }
 
@@ -71,7 +71,7 @@ impl Services {
             dns_zones: None,
             ntp_tables: None,
             link: watch::Sender::new(None),
-            lan: None,
+            lan: Watched::default(),
             keys: Tending::default(),
         }
     }
@@ -107,9 +107,7 @@ impl Services {
                 }
             }
         }
-        if let Some((_, watcher)) = self.lan.take() {
-            watcher.abort();
-        }
+        self.lan = Watched::default();
         for (_, part) in std::mem::take(&mut self.running) {
             part.end().await;
         }
@@ -174,12 +172,7 @@ impl Services {
                     (ServiceState::Waiting, why)
                 }
                 (Some(_), _) if closed.is_some() => closed.unwrap_or((ServiceState::Waiting, String::new())),
-                (Some(_), _) if !is_there => {
-                    let name = shared.lan_interface().unwrap_or_default();
-                    let why =
-                        format!("the LAN's interface {name} is not there, or has not the bastion's address");
-                    (ServiceState::Waiting, why)
-                }
+                (Some(_), _) if !is_there => (ServiceState::Waiting, shared.why_no_lan()),
                 (Some(_), _) => match &dhcp_fails {
                     Some(why) if service == Service::Dhcp => (ServiceState::Failed, dhcp_taken(why)),
                     // It serves, and if what it needs is not sealed, somebody has to know.

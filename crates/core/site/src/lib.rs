@@ -71,11 +71,28 @@ pub fn load(text: &str) -> Result<Loaded, Problems> {
 
 /// The refusal of an accepted site file whose version of Kubernetes does not go with the cluster that there is.
 pub fn refused_version(text: &str, why: &str) -> Problems {
-    const PATH: &str = "spec.cluster.version";
-    let (root, _) = tree::parse(text);
-    let mark = root.map_or(place::Mark::START, |root| shape::shape(&root).places.mark(PATH));
     let hint = "go up by one minor version at a time, and never back";
-    let problem = place::problem(codes::Code::VersionSkew, mark, PATH, why, hint);
+    refused(text, codes::Code::VersionSkew, "spec.cluster.version", why, hint)
+}
+
+/// The refusal of an accepted site file whose uplink is the LAN's interface on the machine that it is for.
+pub fn refused_interface(text: &str, why: &str) -> Problems {
+    let hint =
+        "name another interface here, or in farosd's own `--interface`, which comes before the site file";
+    refused(
+        text,
+        codes::Code::DuplicateValue,
+        "spec.uplink.interface",
+        why,
+        hint,
+    )
+}
+
+/// The refusal of an accepted site file for one value of it.
+fn refused(text: &str, code: codes::Code, path: &str, why: &str, hint: &str) -> Problems {
+    let (root, _) = tree::parse(text);
+    let mark = root.map_or(place::Mark::START, |root| shape::shape(&root).places.mark(path));
+    let problem = place::problem(code, mark, path, why, hint);
     Problems {
         problems: vec![problem],
         warnings: Vec::new(),

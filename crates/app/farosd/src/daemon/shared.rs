@@ -10,6 +10,7 @@ use std::{
 };
 
 use faros_boot::{Changes, Tracker};
+use faros_firewall::BadInterface;
 use faros_kernel::{lan::Interface, neighbors};
 use faros_model::{
     api::{ApplyStatus, ServiceState, ServiceStatus, Status, TimeStatus},
@@ -18,7 +19,7 @@ use faros_model::{
     plan::Service,
     problem::Problem,
     sighting::Sighting,
-    site::{Caller, Node, Site},
+    site::{Caller, InterfaceRef, Node, Site},
 };
 use faros_net::{
     dhcp::Leases,
@@ -263,6 +264,33 @@ impl Shared {
             one => one.first().cloned(),
         };
         self.options.lan.clone().or(own)
+    }
+
+    /// The uplink's interface: the command line's, else the site file's.
+    pub(crate) fn uplink_interface_of(&self, site: &Site) -> Option<String> {
+        let own = match &site.uplink.interface {
+            InterfaceRef::Name(name) => Some(name.clone()),
+            InterfaceRef::Mac(mac) => faros_kernel::router::name_of(*mac),
+        };
+        self.options.uplink.clone().or(own)
+    }
+
+    /// The interface that would be both the LAN's, or a part of it, and the uplink's. A site file with one name for both
+    /// is refused; what is left are MACs and the command line.
+    pub(crate) fn interface_for_both(&self, site: &Site) -> Option<BadInterface> {
+        let (lan, uplink) = (self.lan_interface_of(site)?, self.uplink_interface_of(site)?);
+        let is_part = lan == BRIDGE && site.lan.interfaces.contains(&uplink);
+        (is_part || lan == uplink).then_some(BadInterface::Both(uplink))
+    }
+
+    /// Why nothing can be served on the LAN, where its interface cannot be used.
+    pub(crate) fn why_no_lan(&self) -> String {
+        let intent = self.newest();
+        if let Some(both) = intent.and_then(|intent| self.interface_for_both(&intent.site)) {
+            return both.to_string();
+        }
+        let name = self.lan_interface().unwrap_or_default();
+        format!("the LAN's interface {name} is not there, or has not the bastion's address")
     }
 
     pub(crate) fn status(&self) -> Status {

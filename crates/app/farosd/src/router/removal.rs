@@ -9,7 +9,7 @@ use faros_kernel::{
 };
 use faros_model::{api::ServiceState, plan::Service, site::Site};
 
-use super::{BRIDGE, Router, State, uplink::uplink_interface};
+use super::{BRIDGE, Router, State};
 use crate::daemon::Shared;
 
 impl Router {
@@ -50,7 +50,7 @@ impl Router {
 /// The settings of the router of a site on this machine's interfaces.
 fn settings_of(shared: &Shared, site: &Site) -> Vec<router::Setting> {
     let own = || {
-        let uplink = uplink_interface(shared, site)?;
+        let uplink = shared.uplink_interface_of(site)?;
         Some(router::settings(&shared.lan_interface_of(site)?, &uplink))
     };
     own().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Which interface the uplink is, and what the site file says that it has: an address, and the way out.
+//! What the site file says that the uplink has: an address, and the way out.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use faros_kernel::{
     own::{self, Given, Owner},
     router,
 };
-use faros_model::site::{InterfaceRef, Site, UplinkAddressing};
+use faros_model::site::{Site, UplinkAddressing};
 
 use super::{Router, repaired, sight::Watched};
 use crate::daemon::Shared;
@@ -86,13 +86,4 @@ impl Router {
         }
         Ok(())
     }
-}
-
-/// The uplink's interface: the command line's, else the site file's.
-pub(crate) fn uplink_interface(shared: &Shared, site: &Site) -> Option<String> {
-    let own = match &site.uplink.interface {
-        InterfaceRef::Name(name) => Some(name.clone()),
-        InterfaceRef::Mac(mac) => router::name_of(*mac),
-    };
-    shared.options.uplink.clone().or(own)
 }

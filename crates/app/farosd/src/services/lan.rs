@@ -5,42 +5,73 @@
 
 use std::net::Ipv4Addr;
 
+use faros_firewall::BadInterface;
 use faros_kernel::{
     lan::{self, Interface},
     own::{self, Given, Owner},
 };
 use faros_model::net::Subnet;
+use tokio::task::JoinHandle;
 
 use super::Services;
 use crate::router::BRIDGE;
 
 /// The interface, the address that it should have, and where that is.
-pub(super) type Lan = (String, Ipv4Addr, Subnet);
+type Lan = (String, Ipv4Addr, Subnet);
+
+/// What the LAN's interface should be, and who watches it.
+#[derive(Default)]
+pub(super) struct Watched {
+    wanted: Option<Result<Lan, BadInterface>>,
+    watcher: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.abort();
+        }
+    }
+}
 
 impl Services {
     /// Has the interface of the current intent watched. A new one is looked at at once, so that what starts
     /// on it starts ready.
     pub(super) async fn watch_lan(&mut self) {
         let wanted = self.shared.newest().and_then(|intent| {
+            if let Some(both) = self.shared.interface_for_both(&intent.site) {
+                return Some(Err(both));
+            }
             let lan = &intent.site.lan;
-            Some((self.shared.lan_interface()?, lan.addresses.bastion, lan.subnet))
+            Some(Ok((
+                self.shared.lan_interface()?,
+                lan.addresses.bastion,
+                lan.subnet,
+            )))
         });
-        if self.lan.as_ref().map(|(lan, _)| lan) == wanted.as_ref() {
+        if self.lan.wanted == wanted {
             return;
         }
-        if let Some((_, watcher)) = self.lan.take() {
-            watcher.abort();
-        }
-        let Some(wanted) = wanted else {
-            self.shared.lan.send_replace(None);
-            return take_old(None).await;
+        self.lan = Watched {
+            wanted: wanted.clone(),
+            watcher: None,
+        };
+        let wanted = match wanted {
+            Some(Ok(wanted)) => wanted,
+            other => {
+                if let Some(Err(both)) = other {
+                    // It would lead the world onto the LAN.
+                    tracing::error!("nothing is served on the LAN: {both}");
+                }
+                self.shared.lan.send_replace(None);
+                take_old(None).await;
+                return remove_bridge().await;
+            }
         };
         if wanted.0 == BRIDGE {
             self.make_bridge().await;
-        } else if let Err(error) = faros_kernel::router::remove_bridge(BRIDGE).await {
-            // Its parts would still be its parts.
-            let error = anyhow::Error::new(error);
-            tracing::error!("the LAN's interfaces stay joined: {error:#}");
+        } else {
+            remove_bridge().await;
         }
         let found = first_look(&wanted).await;
         // The new address is there before the old one goes.
@@ -52,9 +83,8 @@ impl Services {
         .await;
         // What the old one took with it comes back.
         self.shared.lan.send_replace(first_look(&wanted).await);
-        let of = wanted.clone();
-        let watcher = tokio::spawn(lan::watch(move || Some(of.clone()), self.shared.lan.clone()));
-        self.lan = Some((wanted, watcher));
+        let watched = lan::watch(move || Some(wanted.clone()), self.shared.lan.clone());
+        self.lan.watcher = Some(tokio::spawn(watched));
     }
 
     /// Joins the LAN's interfaces, so that there is a LAN to be looked at.
@@ -67,6 +97,14 @@ impl Services {
             let error = anyhow::Error::new(error);
             tracing::error!("the LAN's interfaces cannot be joined: {error:#}");
         }
+    }
+}
+
+/// Has what an earlier site joined be interfaces of their own again.
+async fn remove_bridge() {
+    if let Err(error) = faros_kernel::router::remove_bridge(BRIDGE).await {
+        let error = anyhow::Error::new(error);
+        tracing::error!("the LAN's interfaces stay joined: {error:#}");
     }
 }
 

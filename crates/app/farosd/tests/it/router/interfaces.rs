@@ -1,10 +1,14 @@
 //! Bridge, static uplink, interfaces that go and come back, and whose settings are the router's.
 
+use std::time::{Duration, Instant};
+
 use anyhow::ensure;
+use faros_client::ClientError;
 use faros_model::{api::ServiceState, plan::Service};
+use tokio::time::sleep;
 
 use super::{eventually, host, pings};
-use crate::world::{Outcome, SITE, World, state_of};
+use crate::world::{Outcome, PATIENCE, SITE, World, state_of};
 
 #[tokio::test]
 async fn several_interfaces_of_the_lan_are_one_switch_and_one_that_is_taken_out_is_another() -> Outcome {
@@ -60,6 +64,68 @@ async fn several_interfaces_of_the_lan_are_one_switch_and_one_that_is_taken_out_
     ensure!(!pings(&one, "192.168.8.52"), "the other is not on the LAN");
     let has = world.net.output("ip -4 -br address")?;
     assert_eq!(has.matches("192.168.8.1/24").count(), 1, "{has}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_leads_to_the_world_is_no_part_of_the_lan() -> Outcome {
+    let mut world = World::new()?;
+    world.make_interface("lan1")?;
+    world.start().await?;
+    let several = SITE.replace("interfaces: [lan0]", "interfaces: [lan0, lan1]");
+    let link = world.net.output("cat /sys/class/net/lan0/address")?;
+    let by_mac = SITE.replace(
+        "interface: uplink0",
+        &format!("interface: {{mac: \"{}\"}}", link.trim()),
+    );
+    assert_refused(&world, &by_mac, "lan0").await?;
+    world.apply(&several).await?;
+    world.all_are(ServiceState::Ready).await?;
+
+    // The command line of another day: nothing may be joined, and nothing answers there.
+    world.stop().await?;
+    let mut command = world.farosd();
+    command.args(["--interface", "uplink=lan1"]);
+    world.start_as(command).await?;
+    let why = "the LAN's and the uplink's interface is `lan1`: each needs one of its own";
+    let expected = [
+        (Service::Router, ServiceState::Failed),
+        (Service::Dhcp, ServiceState::Waiting),
+        (Service::Dns, ServiceState::Waiting),
+    ];
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = world.client().status().await?;
+        let is = |(service, state)| state_of(&status, service) == (state, why);
+        if expected.into_iter().all(is) {
+            break;
+        }
+        ensure!(Instant::now() < deadline, "{:?}", status.services);
+        sleep(Duration::from_millis(50)).await;
+    }
+    let links = world.net.output("ip -br address")?;
+    ensure!(
+        !links.contains("faros-lan") && !links.contains("192.168.8.1/"),
+        "{links}"
+    );
+    assert_refused(&world, &several, "lan1").await?;
+    // What does not name it is served.
+    world.apply(SITE).await?;
+    world.all_are(ServiceState::Ready).await
+}
+
+async fn assert_refused(world: &World, site: &str, interface: &str) -> Outcome {
+    let Err(ClientError::Problems(found)) = world.client().plan(site).await else {
+        anyhow::bail!("it was not refused")
+    };
+    let [problem] = found.problems.as_slice() else {
+        anyhow::bail!("{found:?}")
+    };
+    assert_eq!(
+        (problem.code.as_str(), problem.path.as_str()),
+        ("duplicate-value", "spec.uplink.interface")
+    );
+    ensure!(problem.message.contains(&format!("`{interface}`")), "{problem:?}");
     Ok(())
 }
 
